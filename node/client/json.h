@@ -1,0 +1,76 @@
+/* json.h -- answers as JSON, in exactly the shapes of the interface (section 8), for the CLI and the HTTP
+ * gateway; and JSON lines as updates. Uses jansson. Every function that returns a json_t gives a new
+ * reference, NULL when out of memory. */
+#ifndef TD_CLIENT_JSON_H
+#define TD_CLIENT_JSON_H
+
+#include <jansson.h>
+
+#include "node/client/call.h"
+
+struct td_json_options {
+    uint64_t stale_ms; /* a region older than this is "stale": true; 0 = 30 000 */
+    const char *token; /* text to show; NULL = made from response.has (and the shown register's stamp) */
+};
+
+/* Compact, object keys in the order they were set, UTF-8 as is. malloc'ed, no newline; NULL = no memory. */
+char *td_json_text(json_t *take_json);
+
+/* {"schema":SCHEMA,"node":..,"now":..,"token":..} from the answer. */
+json_t *td_json_envelope(const struct td_response *response, const char *schema,
+                         const struct td_json_options *options);
+/* {"certain":..,"deciding_region":..,"regions":[..]} */
+json_t *td_json_freshness(const struct td_response *response, const struct td_json_options *options);
+/* The "job" object of one register. */
+json_t *td_json_job(const struct td_response *response, const struct td_register_view *view);
+
+/* Whole bodies. options may be NULL. */
+json_t *td_json_get(const struct td_response *response, const struct td_json_options *options);
+/* All attempts: "attempts":[job, ...] beside "job" (the highest). */
+json_t *td_json_get_all(const struct td_response *response, const struct td_json_options *options);
+json_t *td_json_list(const struct td_response *response, const struct td_json_options *options);
+json_t *td_json_explain(const struct td_response *response, const struct td_json_options *options);
+/* One change of a watch: flat job fields, origin, seq, stamp, cursor; schema tidings.change/1. */
+json_t *td_json_change(const struct td_response *response, const struct td_register_view *view,
+                       const char *cursor);
+/* {"schema":"tidings.reset/1","reset":true,"node":..,"cursor":..} */
+json_t *td_json_reset(const struct td_response *response, const char *cursor);
+/* STATUS in three forms, and the node's own numbers. */
+json_t *td_json_peers(const struct td_response *response, const struct td_json_options *options);
+json_t *td_json_mesh(const struct td_response *response, const struct td_json_options *options);
+json_t *td_json_regions(const struct td_response *response, const struct td_json_options *options);
+/* A verified roster: "roster":{version, cluster, issued, policy, regions, clients}. */
+json_t *td_json_roster(const struct td_response *response, const struct td_roster *roster,
+                       const struct td_json_options *options);
+/* tidings.publish/1 of one result; err not TD_OK gives the error form below. token NULL = made. */
+json_t *td_json_published(const struct td_response *response, struct td_text job,
+                          const struct td_result *result, const char *token);
+/* {"line":N,"code":"TD-E0102","error":..}; line 0 is left out; hint left out when empty. */
+json_t *td_json_line_error(uint64_t line, enum td_err err, const char *detail);
+/* RFC 9457: {"type","title","status","code","detail","hint"}; add "job" or others yourself. */
+json_t *td_json_problem(enum td_err err, const char *detail);
+/* "TD-E0213"; ret_text: 16 bytes. */
+void td_err_code(enum td_err err, char *ret_text);
+
+/* Token of a publish: its register's stamp and dot, and the answer's vector. malloc'ed. */
+char *td_result_token(const struct td_response *response, struct td_text job,
+                      const struct td_result *result);
+
+/* ---- one JSON line or HTTP body -> update ---- */
+
+/* Memory of a parsed update: its texts point into json and labels. */
+struct td_json_update {
+    struct td_update update;
+    json_t *json;
+    struct td_label labels[TD_LABELS_MAX];
+};
+/* {"job","state","attempt","progress","detail","parent","labels","writer","expect_every_seconds",
+ * "correct"}. TD_EJSON for malformed text and unknown keys, else the field's own code; ret_why gets one
+ * sentence naming the key. job_default (may be empty) stands in for a missing "job". Release in every
+ * case with td_json_update_release. */
+TD_MUST_USE enum td_err td_json_update_parse(struct td_text line, struct td_text job_default,
+                                             struct td_json_update *ret_update, char *ret_why,
+                                             size_t why_bytes);
+void td_json_update_release(struct td_json_update *update);
+
+#endif
