@@ -31,7 +31,7 @@ bool td_vv_equal(const struct td_vv *a, const struct td_vv *b);
 /* Ascending, unique, within limits: what a decoder demands and an encoder asserts. */
 bool td_vv_valid(const struct td_vv *vv);
 /* Merge of a and b (pointwise maximum) into caller's arrays of TD_VV_ENTRIES_MAX and TD_REGIONS_MAX.
- * TD_ETOOBIG when it does not fit; nothing is written to *ret_vv then. */
+ * False when it does not fit; nothing is written to *ret_vv then. The arrays must not be those of a or b. */
 TD_MUST_USE bool td_vv_merge(const struct td_vv *a, const struct td_vv *b,
                              struct td_vv_entry *entries, uint32_t entries_max,
                              struct td_vv_fold *folds, uint32_t folds_max, struct td_vv *ret_vv);
