@@ -5,6 +5,16 @@
 
 #include "proto/sign.h"
 
+/* The tree leaf by leaf, without the leaves at hand together. Zeroed at the start. */
+struct td_merkle {
+    uint32_t count;
+    struct td_hash pending[32]; /* roots of the finished subtrees, one per set bit of count */
+};
+void td_merkle_add(struct td_merkle *tree, const struct td_hash *leaf, const struct td_signer *signer);
+/* At least one leaf was added. */
+void td_merkle_finish(const struct td_merkle *tree, const struct td_signer *signer,
+                      struct td_hash *ret_root);
+
 void td_merkle_root(const struct td_hash *leaves, uint32_t count, const struct td_signer *signer,
                     struct td_hash *ret_root);
 /* The hashes a thinned batch needs: one per maximal absent subtree, left to right. present[i] tells
@@ -18,5 +28,21 @@ TD_MUST_USE bool td_merkle_rebuild(const struct td_hash *kept, const uint32_t *i
                                    uint32_t kept_count, uint32_t count, const struct td_hash *hashes,
                                    uint32_t hash_count, const struct td_signer *signer,
                                    struct td_hash *ret_root);
+
+/* What a proof is: the kept leaves (indexes ascending) of count, and the absent subtrees' hashes. */
+struct td_merkle_part {
+    uint32_t count;
+    uint32_t kept_count;
+    const uint32_t *indexes;
+    const struct td_hash *kept;
+    uint32_t hash_count;
+    const struct td_hash *hashes;
+};
+/* How many hashes a proof for these indexes has; the leaves do not matter for that. */
+uint32_t td_merkle_hash_count(const uint32_t *indexes, uint32_t kept_count, uint32_t count);
+/* The hashes of the proof that keeps only `keep` (ascending, each kept in part; at least one) out of a
+ * valid part, left to right. ret_hashes has room for td_merkle_hash_count(keep, ...). */
+void td_merkle_narrow(const struct td_merkle_part *part, const uint32_t *keep, uint32_t keep_count,
+                      const struct td_signer *signer, struct td_hash *ret_hashes);
 
 #endif

@@ -1,5 +1,5 @@
-/* text.h -- comparing borrowed bytes. Bytewise, shorter first: the order every sorted list on the wire
- * uses. Safe for empty slices without memory. */
+/* text.h -- comparing borrowed bytes: bytewise, shorter first, the order every sorted list on the
+ * wire uses. Safe for empty slices without memory. */
 #ifndef TD_PROTO_TEXT_H
 #define TD_PROTO_TEXT_H
 
