@@ -135,6 +135,25 @@ struct td_region_info {
     bool need_transfer;
 
     bool clone_suspected, rolled_back, equivocated, fenced, doubt;
+    uint8_t link_view;      /* enum td_link_view as last traced */
+    bool skew_traced;
+    bool joined;            /* some head of it was not recovering: it counts for the stable cut */
+    bool covered_known;
+    struct td_vv_store covered_has; /* `has` of its newest head whose own part we covered ourselves */
+    /* Freshness: an echo waits until what was named of this region's running incarnation is here. */
+    struct td_fresh_wait {
+        bool set;
+        uint64_t moment_ms;
+        struct td_incarnation process;
+        uint64_t seq;
+    } wait, wait_next;
+    uint64_t ask_ms;        /* when we last asked somebody for its head */
+    /* Something of this region that others announced and we lack: since when (lag_since_ms). */
+    struct td_dot lag_dot, stuck_dot;
+    uint64_t stuck_since_ms;
+    struct td_dot direct_mark; /* newest received at the last check of the direct path */
+    uint64_t direct_check_ms;
+    uint64_t avoid_until_ms;   /* no transfer from it before */
     uint64_t progress_boot_ms; /* when its has last moved (fencing) */
     /* Live ring: newest contiguous batches of this region. */
     uint32_t ring_first, ring_count; /* positions in ring[slot * ring_batches + ...] */
@@ -159,7 +178,21 @@ struct td_link {
     uint64_t credit[TD_LANE_COUNT];   /* bytes we may still send */
     bool wants[TD_SLOTS];
     uint64_t want_serial[TD_SLOTS];   /* next ring serial to send, per region slot */
-    bool head_due[TD_SLOTS];          /* newest head of that region not yet sent here */
+    /* One bit per region slot. */
+    uint64_t head_due;      /* newest head of that region not yet sent here */
+    uint64_t live_due;      /* wanted here and perhaps more in its ring */
+    uint64_t ask_due;       /* HEAD_ASK to send */
+    uint64_t want_due;      /* WANT_LIVE on to send */
+    uint64_t want_off_due;  /* WANT_LIVE off to send */
+    uint64_t not_whole_due; /* NOT_WHOLE to send */
+    uint8_t pump_next;      /* round robin over live_due */
+    bool no_due;            /* TRANSFER_NO to send */
+    uint32_t no_id;
+    uint64_t unsigned_until_ms; /* no transfer before for names their origin never signed */
+    bool closing;           /* told the driver to close it; sends nothing more */
+    /* Adaptive failure detection over answered heartbeats (peers.c). */
+    uint64_t answered_ms;
+    uint32_t gap_mean_ms, gap_dev_ms;
     struct {
         bool active;
         uint32_t id;
@@ -185,6 +218,11 @@ struct td_transfer_in {
     uint64_t bytes, batches;
     bool ended;             /* claim arrived, waiting for durability up to claim_ticket */
     uint64_t claim_ticket;
+    uint64_t record_ticket; /* HAS record in the log's hands; 0 = not yet */
+    uint64_t failed_count;  /* stores_failed when the ticket above was noted */
+    bool asked;             /* WANT_ALL was sent on this link */
+    bool poisoned;          /* something of it could not be kept: its claim must not count */
+    struct td_vv_store base; /* our `has` at the start: what a resumed transfer names again */
     struct td_vv_store claim;
 };
 
@@ -266,7 +304,18 @@ struct td_core {
     uint64_t loser_number, loser_concurrent_number;
 
     struct td_link *links;          /* limits.links_max */
+    uint32_t link_used_max;
     struct td_transfer_in transfer;
+    bool transfer_wanted;
+    uint64_t transfer_from_ms;      /* not before: jitter at heal, pause after one that gave nothing */
+    uint32_t transfer_pause_ms;
+    uint32_t transfer_id;
+    uint64_t has_serial;            /* vectors.c adds one whenever `has` changes */
+    uint64_t has_serial_told;       /* links were marked has_dirty for this one */
+    uint64_t started_boot_ms;       /* first step after START */
+    struct td_time fresh_clock;     /* of the step before: a jump between the two clocks shows */
+    uint64_t recover_named_ms;      /* since when names of our own deltas lack our signature; 0 = none */
+    uint64_t live_check_ms;
     struct td_own_tick own_ticks[TD_OWN_TICKS];
     uint64_t head_number;           /* newest handed out */
     uint64_t head_signed_number;
@@ -398,6 +447,10 @@ void td_peers_down(struct td_core *core, const struct td_event *event);
 void td_peers_rtt(struct td_core *core, const struct td_event *event);
 void td_peers_frame(struct td_core *core, const struct td_event *event); /* dispatches by message type */
 void td_peers_tick(struct td_core *core);
+/* Charge of the transfer and repair lanes: per frame, whatever its size after thinning and
+ * compression, so that sender and receiver count the same. LIVE counts its payload bytes. */
+enum { TD_CHUNK_CHARGE = 256 * 1024, TD_FETCHED_CHARGE = 64 * 1024 };
+enum td_link_view td_peers_view(const struct td_core *core, uint8_t region_slot);
 uint32_t td_link_find(const struct td_core *core, struct td_link_id id); /* index or TD_NONE */
 /* Newest link of a region, TD_NONE when none is up. */
 uint32_t td_link_of(const struct td_core *core, uint8_t region_slot);
@@ -419,6 +472,8 @@ void td_live_link_down(struct td_core *core, uint32_t link);
 void td_transfer_tick(struct td_core *core);
 void td_transfer_pump(struct td_core *core);
 void td_transfer_link_down(struct td_core *core, uint32_t link);
+/* batches.c calls it before it frees a slot: cursors step over it. */
+void td_transfer_slot_freed(struct td_core *core, uint32_t slot);
 void td_transfer_want(struct td_core *core);    /* something is missing that live cannot give */
 void td_transfer_stored(struct td_core *core);  /* durability moved: maybe apply the claim */
 size_t td_repair_layout(struct td_core *core, struct td_block *block);
