@@ -13,8 +13,10 @@
 #include "proto/assert.h"
 
 enum { TD_NONE = UINT32_MAX };
+/* Incarnations known, open or folded: a folded one stays while a live delta lies in it. */
+enum { TD_INCS_MAX = 16384 };
 enum { TD_INC_NONE = UINT16_MAX };
-enum { TD_FX_MAX = 1024, TD_LINK_OUT_MAX = 96, TD_SLOTS = TD_REGIONS_MAX };
+enum { TD_FX_MAX = 8192, TD_LINK_OUT_MAX = 96, TD_SLOTS = TD_REGIONS_MAX };
 
 /* Interned incarnation: everything known of one sequence of dots. */
 struct td_inc {
@@ -27,6 +29,7 @@ struct td_inc {
     bool lost;           /* closed as lost */
     bool folded;         /* below the stable cut and closed; out of vectors */
     uint64_t closed_last;
+    uint32_t slot_count; /* batch slots that refer to it */
     uint8_t hole_count;  /* merged beyond `received`, disjoint, ascending, [from, to] */
     struct {
         uint64_t from, to;
@@ -47,6 +50,7 @@ struct td_slot {
     bool whole;
     bool durable;
     bool in_ring;
+    bool failed;          /* its store failed: merged and shown, but its bytes are nowhere */
     bool used;
 };
 
@@ -68,6 +72,7 @@ struct td_register {
     uint8_t concurrent_count; /* saturates */
     uint8_t first_region;     /* region number that accepted its first report (quota) */
     bool used;
+    bool highest;             /* of its job's attempts */
 };
 
 /* A losing version kept for explain/history: bounded rings, newest 4 shown per register. */
@@ -77,8 +82,10 @@ struct td_loser {
     uint32_t index;
     struct td_dot dot;
     uint64_t arrived_wall_ms;
+    uint64_t previous; /* number of the next older loser of the same hash bucket, 0 = none */
     uint8_t via;
     bool concurrent;
+    enum td_rule rule;
 };
 enum { TD_LOSERS = 65536 };
 
@@ -244,6 +251,8 @@ struct td_store {
     uint64_t advance_to;   /* BATCH: `durable` of inc becomes at least this (received at that time) */
     uint32_t slot;         /* BATCH: slot it fills, TD_NONE when already freed or void */
     uint32_t first_pending, pending_count; /* OWN: range in the own-delta queue */
+    uint64_t loser_from, loser_concurrent_from; /* losers before these cannot name this ticket */
+    struct td_log_ref ref; /* OWN: unset; BATCH: as the slot's */
 };
 
 struct td_own_state;      /* publish.c: queue of own deltas not yet durable, with their bytes */
@@ -255,6 +264,12 @@ struct td_repair_state;   /* repair.c */
 struct td_core {
     struct td_core_config config;
     struct td_time now; /* of the event being handled */
+    uint64_t step_number;
+    uint64_t deadline_ms;       /* boot ms of the next TICK wanted */
+    bool has_moved;             /* durable vectors moved in this step */
+    bool table_changed;         /* a register changed in this step */
+    bool draining;
+    bool replaying;             /* inside START: nothing is counted, traced or sent */
     bool started;       /* START with last = true was seen */
     bool have_roster;
     uint64_t roster_version, roster_issued_ms;
@@ -276,8 +291,10 @@ struct td_core {
     struct td_region_info *regions; /* TD_SLOTS */
     uint32_t *ring;                 /* TD_SLOTS * limits.ring_batches batch slots */
 
-    struct td_inc *incs;            /* TD_VV_ENTRIES_MAX */
-    uint32_t inc_count;
+    struct td_inc *incs;            /* TD_INCS_MAX; region 0 = unused */
+    uint32_t inc_count;             /* used or once used: indexes below this */
+    uint16_t *inc_order;            /* used ones, ascending origin */
+    uint32_t inc_order_count;
     struct td_vv_store has;         /* kept equal to incs' durable by vectors.c */
     uint32_t fold_below[256];       /* per region number: starts below are closed and held */
 
@@ -287,7 +304,11 @@ struct td_core {
     uint32_t bucket_mask;
     uint8_t *bodies;
     uint64_t body_words_max, body_words_used;
-    uint32_t *body_free;            /* per size class, first free block (in 16-byte units); see table.c */
+    uint64_t body_bump;             /* first unit never used since the last compaction */
+    uint32_t *body_free;            /* per size in units, first free block; see body.c */
+    uint64_t body_classes[8];       /* bit per size that has a free block */
+    uint32_t reserved_registers;    /* promised to own deltas on their way to the disk */
+    uint64_t reserved_words;
     uint64_t body_bytes_live;
     struct td_hash digest[TD_DIGEST_BUCKETS]; /* sums modulo 2^256 of the winners' leaf hashes */
     uint64_t jobs_by_state[TD_STATE_COUNT];
@@ -301,6 +322,8 @@ struct td_core {
 
     struct td_loser *losers;            /* TD_LOSERS, superseded */
     struct td_loser *losers_concurrent; /* TD_LOSERS */
+    uint64_t *loser_heads;              /* TD_LOSERS, newest number per hash bucket */
+    uint64_t *loser_concurrent_heads;
     uint64_t loser_number, loser_concurrent_number;
 
     struct td_link *links;          /* limits.links_max */
@@ -326,6 +349,8 @@ struct td_core {
     struct td_store *stores;        /* ring of TD_STORES */
     uint64_t store_first, store_next;
     uint64_t ticket_next;
+    uint64_t stored_ticket;             /* newest completed */
+    uint64_t failed_ticket;             /* newest completed as not durable */
 
     struct td_own_state *own;
     struct td_pending_state *pending;
@@ -359,7 +384,9 @@ void *td_fx_scratch(struct td_core *core, size_t count, size_t size);
 size_t td_fx_scratch_left(const struct td_core *core);
 void td_fx_trace(struct td_core *core, enum td_trace_code code, struct td_region region, uint64_t a,
                  uint64_t b);
-/* Asks for a TICK not later than boot_ms. */
+/* Effects that may still be added in this step. */
+uint32_t td_fx_room(const struct td_core *core);
+/* Asks for a TICK not later than boot_ms. Kept until a tick runs: every *_tick asks again. */
 void td_deadline(struct td_core *core, uint64_t boot_ms);
 
 /* ---- vectors.c: incarnations and version vectors ---- */
@@ -379,10 +406,17 @@ struct td_vv td_vectors_received_of(struct td_core *core, struct td_region regio
 struct td_vv td_vectors_has(const struct td_core *core);
 /* `durable` + `received` cover what vv names? */
 bool td_vectors_durable_cover(const struct td_core *core, const struct td_vv *vv);
+/* Everything of this region that starts below start_below is closed and held: leaves the vectors. */
+void td_vectors_fold(struct td_core *core, struct td_region region, uint32_t start_below);
+/* A store of this incarnation failed: what is not durable is asked for again. */
+void td_inc_fall_back(struct td_core *core, uint16_t inc);
+void td_vectors_init(struct td_core *core);
 /* Copies into owned memory; false (unchanged) when too large. */
 bool td_vv_store_set(struct td_vv_store *store, const struct td_vv *vv);
 
 /* ---- batches.c ---- */
+void td_slots_layout(struct td_core *core, struct td_block *block);
+void td_batch_stored(struct td_core *core, const struct td_store *store, const struct td_event *event);
 /* New slot at the end of the arrival order; TD_NONE when limits.batches_max is used up. */
 uint32_t td_slot_add(struct td_core *core, uint16_t inc, uint64_t first_seq, uint32_t count, bool whole,
                      struct td_region via);
@@ -405,6 +439,8 @@ enum td_merge { TD_MERGE_WON, TD_MERGE_LOST, TD_MERGE_SAME, TD_MERGE_NO_ROOM };
 /* Merges one delta (dot = slot's incarnation, slot.first_seq + delta.index). Updates digest, change
  * ring, counters, losers, quota use. The only place where a register changes. */
 enum td_merge td_table_merge(struct td_core *core, const struct td_delta *delta, uint32_t slot);
+/* Takes an expired register out for good. */
+void td_table_remove(struct td_core *core, uint32_t reg);
 struct td_order td_register_order(const struct td_core *core, const struct td_register *reg);
 struct td_dot td_register_dot(const struct td_core *core, const struct td_register *reg);
 struct td_text td_register_job(const struct td_core *core, const struct td_register *reg);
@@ -412,11 +448,53 @@ struct td_text td_register_job(const struct td_core *core, const struct td_regis
 bool td_register_view(struct td_core *core, uint32_t reg, struct td_register_view *ret_view);
 bool td_register_delta(struct td_core *core, uint32_t reg, struct td_delta *ret_delta);
 uint16_t td_register_bucket(uint64_t register_hash);
+uint32_t td_job_bucket(const struct td_core *core, uint64_t job_hash); /* hash chain it lies in */
+/* Everything merged for this register: winner, its clock, concurrent losers. Ascending by region;
+ * TD_CLOCK_ENTRIES_MAX of room. Returns the count. */
+uint32_t td_register_seen(const struct td_core *core, uint32_t reg, struct td_dot *ret_dots);
+/* Adds a dot to a clock kept ascending by region; keeps the newer of one region. False when full. */
+bool td_dots_join(struct td_dot *dots, uint32_t *count, struct td_dot dot);
+bool td_dots_cover(const struct td_dot *dots, uint32_t count, struct td_dot dot);
+
+/* ---- body.c: packed register values in an arena of 16-byte units ---- */
+struct td_body_parts {
+    const struct td_delta *delta;
+    const struct td_dot *seen; /* merged beside the winner and its clock */
+    uint32_t seen_count;
+};
+void td_bodies_layout(struct td_core *core, struct td_block *block);
+uint32_t td_body_words(const struct td_body_parts *parts);
+/* Offset in units, UINT64_MAX when the arena is full. May move other bodies. */
+uint64_t td_body_alloc(struct td_core *core, uint32_t words, uint32_t owner, bool own);
+void td_body_free(struct td_core *core, uint64_t offset, uint32_t words);
+void td_body_pack(struct td_core *core, uint64_t offset, uint32_t words, uint32_t owner,
+                  const struct td_body_parts *parts);
+/* Slices point into the body; labels and clocks go to the caller's arrays. */
+struct td_body_view {
+    struct td_delta delta; /* job, client, flags, status, clock; not stamp, state, attempt */
+    struct td_label labels[TD_LABELS_MAX];
+    struct td_dot clock[TD_CLOCK_ENTRIES_MAX];
+    struct td_dot seen[TD_CLOCK_ENTRIES_MAX];
+    uint32_t seen_count;
+};
+void td_body_unpack(const struct td_core *core, uint64_t offset, struct td_body_view *ret_view);
+struct td_text td_body_job(const struct td_core *core, uint64_t offset);
+bool td_bodies_check(const struct td_core *core);
+uint32_t td_body_expect_every_s(const struct td_core *core, uint64_t offset);
+/* Dots of the body in order: clock first, then seen. */
+uint32_t td_body_dots(const struct td_core *core, uint64_t offset, struct td_dot *ret_dots,
+                      uint32_t *ret_clock_count);
 
 /* ---- stores ---- */
 /* Adds the effect and remembers the ticket; TD_NONE-like 0 when TD_STORES is used up. */
 struct td_store *td_store_add(struct td_core *core, enum td_store_what what, struct td_effect **ret_effect);
 bool td_store_room(const struct td_core *core, uint32_t count);
+/* The store of a ticket that is in flight, NULL when completed. */
+struct td_store *td_store_of(struct td_core *core, uint64_t ticket);
+void td_stored(struct td_core *core, const struct td_event *event);
+/* Adds a RECORD store; NULL when there is no room. The record is zeroed: fill it. */
+struct td_record *td_store_record(struct td_core *core, enum td_store_what what,
+                                  enum td_record_type type);
 
 /* ---- publish.c / pending.c / query.c / start.c / incarnation.c ---- */
 size_t td_publish_layout(struct td_core *core, struct td_block *block);
@@ -425,6 +503,10 @@ void td_publish_flush(struct td_core *core); /* hands the open group to the log 
 void td_publish_stored(struct td_core *core, const struct td_store *store, const struct td_event *event);
 void td_publish_tick(struct td_core *core);
 size_t td_pending_layout(struct td_core *core, struct td_block *block);
+/* A report of a waiting publish is settled; ok = it is durable under this dot. */
+void td_pending_result(struct td_core *core, uint32_t node, struct td_dot dot,
+                       struct td_stamp stamp);
+void td_pending_pump(struct td_core *core);       /* replies that are ready */
 void td_pending_tick(struct td_core *core);       /* time-outs */
 void td_pending_has_moved(struct td_core *core);  /* tokens, acks: something became durable here or there */
 void td_pending_changed(struct td_core *core);    /* registers changed: watches */
