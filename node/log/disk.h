@@ -1,6 +1,6 @@
 /* disk.h -- the only door of the log to a disk. disk_posix.c is the real one; the simulator has its
  * own. Every call may fail with TD_EIO or TD_EDISKFULL; handles are small integers owned by the disk.
- * Called on the log's thread, except read_at, which any thread may call. */
+ * Called on the log's thread, except open, close, read_at and now_ns, which any thread may call. */
 #ifndef TD_LOG_DISK_H
 #define TD_LOG_DISK_H
 
@@ -24,6 +24,8 @@ struct td_disk {
     enum td_err (*remove)(void *self, const char *name);
     /* Reserves room so that appends do not extend the file; best effort. */
     enum td_err (*reserve)(void *self, int file, uint64_t size_bytes);
+    /* Monotonic time for statistics only, it decides nothing; NULL = times are not measured. */
+    uint64_t (*now_ns)(void *self);
 };
 
 #endif

@@ -18,6 +18,7 @@ struct td_log_options {
     uint32_t queue_max;      /* tickets not yet completed */
     uint16_t key_number;     /* of our signing key, for own batches */
     struct td_cluster_id cluster;
+    struct td_region region; /* written into segments; those of another one are refused. 0 = any */
     const struct td_signer *signer; /* signs own batches; borrowed */
 };
 
@@ -47,7 +48,8 @@ struct td_log_recovery {
 
 /* Opens or creates the log. Every good record goes to replay() in order: raw batches undecoded (the
  * caller decodes and verifies), a TD_RECORD_HOLE where something is missing. TD_ELOCKED, TD_EIO,
- * TD_ECORRUPT (format number unknown). why: one sentence for people. */
+ * TD_ECORRUPT (format number unknown), TD_EFOREIGN (segments of another cluster or region). why: one
+ * sentence for people. */
 struct td_log_replay {
     void *self;
     void (*batch)(void *self, struct td_log_ref ref, struct td_bytes raw);
