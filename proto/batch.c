@@ -1,5 +1,5 @@
-/* batch.c -- deltas signed together: build, peek, decode, verify, thin. The header's bytes are signed
- * once and then only ever copied. */
+/* batch.c -- deltas signed together: build, peek, decode, verify, thin. The header's bytes are
+ * signed once and then only ever copied. */
 #include "proto/batch.h"
 
 #include <string.h>
@@ -37,7 +37,7 @@ static struct td_bytes header_encode(const struct td_batch_header *header, uint8
     td_writer_init(&writer, bytes, size_bytes);
     td_writer_array(&writer, HEADER_FIELDS);
     td_writer_uint(&writer, TD_BATCH_VERSION);
-    td_writer_bin(&writer, (struct td_bytes){ header->cluster.bytes, sizeof header->cluster.bytes });
+    td_writer_bin(&writer, (struct td_bytes){header->cluster.bytes, sizeof header->cluster.bytes});
     td_writer_uint(&writer, header->origin.region.v);
     td_writer_uint(&writer, header->key_number);
     td_writer_uint(&writer, header->origin.incarnation.start);
@@ -46,16 +46,16 @@ static struct td_bytes header_encode(const struct td_batch_header *header, uint8
     td_writer_uint(&writer, header->count);
     td_writer_uint(&writer, header->stamp.ms);
     td_writer_uint(&writer, header->stamp.counter);
-    td_writer_bin(&writer, (struct td_bytes){ header->root.bytes, sizeof header->root.bytes });
+    td_writer_bin(&writer, (struct td_bytes){header->root.bytes, sizeof header->root.bytes});
     size_t count = td_writer_done(&writer);
     TD_ASSERT(count != 0);
-    return (struct td_bytes){ bytes, count };
+    return (struct td_bytes){bytes, count};
 }
 
 static enum td_err header_decode(struct td_bytes raw, struct td_reader *reader,
                                  struct td_batch_header *ret_header)
 {
-    struct td_batch_header header = { 0 };
+    struct td_batch_header header = {0};
     if (td_reader_init(reader, raw) != TD_OK) {
         return td_reader_err(reader);
     }
@@ -105,11 +105,12 @@ size_t td_batch_build(struct td_batch_header *header, const struct td_delta *del
     signer->sign(signer->self, TD_CONTEXT_BATCH, raw, &signature);
 
     struct td_writer writer;
-    td_writer_init(&writer, bytes, size_bytes < TD_BATCH_BYTES_MAX ? size_bytes : TD_BATCH_BYTES_MAX);
+    td_writer_init(&writer, bytes,
+                   size_bytes < TD_BATCH_BYTES_MAX ? size_bytes : TD_BATCH_BYTES_MAX);
     td_writer_array(&writer, WHOLE_FIELDS);
     td_writer_uint(&writer, KIND_WHOLE);
     td_writer_bin(&writer, raw);
-    td_writer_bin(&writer, (struct td_bytes){ signature.bytes, sizeof signature.bytes });
+    td_writer_bin(&writer, (struct td_bytes){signature.bytes, sizeof signature.bytes});
     td_writer_array(&writer, header->count);
     for (uint32_t i = 0; i < header->count; i++) {
         TD_ASSERT(deltas[i].raw.count <= TD_DELTA_BYTES_MAX);
@@ -212,7 +213,7 @@ static enum td_err envelope_decode(struct td_bytes raw, struct td_reader *reader
 enum td_err td_batch_peek(struct td_bytes raw, struct td_reader *reader,
                           struct td_batch_header *ret_header)
 {
-    struct envelope envelope = { 0 };
+    struct envelope envelope = {0};
     enum td_err err = envelope_decode(raw, reader, NULL, &envelope);
     if (err != TD_OK) {
         return err;
@@ -275,8 +276,8 @@ enum td_err td_batch_decode(struct td_bytes raw, const struct td_signer *signer,
                             struct td_reader *reader, struct td_arena *arena,
                             struct td_batch *ret_batch)
 {
-    struct envelope envelope = { 0 };
-    struct td_batch batch = { 0 };
+    struct envelope envelope = {0};
+    struct td_batch batch = {0};
     enum td_err err = envelope_decode(raw, reader, arena, &envelope);
     if (err != TD_OK) {
         return err;
@@ -392,12 +393,13 @@ size_t td_batch_thin(const struct td_batch *batch, const uint32_t *keep, uint32_
         return 0;
     }
     struct td_writer writer;
-    td_writer_init(&writer, bytes, size_bytes < TD_BATCH_BYTES_MAX ? size_bytes : TD_BATCH_BYTES_MAX);
+    td_writer_init(&writer, bytes,
+                   size_bytes < TD_BATCH_BYTES_MAX ? size_bytes : TD_BATCH_BYTES_MAX);
     td_writer_array(&writer, THINNED_FIELDS);
     td_writer_uint(&writer, KIND_THINNED);
     td_writer_bin(&writer, batch->header_raw);
     td_writer_bin(&writer,
-                  (struct td_bytes){ batch->signature.bytes, sizeof batch->signature.bytes });
+                  (struct td_bytes){batch->signature.bytes, sizeof batch->signature.bytes});
     write_kept(&writer, batch, keep, keep_count); /* also proves that keep is part of the batch */
     td_merkle_narrow(&part, keep, keep_count, signer, hashes);
     td_writer_array(&writer, keep_count);
@@ -406,7 +408,7 @@ size_t td_batch_thin(const struct td_batch *batch, const uint32_t *keep, uint32_
     }
     td_writer_array(&writer, hash_count);
     for (uint32_t i = 0; i < hash_count; i++) {
-        td_writer_bin(&writer, (struct td_bytes){ hashes[i].bytes, sizeof hashes[i].bytes });
+        td_writer_bin(&writer, (struct td_bytes){hashes[i].bytes, sizeof hashes[i].bytes});
     }
     return td_writer_done(&writer);
 }

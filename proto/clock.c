@@ -169,7 +169,7 @@ bool td_vv_merge(const struct td_vv *a, const struct td_vv *b, struct td_vv_entr
                  uint32_t entries_max, struct td_vv_fold *folds, uint32_t folds_max,
                  struct td_vv *ret_vv)
 {
-    struct td_vv merged = { 0, 0, entries, folds };
+    struct td_vv merged = {0, 0, entries, folds};
     TD_ASSERT(entries != a->entries || entries == NULL);
     TD_ASSERT(entries != b->entries || entries == NULL);
     if (!merge_folds(a, b, folds, folds_max, &merged.fold_count)) {

@@ -1,5 +1,5 @@
-/* clock.h -- dense version vectors: for each open incarnation the newest contiguous seq. A fold says
- * "every incarnation of this region that starts below f is closed and held". Entries ascend by
+/* clock.h -- dense version vectors: for each open incarnation the newest contiguous seq. A fold
+ * says "every incarnation of this region that starts below f is closed and held". Entries ascend by
  * (region, incarnation), unique. The memory of `entries` and `folds` is the caller's. */
 #ifndef TD_PROTO_CLOCK_H
 #define TD_PROTO_CLOCK_H
@@ -30,8 +30,9 @@ bool td_vv_covers(const struct td_vv *a, const struct td_vv *b);
 bool td_vv_equal(const struct td_vv *a, const struct td_vv *b);
 /* Ascending, unique, within limits: what a decoder demands and an encoder asserts. */
 bool td_vv_valid(const struct td_vv *vv);
-/* Merge of a and b (pointwise maximum) into caller's arrays of TD_VV_ENTRIES_MAX and TD_REGIONS_MAX.
- * False when it does not fit; nothing is written to *ret_vv then. The arrays must not be those of a or b. */
+/* Merge of a and b (pointwise maximum) into caller's arrays of TD_VV_ENTRIES_MAX and
+ * TD_REGIONS_MAX. False when it does not fit; nothing is written to *ret_vv then. The arrays must
+ * not be those of a or b. */
 TD_MUST_USE bool td_vv_merge(const struct td_vv *a, const struct td_vv *b,
                              struct td_vv_entry *entries, uint32_t entries_max,
                              struct td_vv_fold *folds, uint32_t folds_max, struct td_vv *ret_vv);

@@ -151,7 +151,8 @@ size_t td_delta_encode(const struct td_delta *delta, void *bytes, size_t size_by
     TD_ASSERT(clock_valid(delta->clock, delta->clock_count));
 
     struct td_writer writer;
-    td_writer_init(&writer, bytes, size_bytes < TD_DELTA_BYTES_MAX ? size_bytes : TD_DELTA_BYTES_MAX);
+    td_writer_init(&writer, bytes,
+                   size_bytes < TD_DELTA_BYTES_MAX ? size_bytes : TD_DELTA_BYTES_MAX);
     td_writer_array(&writer, DELTA_FIELDS);
     td_writer_text(&writer, delta->job);
     td_writer_uint(&writer, delta->attempt);
@@ -307,7 +308,7 @@ enum td_err td_delta_decode(struct td_bytes raw, const struct td_signer *signer,
                             struct td_reader *reader, struct td_arena *arena,
                             struct td_delta *ret_delta)
 {
-    struct td_delta delta = { 0 };
+    struct td_delta delta = {0};
     if (raw.count > TD_DELTA_BYTES_MAX) {
         return TD_ETOOBIG;
     }
@@ -326,7 +327,7 @@ enum td_err td_delta_decode(struct td_bytes raw, const struct td_signer *signer,
     }
     delta.raw = raw;
     delta.job_hash = signer->job_hash(signer->self, delta.job);
-    signer->hash(signer->self, LEAF_PREFIX, raw, (struct td_bytes){ NULL, 0 }, &delta.leaf);
+    signer->hash(signer->self, LEAF_PREFIX, raw, (struct td_bytes){NULL, 0}, &delta.leaf);
     *ret_delta = delta;
     return TD_OK;
 }

@@ -18,7 +18,7 @@ struct err_row {
 
 static const struct err_row rows[] = {
 #define ERR_ROW(name, number, class_, exit_, http_, text, hint)                                    \
-    { name, TD_CLASS_##class_, exit_, http_, text, hint },
+    {name, TD_CLASS_##class_, exit_, http_, text, hint},
     TD_ERR_LIST(ERR_ROW)
 #undef ERR_ROW
 };
@@ -27,7 +27,11 @@ enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
 /* A number from a newer program: the class is cautious, the text says what it is. */
 static const struct err_row unlisted = {
-    TD_EFORMAT, TD_CLASS_REJECT, 1, 500, "an error number this version does not know",
+    TD_EFORMAT,
+    TD_CLASS_REJECT,
+    1,
+    500,
+    "an error number this version does not know",
     "look the number up in the newer side's documentation",
 };
 

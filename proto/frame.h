@@ -21,25 +21,25 @@ enum td_msg_type {
     TD_MSG_HELLO = 5,  /* [roster version, start, random, proto min, proto max, features, software]:
                           first frame of both sides; (start, random) name the process */
 
-    TD_MSG_HEAD = 16,           /* raw signed head */
-    TD_MSG_HEAD_ASK = 17,       /* [region]: send me the newest head you hold of it */
-    TD_MSG_WANT_LIVE = 18,      /* [region, on 0/1, [start, random, seq, ...]] newest held per incarnation */
-    TD_MSG_WANT_ALL = 19,       /* [id, cursor, vv]; cursor 0 = anew, else resume the same id */
-    TD_MSG_CREDIT = 20,         /* [lane, bytes granted in addition] */
-    TD_MSG_HAS = 21,            /* [vv]: durable here */
-    TD_MSG_LIVE = 22,           /* raw batch, whole */
-    TD_MSG_NOT_WHOLE = 23,      /* [region]: cannot serve this want without holes; live starts at newest */
-    TD_MSG_TRANSFER_CHUNK = 24, /* [id, cursor after, raw bytes, zstd 0/1, bin]; content: batches, each
-                                   u32 big-endian length + bytes */
+    TD_MSG_HEAD = 16,     /* raw signed head */
+    TD_MSG_HEAD_ASK = 17, /* [region]: send me the newest head you hold of it */
+    TD_MSG_WANT_LIVE = 18, /* [region, on 0/1, [start, random, seq, ...]] newest held of each */
+    TD_MSG_WANT_ALL = 19, /* [id, cursor, vv]; cursor 0 = anew, else resume the same id */
+    TD_MSG_CREDIT = 20,   /* [lane, bytes granted in addition] */
+    TD_MSG_HAS = 21,      /* [vv]: durable here */
+    TD_MSG_LIVE = 22,     /* raw batch, whole */
+    TD_MSG_NOT_WHOLE = 23, /* [region]: has holes behind that want; live starts at newest */
+    TD_MSG_TRANSFER_CHUNK = 24, /* [id, cursor after, raw bytes, zstd 0/1, bin]; content: batches,
+                                   each u32 big-endian length + bytes */
     TD_MSG_TRANSFER_END = 25,   /* [id, vv]: the claim */
     TD_MSG_TRANSFER_NO = 26,    /* [id]: unknown id, or busy; start anew with somebody else */
     TD_MSG_DIGEST_ASK = 27,     /* [vv] */
     TD_MSG_DIGEST = 28,         /* [vv, bin(32 * TD_DIGEST_BUCKETS)] */
     TD_MSG_BUCKET_ASK = 29,     /* [bucket, from register hash] */
-    TD_MSG_BUCKET = 30,         /* [bucket, more 0/1, [[register hash, region, start, random, seq], ...]] */
-    TD_MSG_FETCH = 31,          /* [[region, start, random, seq, ...]] dots wanted */
-    TD_MSG_FETCHED = 32,        /* raw batch, usually thinned */
-    TD_MSG_PROOF = 33,          /* [kind 0 heads / 1 batches, bin, bin]: two statements of one origin */
+    TD_MSG_BUCKET = 30, /* [bucket, more 0/1, [[register hash, region, start, random, seq], ...]] */
+    TD_MSG_FETCH = 31,  /* [[region, start, random, seq, ...]] dots wanted */
+    TD_MSG_FETCHED = 32, /* raw batch, usually thinned */
+    TD_MSG_PROOF = 33,   /* [kind 0 heads / 1 batches, bin, bin]: two statements of one origin */
 
     /* Client link: request and response, see client_msg.h. */
     TD_MSG_REQUEST = 64,
@@ -85,8 +85,8 @@ struct td_msg {
             enum td_lane lane;
             uint64_t bytes;
         } credit;
-        struct td_vv has; /* HAS, DIGEST_ASK */
-        struct td_bytes batch_raw; /* LIVE, FETCHED */
+        struct td_vv has;          /* HAS, DIGEST_ASK */
+        struct td_bytes batch_raw; /* LIVE, FETCHED; ROSTER: the signed roster */
         struct {
             uint32_t id;
             uint64_t cursor;
@@ -134,5 +134,8 @@ TD_MUST_USE enum td_err td_msg_decode(enum td_msg_type type, struct td_bytes pay
 struct td_writer;
 void td_vv_write(struct td_writer *writer, const struct td_vv *vv);
 void td_vv_read(struct td_reader *reader, struct td_arena *arena, struct td_vv *ret_vv);
+/* The two arrays alone, as consecutive fields of an array the caller writes or reads. */
+void td_vv_write_parts(struct td_writer *writer, const struct td_vv *vv);
+void td_vv_read_parts(struct td_reader *reader, struct td_arena *arena, struct td_vv *ret_vv);
 
 #endif

@@ -1,5 +1,6 @@
-/* merkle.c -- RFC 9162 section 2.1: the left subtree of n leaves has the largest power of two below n.
- * All walks go left to right, so indexes and hashes are consumed by cursors and never searched. */
+/* merkle.c -- RFC 9162 section 2.1: the left subtree of n leaves has the largest power of two below
+ * n. All walks go left to right, so indexes and hashes are consumed by cursors and never searched.
+ */
 #include "proto/merkle.h"
 
 #include "proto/assert.h"
@@ -9,8 +10,8 @@ enum { NODE_PREFIX = 0x01 };
 static void node_hash(const struct td_signer *signer, const struct td_hash *left,
                       const struct td_hash *right, struct td_hash *ret_hash)
 {
-    struct td_bytes a = { left->bytes, sizeof left->bytes };
-    struct td_bytes b = { right->bytes, sizeof right->bytes };
+    struct td_bytes a = {left->bytes, sizeof left->bytes};
+    struct td_bytes b = {right->bytes, sizeof right->bytes};
     struct td_hash hash;
     signer->hash(signer->self, NODE_PREFIX, a, b, &hash);
     *ret_hash = hash;
@@ -28,7 +29,8 @@ static uint32_t split_of(uint32_t count)
 
 /* ---- root ---- */
 
-void td_merkle_add(struct td_merkle *tree, const struct td_hash *leaf, const struct td_signer *signer)
+void td_merkle_add(struct td_merkle *tree, const struct td_hash *leaf,
+                   const struct td_signer *signer)
 {
     TD_ASSERT(tree->count < UINT32_MAX);
     struct td_hash carry = *leaf;
@@ -93,7 +95,7 @@ static void rebuild(struct walk *walk, uint32_t start, uint32_t count, struct td
     if (!holds_any(walk, (uint64_t)start + count)) {
         if (walk->hash_at == walk->hash_count) {
             walk->short_of_hashes = true;
-            *ret_hash = (struct td_hash){ { 0 } };
+            *ret_hash = (struct td_hash){{0}};
             return;
         }
         *ret_hash = walk->hashes[walk->hash_at++];
@@ -130,7 +132,7 @@ bool td_merkle_rebuild(const struct td_hash *kept, const uint32_t *indexes, uint
     if (count == 0 || !indexes_valid(indexes, kept_count, count)) {
         return false;
     }
-    struct walk walk = { signer, indexes, kept_count, 0, kept, hashes, hash_count, 0, false };
+    struct walk walk = {signer, indexes, kept_count, 0, kept, hashes, hash_count, 0, false};
     struct td_hash root;
     rebuild(&walk, 0, count, &root);
     if (walk.short_of_hashes || walk.hash_at != hash_count) {
@@ -159,7 +161,7 @@ uint32_t td_merkle_hash_count(const uint32_t *indexes, uint32_t kept_count, uint
 {
     TD_ASSERT(count > 0);
     TD_ASSERT(indexes_valid(indexes, kept_count, count));
-    struct walk walk = { NULL, indexes, kept_count, 0, NULL, NULL, 0, 0, false };
+    struct walk walk = {NULL, indexes, kept_count, 0, NULL, NULL, 0, 0, false};
     return count_absent(&walk, 0, count);
 }
 
@@ -188,9 +190,10 @@ void td_merkle_narrow(const struct td_merkle_part *part, const uint32_t *keep, u
 {
     TD_ASSERT(keep_count > 0);
     TD_ASSERT(indexes_valid(keep, keep_count, part->count));
-    struct walk wanted = { signer, keep, keep_count, 0, NULL, NULL, 0, 0, false };
-    struct walk known = { signer,       part->indexes,    part->kept_count, 0,    part->kept,
-                          part->hashes, part->hash_count, 0,                false };
+    struct walk wanted = {signer, keep, keep_count, 0, NULL, NULL, 0, 0, false};
+    struct walk known = {signer,     part->indexes, part->kept_count, 0,
+                         part->kept, part->hashes,  part->hash_count, 0,
+                         false};
     narrow(&wanted, &known, 0, part->count, &ret_hashes);
     TD_ASSERT(wanted.index_at == keep_count);
     TD_ASSERT(known.index_at == part->kept_count);
@@ -239,7 +242,7 @@ uint32_t td_merkle_absent(const struct td_hash *leaves, const bool *present, uin
                           uint32_t hashes_max)
 {
     TD_ASSERT(count > 0);
-    struct absent absent = { leaves, present, signer, ret_hashes, hashes_max, 0 };
+    struct absent absent = {leaves, present, signer, ret_hashes, hashes_max, 0};
     collect_absent(&absent, 0, count);
     return absent.count > hashes_max ? UINT32_MAX : absent.count;
 }

@@ -112,7 +112,7 @@ const char *td_rule_name(enum td_rule rule)
 
 struct td_stamp td_stamp_next(struct td_stamp floor, uint64_t wall_ms)
 {
-    struct td_stamp next = { wall_ms, 0 };
+    struct td_stamp next = {wall_ms, 0};
     if (wall_ms > floor.ms) {
         return next;
     }

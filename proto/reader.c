@@ -31,8 +31,8 @@ static bool eight_plain(const uint8_t *at, bool control_allowed)
     return (bad & EVERY_BYTE(0x80)) == 0;
 }
 
-/* Length of the multi-byte character at `at` (first byte >= 0x80), 0 when it is not valid: RFC 3629,
- * no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* Length of the multi-byte character at `at` (first byte >= 0x80), 0 when it is not valid: RFC
+ * 3629, no overlong forms, no surrogates, nothing above U+10FFFF. */
 static size_t wide_char_bytes(const uint8_t *at, size_t left)
 {
     uint8_t first = at[0];
@@ -103,7 +103,8 @@ static size_t left_bytes(const struct cursor *cursor)
     return (size_t)(cursor->end - cursor->at);
 }
 
-/* A big-endian number of `width` bytes that must not fit the next shorter form (be at least min). */
+/* A big-endian number of `width` bytes that must not fit the next shorter form (be at least min).
+ */
 static bool take_number(struct cursor *cursor, size_t width, uint64_t min, uint64_t *ret_value)
 {
     if (left_bytes(cursor) < width) {
@@ -190,7 +191,7 @@ enum td_err td_prescan(struct td_bytes bytes)
     if (bytes.count == 0 || !is_array(bytes.bytes[0])) {
         return TD_EFORMAT;
     }
-    struct cursor cursor = { bytes.bytes, bytes.bytes + bytes.count };
+    struct cursor cursor = {bytes.bytes, bytes.bytes + bytes.count};
     uint32_t left[TD_MSGPACK_DEPTH_MAX];
     uint32_t depth = 0;
     do {
@@ -261,7 +262,7 @@ void td_reader_free(struct td_reader *reader)
 enum td_err td_reader_init(struct td_reader *reader, struct td_bytes bytes)
 {
     reader->depth = 0;
-    reader->levels[0] = (struct level){ &reader->root, 1, 0 };
+    reader->levels[0] = (struct level){&reader->root, 1, 0};
     reader->err = td_prescan(bytes);
     if (reader->err != TD_OK) {
         return reader->err;
@@ -324,7 +325,7 @@ uint32_t td_reader_enter(struct td_reader *reader, uint32_t count_min, uint32_t 
         return 0;
     }
     TD_ASSERT(reader->depth < TD_MSGPACK_DEPTH_MAX);
-    reader->levels[++reader->depth] = (struct level){ object->via.array.ptr, count, 0 };
+    reader->levels[++reader->depth] = (struct level){object->via.array.ptr, count, 0};
     return count;
 }
 
@@ -361,7 +362,7 @@ uint64_t td_reader_uint(struct td_reader *reader, uint64_t max)
 
 struct td_text td_reader_text(struct td_reader *reader, uint32_t bytes_max)
 {
-    struct td_text none = { NULL, 0 };
+    struct td_text none = {NULL, 0};
     const msgpack_object *object = next_of(reader, MSGPACK_OBJECT_STR);
     if (object == NULL) {
         return none;
@@ -370,12 +371,12 @@ struct td_text td_reader_text(struct td_reader *reader, uint32_t bytes_max)
         reader->err = TD_ETOOBIG;
         return none;
     }
-    return (struct td_text){ object->via.str.ptr, object->via.str.size };
+    return (struct td_text){object->via.str.ptr, object->via.str.size};
 }
 
 struct td_bytes td_reader_bin(struct td_reader *reader, size_t bytes_max)
 {
-    struct td_bytes none = { NULL, 0 };
+    struct td_bytes none = {NULL, 0};
     const msgpack_object *object = next_of(reader, MSGPACK_OBJECT_BIN);
     if (object == NULL) {
         return none;
@@ -384,7 +385,7 @@ struct td_bytes td_reader_bin(struct td_reader *reader, size_t bytes_max)
         reader->err = TD_ETOOBIG;
         return none;
     }
-    return (struct td_bytes){ (const uint8_t *)object->via.bin.ptr, object->via.bin.size };
+    return (struct td_bytes){(const uint8_t *)object->via.bin.ptr, object->via.bin.size};
 }
 
 void td_reader_fixed(struct td_reader *reader, uint8_t *ret_bytes, size_t count)

@@ -19,8 +19,8 @@ static inline int td_bytes_compare(struct td_bytes a, struct td_bytes b)
 
 static inline int td_text_compare(struct td_text a, struct td_text b)
 {
-    struct td_bytes left = { (const uint8_t *)a.bytes, a.count };
-    struct td_bytes right = { (const uint8_t *)b.bytes, b.count };
+    struct td_bytes left = {(const uint8_t *)a.bytes, a.count};
+    struct td_bytes right = {(const uint8_t *)b.bytes, b.count};
     return td_bytes_compare(left, right);
 }
 

@@ -1,5 +1,5 @@
-/* writer.c -- msgpack-c's packer with our bounded buffer behind its write callback. The packer emits
- * the shortest form of every integer and header, the only one our readers accept. */
+/* writer.c -- msgpack-c's packer with our bounded buffer behind its write callback. The packer
+ * emits the shortest form of every integer and header, the only one our readers accept. */
 #include "proto/writer.h"
 
 #include <msgpack/pack.h>
