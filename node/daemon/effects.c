@@ -1,0 +1,369 @@
+/* effects.c -- performs the core's effects with real drivers: log, links, signer, answers, traces. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "node/daemon/logging.h"
+#include "node/daemon/node.h"
+#include "proto/assert.h"
+#include "proto/order.h"
+
+enum { RESPONSE_BYTES = 16 * 1024, RESPONSE_BYTES_MAX = 8 * 1024 * 1024 };
+
+struct td_time td_node_now(void)
+{
+    struct timespec boot, wall;
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (struct td_time){ .boot_ms = (uint64_t)boot.tv_sec * 1000 + (uint64_t)boot.tv_nsec / 1000000,
+        .wall_ms = (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1000000 };
+}
+
+static struct td_time now(void *self)
+{
+    (void)self;
+    return td_node_now();
+}
+
+static void send_frames(void *self, const struct td_effect *effect)
+{
+    struct td_node *node = self;
+    if (node->net != NULL) {
+        td_egress_send(node->egress, effect);
+    }
+}
+
+/* ---- completions ---- */
+
+struct completion {
+    struct td_inbox_item item;
+    struct td_hash leaves[];
+};
+
+static void release_completion(struct td_inbox_item *item)
+{
+    free(item);
+}
+
+static struct completion *make_completion(size_t leaf_count)
+{
+    struct completion *completion =
+        calloc(1, sizeof *completion + leaf_count * sizeof(struct td_hash));
+    if (completion == NULL) {
+        abort(); /* a completion that never comes would hang every publisher */
+    }
+    completion->item.class_ = TD_INBOX_COMPLETION;
+    completion->item.release = release_completion;
+    return completion;
+}
+
+static void push_completion(struct td_node *node, struct completion *completion)
+{
+    if (!td_inbox_push(&node->inbox, &completion->item)) {
+        abort(); /* completions have no bound of their own: their number is bounded by the core */
+    }
+}
+
+void td_effects_stored(void *self, const struct td_log_done *done)
+{
+    struct td_node *node = self;
+    struct completion *completion = make_completion(done->leaf_count);
+    struct td_event *event = &completion->item.event;
+    if (done->leaf_count > 0) {
+        memcpy(completion->leaves, done->leaves, done->leaf_count * sizeof done->leaves[0]);
+    }
+    event->type = TD_EV_STORED;
+    event->u.stored.ticket = done->ticket;
+    event->u.stored.durable = done->durable;
+    event->u.stored.ref = done->ref;
+    event->u.stored.leaves = completion->leaves;
+    event->u.stored.leaf_count = done->leaf_count;
+    if (!done->durable) {
+        td_log_event(TD_ERROR, "log_write_failed", "why", td_err_text(done->why), NULL);
+    }
+    td_message_put(done->handle);
+    push_completion(node, completion);
+}
+
+static void store(void *self, const struct td_effect *effect)
+{
+    struct td_node *node = self;
+    if (effect->u.store.kind == TD_STORE_RECEIVED && effect->u.store.handle != NULL) {
+        td_message_get(effect->u.store.handle);
+    }
+    /* The log's queue holds as many tickets as the core can have in flight. */
+    bool queued = td_log_submit(node->log, effect);
+    TD_ASSERT(queued);
+}
+
+static void sign_head(void *self, struct td_head *head)
+{
+    struct td_node *node = self;
+    struct td_buffer bytes;
+    head->cluster = node->cluster;
+    head->key_number = node->key_number;
+    td_buffer_init(&bytes, TD_HEAD_BYTES_MAX + 256);
+    size_t room = 4096;
+    size_t used = 0;
+    while (used == 0 && room <= TD_HEAD_BYTES_MAX + 256) {
+        uint8_t *place = td_buffer_reserve(&bytes, room);
+        used = place != NULL ? td_head_encode(head, &node->signer, place, room) : 0;
+        room *= 2;
+    }
+    TD_ASSERT(used > 0);
+    head->raw = (struct td_bytes){ bytes.bytes, used };
+    td_head_slots_keep(&node->heads, head);
+    struct completion *completion = make_completion(0);
+    completion->item.event.type = TD_EV_HEAD_SIGNED;
+    completion->item.event.u.head_signed.number = head->number;
+    memcpy(completion->item.event.u.head_signed.hash, head->hash, sizeof head->hash);
+    td_buffer_fini(&bytes);
+    push_completion(node, completion);
+}
+
+static void draw_random(void *self)
+{
+    struct td_node *node = self;
+    struct completion *completion = make_completion(0);
+    completion->item.event.type = TD_EV_RANDOM;
+    td_random_bytes(&completion->item.event.u.random.bits, sizeof(uint32_t));
+    push_completion(node, completion);
+}
+
+/* ---- answers ---- */
+
+/* EXPLAIN: the core knows where each version lies; its content comes from the log, verified again. */
+static void fill_version(struct td_node *node, struct td_version_view *version, struct td_reader *reader,
+                         struct td_arena *arena)
+{
+    struct td_log_ref ref = { .ticket = { version->log_ticket }, .position = version->log_position,
+        .bytes = version->log_bytes };
+    uint8_t *raw = td_arena_take(arena, ref.bytes, 1);
+    struct td_batch batch;
+    size_t got = 0;
+    if (raw == NULL || td_log_read(node->log, ref, raw, ref.bytes, &got) != TD_OK ||
+        td_ingress_decode_batch(node, (struct td_bytes){ raw, got }, reader, arena, &batch) != TD_OK) {
+        return;
+    }
+    for (uint32_t i = 0; i < batch.present_count; i++) {
+        const struct td_delta *delta = &batch.deltas[i];
+        if (delta->index != version->log_index) {
+            continue;
+        }
+        version->view.job = delta->job;
+        version->view.attempt = delta->attempt;
+        version->view.flags = delta->flags;
+        version->view.client = delta->client;
+        version->view.status = delta->status;
+        version->view.stamp = delta->stamp;
+        version->view.dot = (struct td_dot){ batch.header.origin, batch.header.first_seq + delta->index };
+        version->view.clock_count = delta->clock_count;
+        version->view.clock = delta->clock;
+        version->view.leaf = delta->leaf;
+        version->signature_ok = true; /* td_ingress_decode_batch verified it just now */
+    }
+    struct td_roster_ref *roster = td_membership_get(node->membership);
+    const struct td_region_key *key = roster == NULL ? NULL :
+        td_roster_key(td_roster_ref_roster(roster), batch.header.origin.region, batch.header.key_number);
+    if (key != NULL) {
+        version->signer = key->sign_key;
+    }
+    if (roster != NULL) {
+        td_roster_ref_put(roster);
+    }
+}
+
+static void fill_versions(struct td_node *node, struct td_response *response, struct td_arena *arena)
+{
+    struct td_reader *reader = td_reader_alloc();
+    uint32_t count = response->u.explain.count;
+    struct td_version_view *versions = td_arena_take(arena, count + 1, sizeof *versions);
+    if (reader != NULL && versions != NULL) {
+        memcpy(versions, response->u.explain.versions, count * sizeof *versions);
+        for (uint32_t i = 0; i < count; i++) {
+            fill_version(node, &versions[i], reader, arena);
+        }
+        response->u.explain.versions = versions;
+    }
+    td_reader_free(reader);
+}
+
+/* Envelope fields that only the driver knows. */
+static void complete(struct td_node *node, struct td_response *response, const struct td_roster *roster,
+                     struct td_region_name *names)
+{
+    response->node = node->self;
+    response->now_ms = td_node_now().wall_ms;
+    response->node_name = (struct td_text){ node->config.region, (uint32_t)strlen(node->config.region) };
+    if (roster == NULL) {
+        return;
+    }
+    response->cluster_name = roster->cluster_name;
+    for (uint32_t i = 0; i < roster->region_count; i++) {
+        names[i].region = roster->regions[i].number;
+        names[i].name = roster->regions[i].name;
+    }
+    response->name_count = roster->region_count;
+    response->names = names;
+}
+
+/* STATUS: byte counts live in the links, not in the core. */
+static void fill_status(struct td_node *node, struct td_response *response, struct td_arena *arena)
+{
+    uint32_t count = response->u.status.region_count;
+    struct td_region_view *regions = td_arena_take(arena, count + 1, sizeof *regions);
+    if (regions != NULL && node->net != NULL) {
+        memcpy(regions, response->u.status.regions, count * sizeof *regions);
+        for (uint32_t i = 0; i < count; i++) {
+            td_net_region_stats(node->net, regions[i].region, &regions[i].sent_bytes,
+                                &regions[i].received_bytes, &regions[i].reconnects);
+        }
+        response->u.status.regions = regions;
+    }
+    if (node->log != NULL) {
+        response->u.status.log_bytes = td_log_bytes(node->log);
+        response->u.status.log_limit_bytes = node->config.log_limit_bytes;
+    }
+}
+
+static void send_response(struct td_node *node, uint32_t client_link, const struct td_response *response)
+{
+    struct td_buffer out;
+    size_t room = RESPONSE_BYTES;
+    size_t used = 0;
+    td_buffer_init(&out, RESPONSE_BYTES_MAX + 1);
+    while (used == 0 && room <= RESPONSE_BYTES_MAX) {
+        uint8_t *place = td_buffer_reserve(&out, room);
+        used = place != NULL ? td_response_encode(response, place, room) : 0;
+        room *= 4;
+    }
+    struct td_out_frame frame = { TD_MSG_RESPONSE, { out.bytes, used } };
+    if (used == 0) {
+        td_net_close_link(node->net, (struct td_link_id){ client_link }, TD_ETOOBIG);
+    } else {
+        (void)td_net_send(node->net, (struct td_link_id){ client_link }, &frame, 1);
+    }
+    td_buffer_fini(&out);
+}
+
+static void reply(void *self, uint32_t client_link, const struct td_response *borrowed)
+{
+    struct td_node *node = self;
+    struct td_response response = *borrowed;
+    struct td_region_name names[TD_REGION_NUMBER_MAX];
+    struct td_arena arena = { 0 };
+    if (client_link == TD_CLIENT_SELF) {
+        td_drain_answer(node, borrowed);
+        return;
+    }
+    if (node->net == NULL) {
+        return;
+    }
+    struct td_roster_ref *roster = td_membership_get(node->membership);
+    complete(node, &response, roster != NULL ? td_roster_ref_roster(roster) : NULL, names);
+    if (response.err == TD_OK && (response.op == TD_OP_EXPLAIN || response.op == TD_OP_STATUS)) {
+        size_t bytes = response.op == TD_OP_EXPLAIN ? 64 * 1024 * 1024 : 256 * 1024;
+        void *block = malloc(bytes);
+        if (block != NULL) {
+            td_arena_init(&arena, block, bytes);
+            if (response.op == TD_OP_EXPLAIN) {
+                fill_versions(node, &response, &arena);
+            } else {
+                fill_status(node, &response, &arena);
+            }
+        }
+    }
+    send_response(node, client_link, &response);
+    free(arena.bytes);
+    if (roster != NULL) {
+        td_roster_ref_put(roster);
+    }
+}
+
+static void close_link(void *self, struct td_link_id link, enum td_err why)
+{
+    struct td_node *node = self;
+    if (node->net != NULL) {
+        td_net_close_link(node->net, link, why);
+    }
+}
+
+/* ---- traces ---- */
+
+static const struct {
+    enum td_trace_code code;
+    enum td_log_level level;
+    const char *event, *a, *b;
+} traces[] = {
+    { TD_TR_STARTED, TD_INFO, "started", "registers", "start_number" },
+    { TD_TR_LINK_STATE, TD_INFO, "link_state", "state", "detail" },
+    { TD_TR_SOURCE_CHANGED, TD_INFO, "source_changed", "via_region", "reason" },
+    { TD_TR_TRANSFER_DONE, TD_INFO, "transfer_done", "batches", "ms" },
+    { TD_TR_TRANSFER_ENDED, TD_INFO, "transfer_ended", "reason", "detail" },
+    { TD_TR_INCARNATION, TD_INFO, "incarnation", "start_number", "reason" },
+    { TD_TR_CLONE, TD_ERROR, "clone_suspected", "start_number", "detail" },
+    { TD_TR_EQUIVOCATION, TD_ERROR, "equivocation", "a", "b" },
+    { TD_TR_ROLLED_BACK, TD_WARN, "rolled_back", "a", "b" },
+    { TD_TR_RECOVERING, TD_WARN, "recovering", "active", "detail" },
+    { TD_TR_PUBLISH_STOPPED, TD_ERROR, "publish_stopped", "error", "detail" },
+    { TD_TR_PUBLISH_RESUMED, TD_INFO, "publish_resumed", "a", "b" },
+    { TD_TR_STALE, TD_WARN, "region_stale", "stale", "age_ms" },
+    { TD_TR_CLOCK_SKEW, TD_WARN, "clock_skew", "offset_ms", "detail" },
+    { TD_TR_DIGEST_DOUBT, TD_ERROR, "digest_doubt", "active", "detail" },
+    { TD_TR_UPDATES_LOST, TD_ERROR, "updates_lost", "count", "detail" },
+    { TD_TR_CREDIT_EXCEEDED, TD_ERROR, "credit_exceeded", "a", "b" },
+    { TD_TR_REPAIRED, TD_WARN, "repaired", "registers", "detail" },
+};
+
+static void region_name(struct td_node *node, struct td_region region, char *ret_name, size_t bytes)
+{
+    struct td_roster_ref *ref = region.v != 0 ? td_membership_get(node->membership) : NULL;
+    const struct td_roster_region *row =
+        ref != NULL ? td_roster_region(td_roster_ref_roster(ref), region) : NULL;
+    size_t count = row != NULL && row->name.count < bytes ? row->name.count : 0;
+    if (count > 0) {
+        memcpy(ret_name, row->name.bytes, count);
+    }
+    ret_name[count] = '\0';
+    if (ref != NULL) {
+        td_roster_ref_put(ref);
+    }
+}
+
+static void trace(void *self, enum td_trace_code code, struct td_region region, uint64_t a, uint64_t b)
+{
+    char name[TD_REGION_NAME_BYTES_MAX + 1];
+    region_name(self, region, name, sizeof name);
+    for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
+        if (traces[i].code == code) {
+            td_log_event(traces[i].level, traces[i].event, "region", name, traces[i].a, td_log_number(a),
+                         traces[i].b, td_log_number(b), NULL);
+        }
+    }
+}
+
+/* Other threads see the durable vector and our process only through these copies. */
+static void settled(void *self, const struct td_core *core)
+{
+    struct td_node *node = self;
+    struct td_vv has = td_core_has(core);
+    if (has.entry_count != node->has.count ||
+        memcmp(has.entries, node->has.entries, has.entry_count * sizeof has.entries[0]) != 0) {
+        pthread_mutex_lock(&node->has.mutex);
+        node->has.count = has.entry_count;
+        memcpy(node->has.entries, has.entries, has.entry_count * sizeof has.entries[0]);
+        pthread_mutex_unlock(&node->has.mutex);
+    }
+    struct td_incarnation process = td_core_process(core);
+    if (node->net != NULL && td_incarnation_compare(process, node->process_told) != 0) {
+        node->process_told = process;
+        td_net_set_process(node->net, process);
+    }
+}
+
+struct td_loop_ops td_effects_ops(struct td_node *node)
+{
+    return (struct td_loop_ops){ .self = node, .now = now, .send = send_frames, .store = store,
+        .sign_head = sign_head, .random = draw_random, .reply = reply, .close_link = close_link,
+        .trace = trace, .settled = settled };
+}

@@ -1,0 +1,226 @@
+/* membership.c -- the newest verified roster of this node: where it came from (configured file, data
+ * directory, peers, an admin), written down before it counts. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/daemon/logging.h"
+#include "node/daemon/node.h"
+
+struct td_membership {
+    struct td_node *node;
+    pthread_mutex_t mutex;
+    struct td_roster_ref *current;
+};
+
+static enum td_err read_file(const char *path, uint8_t **ret_bytes, size_t *ret_count)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? TD_EUNKNOWN : TD_EIO;
+    }
+    uint8_t *bytes = malloc(TD_ROSTER_BYTES_MAX + 1);
+    size_t used = 0;
+    ssize_t got = 1;
+    while (bytes != NULL && used <= TD_ROSTER_BYTES_MAX && got > 0) {
+        got = read(fd, bytes + used, TD_ROSTER_BYTES_MAX + 1 - used);
+        used += got > 0 ? (size_t)got : 0;
+    }
+    close(fd);
+    if (bytes == NULL || got < 0 || used > TD_ROSTER_BYTES_MAX) {
+        free(bytes);
+        return bytes == NULL ? TD_ENOMEM : got < 0 ? TD_EIO : TD_ETOOBIG;
+    }
+    *ret_bytes = bytes;
+    *ret_count = used;
+    return TD_OK;
+}
+
+static bool write_all(int fd, struct td_bytes bytes)
+{
+    size_t done = 0;
+    while (done < bytes.count) {
+        ssize_t wrote = write(fd, bytes.bytes + done, bytes.count - done);
+        if (wrote < 0 && errno != EINTR) {
+            return false;
+        }
+        done += wrote > 0 ? (size_t)wrote : 0;
+    }
+    return fsync(fd) == 0;
+}
+
+/* Replaces the kept roster in one step, so that a crash leaves the old or the new one. */
+static enum td_err save(const struct td_membership *membership, struct td_bytes raw)
+{
+    char path[4096], next[4096];
+    const char *data = membership->node->config.data;
+    if (snprintf(path, sizeof path, "%s/roster", data) >= (int)sizeof path ||
+        snprintf(next, sizeof next, "%s/roster.next", data) >= (int)sizeof next) {
+        return TD_EIO;
+    }
+    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return TD_EIO;
+    }
+    bool written = write_all(fd, raw);
+    close(fd);
+    int directory = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool moved = written && rename(next, path) == 0 && directory >= 0 && fsync(directory) == 0;
+    if (directory >= 0) {
+        close(directory);
+    }
+    return moved ? TD_OK : TD_EIO;
+}
+
+/* Puts the new roster in force; called with the mutex held. */
+static void install(struct td_membership *membership, struct td_roster_ref *take_ref)
+{
+    td_roster_ref_put(membership->current);
+    membership->current = take_ref;
+}
+
+/* The roster stays referenced until the core has copied what it needs. */
+struct roster_item {
+    struct td_inbox_item item;
+    struct td_roster_ref *ref;
+};
+
+static void release_roster(struct td_inbox_item *item)
+{
+    td_roster_ref_put(((struct roster_item *)item)->ref);
+    free(item);
+}
+
+static void tell_core(struct td_node *node, struct td_roster_ref *ref)
+{
+    struct roster_item *item = calloc(1, sizeof *item);
+    if (item == NULL) {
+        return; /* the next roster or restart brings it */
+    }
+    item->ref = td_roster_ref_get(ref);
+    item->item.class_ = TD_INBOX_COMPLETION;
+    item->item.release = release_roster;
+    item->item.event.type = TD_EV_ROSTER;
+    item->item.event.u.roster = td_roster_ref_roster(ref);
+    if (!td_inbox_push(&node->inbox, &item->item)) {
+        release_roster(&item->item);
+    }
+}
+
+static void spread(struct td_membership *membership, struct td_roster_ref *ref)
+{
+    struct td_node *node = membership->node;
+    const struct td_roster *roster = td_roster_ref_roster(ref);
+    const struct td_roster_region *me =
+        td_roster_region_by_link_key(roster, &td_secret_identity(node->secret)->link_key);
+    td_log_event(TD_INFO, "roster", "version", td_log_number(roster->version), "regions",
+                 td_log_number(roster->region_count), NULL);
+    if (node->net != NULL) {
+        td_net_set_roster(node->net, ref);
+    }
+    if (me != NULL && node->self.v == 0) {
+        __atomic_store_n(&node->rejoin, true, __ATOMIC_RELEASE);
+        td_inbox_wake(&node->inbox);
+        return;
+    }
+    if (__atomic_load_n(&node->core_running, __ATOMIC_ACQUIRE)) {
+        tell_core(node, ref);
+    }
+}
+
+enum td_err td_membership_offer(struct td_membership *membership, struct td_bytes raw)
+{
+    enum td_err err = TD_OK;
+    struct td_roster_ref *ref = td_roster_ref_make(raw, &membership->node->root.sign_key, &err);
+    if (ref == NULL) {
+        return err;
+    }
+    pthread_mutex_lock(&membership->mutex);
+    if (membership->current != NULL && !td_roster_newer(td_roster_ref_roster(ref),
+                                                        td_roster_ref_roster(membership->current))) {
+        err = TD_EROSTEROLD;
+    } else {
+        err = save(membership, raw);
+    }
+    if (err == TD_OK) {
+        install(membership, td_roster_ref_get(ref));
+    }
+    pthread_mutex_unlock(&membership->mutex);
+    if (err == TD_OK) {
+        spread(membership, ref);
+    }
+    td_roster_ref_put(ref);
+    return err;
+}
+
+static enum td_err offer_file(struct td_membership *membership, const char *path)
+{
+    uint8_t *bytes = NULL;
+    size_t count = 0;
+    enum td_err err = read_file(path, &bytes, &count);
+    if (err == TD_OK) {
+        err = td_membership_offer(membership, (struct td_bytes){ bytes, count });
+        free(bytes);
+    }
+    return err;
+}
+
+enum td_err td_membership_reload(struct td_membership *membership)
+{
+    const char *path = membership->node->config.roster;
+    if (path[0] == '\0') {
+        return TD_OK;
+    }
+    enum td_err err = offer_file(membership, path);
+    if (err != TD_OK && err != TD_EROSTEROLD && err != TD_EUNKNOWN) {
+        td_log_event(TD_WARN, "roster_file_refused", "path", path, "why", td_err_text(err), NULL);
+    }
+    return err == TD_EROSTEROLD || err == TD_EUNKNOWN ? TD_OK : err;
+}
+
+struct td_membership *td_membership_open(struct td_node *node, char *ret_why, size_t why_bytes)
+{
+    char path[4096];
+    struct td_membership *membership = calloc(1, sizeof *membership);
+    if (membership == NULL) {
+        snprintf(ret_why, why_bytes, "out of memory");
+        return NULL;
+    }
+    membership->node = node;
+    pthread_mutex_init(&membership->mutex, NULL);
+    snprintf(path, sizeof path, "%s/roster", node->config.data);
+    enum td_err err = offer_file(membership, path);
+    if (err != TD_OK && err != TD_EUNKNOWN && err != TD_EROSTEROLD) {
+        td_log_event(TD_WARN, "roster_kept_refused", "path", path, "why", td_err_text(err), NULL);
+    }
+    err = td_membership_reload(membership);
+    if (err != TD_OK && membership->current == NULL) {
+        snprintf(ret_why, why_bytes, "%s: %s; %s", node->config.roster, td_err_text(err),
+                 td_err_hint(err));
+        td_membership_close(membership);
+        return NULL;
+    }
+    return membership;
+}
+
+void td_membership_close(struct td_membership *membership)
+{
+    if (membership != NULL) {
+        td_roster_ref_put(membership->current);
+        pthread_mutex_destroy(&membership->mutex);
+        free(membership);
+    }
+}
+
+struct td_roster_ref *td_membership_get(struct td_membership *membership)
+{
+    pthread_mutex_lock(&membership->mutex);
+    struct td_roster_ref *ref =
+        membership->current != NULL ? td_roster_ref_get(membership->current) : NULL;
+    pthread_mutex_unlock(&membership->mutex);
+    return ref;
+}

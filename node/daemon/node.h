@@ -1,0 +1,120 @@
+/* node.h -- one running node: the core behind its loop, log, links, membership, and the threads. What
+ * the files of this folder share. Threads are created here and nowhere else:
+ *   core     td_loop_run_once           log      td_log_work
+ *   links    td_net_work (2)            egress   reads and thins stored batches for transfers */
+#ifndef TD_DAEMON_NODE_H
+#define TD_DAEMON_NODE_H
+
+#include "node/daemon/config.h"
+#include "node/daemon/heads.h"
+#include "node/daemon/message.h"
+#include "node/log/disk_posix.h"
+#include "node/log/log.h"
+#include "node/loop/loop.h"
+#include "node/net/net.h"
+
+enum { TD_VERIFIED_ROOTS = 4096, TD_NET_THREADS = 2, TD_CLIENT_OUT_BYTES_MAX = 4 * 1024 * 1024 };
+
+struct td_membership;
+struct td_egress;
+
+/* Copy of the durable vector for threads that drop duplicates before any hashing. */
+struct td_has_snapshot {
+    pthread_mutex_t mutex;
+    uint32_t count;
+    struct td_vv_entry entries[TD_VV_ENTRIES_MAX];
+};
+
+struct td_node {
+    struct td_config config;
+    struct td_secret *secret;
+    struct td_identity root;
+    struct td_sodium_signer signer_self;
+    struct td_signer signer;
+    struct td_cluster_id cluster;
+    struct td_membership *membership;
+    struct td_region self;       /* 0 until the roster names us */
+    uint16_t key_number;
+
+    struct td_disk disk;
+    struct td_log *log;
+    struct td_net *net;
+    struct td_core *core;
+    void *core_block;
+    size_t core_bytes;
+    struct td_inbox inbox;
+    struct td_loop loop;
+    struct td_loop_ops ops;
+    struct td_egress *egress;
+    struct td_head_slots heads;
+    struct td_has_snapshot has;
+
+    pthread_mutex_t verified_mutex;
+    struct td_hash *verified;    /* TD_VERIFIED_ROOTS */
+    pthread_mutex_t rate_mutex;
+    uint64_t rate_tokens_milli, rate_boot_ms;
+
+    bool core_running;           /* atomic: requests and frames may go to the inbox */
+    bool stopping;               /* atomic */
+    bool draining;               /* atomic: publishes are refused */
+    bool rejoin;                 /* atomic: the roster now names us, start again as a member */
+    uint64_t counters_rejected_signature; /* atomic */
+    struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t answered;
+        uint64_t asked, answers;
+        bool covered; /* some other region's disk covers all our updates, or there is none */
+    } drain;
+    struct td_incarnation process_told; /* core thread: what the links were given for HELLO */
+    pthread_t core_thread, log_thread, net_threads[TD_NET_THREADS];
+};
+
+enum { TD_EXIT_REJOIN = -1 };
+/* Starts everything with node->config filled; returns when a signal, a drain or a fatal error ends it:
+ * the exit code, or TD_EXIT_REJOIN when the roster has admitted us and the program must start anew. */
+int td_node_run(struct td_node *node, const char *config_path);
+struct td_time td_node_now(void);
+
+/* ingress.c: frames and requests on their way in; callbacks of links. */
+struct td_net_sink td_ingress_sink(struct td_node *node);
+/* One raw batch of our own log: decoded and verified like a peer's. TD_OK or why not. */
+TD_MUST_USE enum td_err td_ingress_decode_batch(struct td_node *node, struct td_bytes raw,
+                                                struct td_reader *reader, struct td_arena *arena,
+                                                struct td_batch *ret_batch);
+/* Answers a request that never reaches the core (errors, roster). */
+void td_ingress_answer(struct td_node *node, uint32_t client_link, const struct td_request *request,
+                       enum td_err err, const char *message);
+
+/* client_link of requests the daemon itself asks of its core. */
+#define TD_CLIENT_SELF UINT32_MAX
+/* drain.c: refuses publishes and waits until a peer covers all own updates, or the deadline. */
+void td_drain(struct td_node *node, uint32_t deadline_ms);
+void td_drain_answer(struct td_node *node, const struct td_response *status);
+
+/* effects.c: the td_loop_ops of a node. */
+struct td_loop_ops td_effects_ops(struct td_node *node);
+/* done() of the log, on its thread. */
+void td_effects_stored(void *self, const struct td_log_done *done);
+
+/* egress.c */
+struct td_egress *td_egress_start(struct td_node *node);
+void td_egress_stop(struct td_egress *egress);
+void td_egress_send(struct td_egress *egress, const struct td_effect *effect);
+
+/* recovery.c: opens the log and feeds it to the core. */
+TD_MUST_USE enum td_err td_recovery_run(struct td_node *node, char *ret_why, size_t why_bytes);
+
+/* membership.c: the newest verified roster; owns its file in the data directory. */
+struct td_membership *td_membership_open(struct td_node *node, char *ret_why, size_t why_bytes);
+void td_membership_close(struct td_membership *membership);
+/* A reference, or NULL while none is known. */
+struct td_roster_ref *td_membership_get(struct td_membership *membership);
+/* TD_OK = newer, kept, written and spread; TD_EROSTEROLD = nothing new; else why it is refused. */
+TD_MUST_USE enum td_err td_membership_offer(struct td_membership *membership, struct td_bytes raw);
+/* Reads the configured roster file again (start, SIGHUP). */
+enum td_err td_membership_reload(struct td_membership *membership);
+
+/* notify.c: systemd's readiness protocol; no-ops without NOTIFY_SOCKET. */
+void td_notify(const char *state);
+
+#endif
