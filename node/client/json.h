@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "node/client/call.h"
+#include "proto/roster.h"
 
 struct td_json_options {
     uint64_t stale_ms; /* a region older than this is "stale": true; 0 = 30 000 */
@@ -39,7 +40,7 @@ json_t *td_json_reset(const struct td_response *response, const char *cursor);
 json_t *td_json_peers(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_mesh(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_regions(const struct td_response *response, const struct td_json_options *options);
-/* A verified roster: "roster":{version, cluster, issued, policy, regions, clients}. */
+/* response may be NULL (a roster from a file has no envelope). A verified roster: "roster":{version, cluster, issued, policy, regions, clients}. */
 json_t *td_json_roster(const struct td_response *response, const struct td_roster *roster,
                        const struct td_json_options *options);
 /* tidings.publish/1 of one result; err not TD_OK gives the error form below. token NULL = made. */
@@ -49,6 +50,8 @@ json_t *td_json_published(const struct td_response *response, struct td_text job
 json_t *td_json_line_error(uint64_t line, enum td_err err, const char *detail);
 /* RFC 9457: {"type","title","status","code","detail","hint"}; add "job" or others yourself. */
 json_t *td_json_problem(enum td_err err, const char *detail);
+/* Why the winner wins, one sentence. */
+const char *td_rule_sentence(enum td_rule rule);
 /* "TD-E0213"; ret_text: 16 bytes. */
 void td_err_code(enum td_err err, char *ret_text);
 

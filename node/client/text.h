@@ -6,7 +6,7 @@
 #include "proto/err.h"
 #include "proto/types.h"
 
-enum { TD_TIME_TEXT_BYTES = 32, TD_DURATION_TEXT_BYTES = 24 };
+enum { TD_TIME_TEXT_BYTES = 48, TD_DURATION_TEXT_BYTES = 24 };
 
 /* Writes text so that no byte of it can act on a terminal: control characters (C0, DEL, C1), invalid
  * UTF-8 (as the byte's value), bidirectional marks and overrides, line and paragraph separators, zero
