@@ -61,6 +61,9 @@ struct td_update {
     struct td_status status;
     struct td_seen seen; /* register_hash is ignored here: it is this update's register */
     uint64_t job_hash;   /* not on the wire; set by the decoder */
+    /* Not on the wire; set by the decoder when this update breaks a field's rule. Everything else in
+     * it is zero then; the other updates of the request stand. */
+    enum td_err err;
 };
 struct td_filter {
     uint8_t states; /* bit per td_state; 0 = any */

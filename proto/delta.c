@@ -3,7 +3,7 @@
 
 #include "proto/assert.h"
 #include "proto/text.h"
-#include "proto/writer.h"
+#include "proto/wire.h"
 
 enum {
     DELTA_FIELDS = 15,
@@ -88,58 +88,7 @@ static bool stamp_valid(struct td_stamp stamp)
     return stamp.ms <= TD_STAMP_MS_MAX;
 }
 
-static bool clock_valid(const struct td_dot *clock, uint32_t count)
-{
-    if (count > TD_CLOCK_ENTRIES_MAX) {
-        return false;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (clock[i].origin.region.v == 0 || clock[i].seq == 0 || clock[i].seq > TD_SEQ_MAX) {
-            return false;
-        }
-        if (i > 0 && clock[i - 1].origin.region.v >= clock[i].origin.region.v) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* ---- encode ---- */
-
-static void write_labels(struct td_writer *writer, const struct td_status *status)
-{
-    td_writer_array(writer, 2 * (uint32_t)status->label_count);
-    for (uint32_t i = 0; i < status->label_count; i++) {
-        td_writer_text(writer, status->labels[i].key);
-        td_writer_text(writer, status->labels[i].value);
-    }
-}
-
-static void write_times(struct td_writer *writer, const uint64_t *entered_ms)
-{
-    uint32_t count = 0;
-    for (unsigned i = 0; i < TD_STATE_COUNT; i++) {
-        count += entered_ms[i] != 0;
-    }
-    td_writer_array(writer, 2 * count);
-    for (unsigned i = 0; i < TD_STATE_COUNT; i++) {
-        if (entered_ms[i] != 0) {
-            td_writer_uint(writer, i);
-            td_writer_uint(writer, entered_ms[i]);
-        }
-    }
-}
-
-static void write_clock(struct td_writer *writer, const struct td_dot *clock, uint32_t count)
-{
-    td_writer_array(writer, 4 * count);
-    for (uint32_t i = 0; i < count; i++) {
-        td_writer_uint(writer, clock[i].origin.region.v);
-        td_writer_uint(writer, clock[i].origin.incarnation.start);
-        td_writer_uint(writer, clock[i].origin.incarnation.random);
-        td_writer_uint(writer, clock[i].seq);
-    }
-}
 
 size_t td_delta_encode(const struct td_delta *delta, void *bytes, size_t size_bytes)
 {
@@ -148,7 +97,7 @@ size_t td_delta_encode(const struct td_delta *delta, void *bytes, size_t size_by
     TD_ASSERT(delta->attempt >= 1);
     TD_ASSERT(stamp_valid(delta->stamp));
     TD_ASSERT(td_status_check(status) == TD_OK);
-    TD_ASSERT(clock_valid(delta->clock, delta->clock_count));
+    TD_ASSERT(td_wire_clock_valid(delta->clock, delta->clock_count));
 
     struct td_writer writer;
     td_writer_init(&writer, bytes,
@@ -162,134 +111,40 @@ size_t td_delta_encode(const struct td_delta *delta, void *bytes, size_t size_by
     td_writer_uint(&writer, delta->client);
     td_writer_uint(&writer, delta->flags);
     td_writer_text(&writer, status->writer);
-    td_writer_array(&writer, status->progress_known ? 1 : 0);
-    if (status->progress_known) {
-        td_writer_uint(&writer, status->progress);
-    }
+    td_wire_write_progress(&writer, status);
     td_writer_text(&writer, status->detail);
     td_writer_text(&writer, status->parent);
-    write_labels(&writer, status);
+    td_wire_write_labels(&writer, status);
     td_writer_uint(&writer, status->expect_every_s);
-    write_times(&writer, status->entered_ms);
-    write_clock(&writer, delta->clock, delta->clock_count);
+    td_wire_write_times(&writer, status->entered_ms);
+    td_wire_write_clock(&writer, delta->clock, delta->clock_count);
     return td_writer_done(&writer);
 }
 
 /* ---- decode ---- */
-
-/* A number whose being too large has a code of its own. */
-static uint64_t read_number(struct td_reader *reader, uint64_t max, enum td_err err)
-{
-    uint64_t value = td_reader_uint(reader, UINT64_MAX);
-    if (value > max) {
-        td_reader_fail(reader, err);
-        return 0;
-    }
-    return value;
-}
-
-static void read_progress(struct td_reader *reader, struct td_status *status)
-{
-    status->progress_known = td_reader_enter(reader, 0, 1) == 1;
-    if (status->progress_known) {
-        status->progress = (uint16_t)read_number(reader, TD_PROGRESS_MAX, TD_EPROGRESS);
-    }
-    td_reader_leave(reader);
-}
-
-static void read_labels(struct td_reader *reader, struct td_arena *arena, struct td_status *status)
-{
-    uint32_t count = td_reader_enter(reader, 0, TD_DELTA_BYTES_MAX);
-    if (count % 2 != 0 || count > 2 * TD_LABELS_MAX) {
-        td_reader_fail(reader, TD_ELABELS);
-        return;
-    }
-    if (count == 0) {
-        td_reader_leave(reader);
-        return;
-    }
-    struct td_label *labels = td_arena_take(arena, count / 2, sizeof *labels);
-    if (labels == NULL) {
-        td_reader_fail(reader, TD_ETOOBIG);
-        return;
-    }
-    for (uint32_t i = 0; i < count / 2; i++) {
-        labels[i].key = td_reader_text(reader, TD_DELTA_BYTES_MAX);
-        labels[i].value = td_reader_text(reader, TD_DELTA_BYTES_MAX);
-    }
-    td_reader_leave(reader);
-    status->labels = labels;
-    status->label_count = (uint8_t)(count / 2);
-}
-
-static void read_times(struct td_reader *reader, struct td_status *status)
-{
-    uint32_t count = td_reader_enter(reader, 0, 2 * TD_STATE_COUNT);
-    if (count % 2 != 0) {
-        td_reader_fail(reader, TD_EFORMAT);
-    }
-    uint64_t state_min = 0;
-    while (td_reader_left(reader) != 0) {
-        uint64_t state = td_reader_uint(reader, TD_STATE_COUNT - 1);
-        uint64_t ms = td_reader_uint(reader, TD_STAMP_MS_MAX);
-        if (state < state_min || ms == 0) {
-            td_reader_fail(reader, TD_EFORMAT);
-        }
-        status->entered_ms[state] = ms;
-        state_min = state + 1;
-    }
-    td_reader_leave(reader);
-}
-
-static void read_clock(struct td_reader *reader, struct td_arena *arena, struct td_delta *delta)
-{
-    uint32_t count = td_reader_enter(reader, 0, 4 * TD_CLOCK_ENTRIES_MAX);
-    if (count % 4 != 0) {
-        td_reader_fail(reader, TD_EFORMAT);
-        return;
-    }
-    if (count == 0) {
-        td_reader_leave(reader);
-        return;
-    }
-    struct td_dot *clock = td_arena_take(arena, count / 4, sizeof *clock);
-    if (clock == NULL) {
-        td_reader_fail(reader, TD_ETOOBIG);
-        return;
-    }
-    for (uint32_t i = 0; i < count / 4; i++) {
-        clock[i].origin.region.v = (uint8_t)td_reader_uint(reader, TD_REGION_NUMBER_MAX);
-        clock[i].origin.incarnation.start = (uint32_t)td_reader_uint(reader, UINT32_MAX);
-        clock[i].origin.incarnation.random = (uint32_t)td_reader_uint(reader, UINT32_MAX);
-        clock[i].seq = td_reader_uint(reader, TD_SEQ_MAX);
-    }
-    td_reader_leave(reader);
-    if (!clock_valid(clock, count / 4)) {
-        td_reader_fail(reader, TD_EFORMAT);
-    }
-    delta->clock = clock;
-    delta->clock_count = (uint8_t)(count / 4);
-}
 
 static void read_fields(struct td_reader *reader, struct td_arena *arena, struct td_delta *delta)
 {
     struct td_status *status = &delta->status;
     td_reader_enter(reader, DELTA_FIELDS, DELTA_FIELDS_MAX);
     delta->job = td_reader_text(reader, TD_DELTA_BYTES_MAX);
-    delta->attempt = (uint16_t)read_number(reader, TD_ATTEMPT_MAX, TD_EATTEMPT);
-    status->state = (enum td_state)read_number(reader, TD_STATE_COUNT - 1, TD_ESTATE);
+    delta->attempt = (uint16_t)td_wire_read_number(reader, TD_ATTEMPT_MAX, TD_EATTEMPT);
+    status->state = (enum td_state)td_wire_read_number(reader, TD_STATE_COUNT - 1, TD_ESTATE);
     delta->stamp.ms = td_reader_uint(reader, TD_STAMP_MS_MAX);
     delta->stamp.counter = (uint32_t)td_reader_uint(reader, UINT32_MAX);
     delta->client = (uint32_t)td_reader_uint(reader, UINT32_MAX);
     delta->flags = (uint8_t)td_reader_uint(reader, FLAGS_MAX);
     status->writer = td_reader_text(reader, TD_DELTA_BYTES_MAX);
-    read_progress(reader, status);
+    td_wire_read_progress(reader, status);
     status->detail = td_reader_text(reader, TD_DELTA_BYTES_MAX);
     status->parent = td_reader_text(reader, TD_DELTA_BYTES_MAX);
-    read_labels(reader, arena, status);
-    status->expect_every_s = (uint32_t)read_number(reader, TD_EXPECT_EVERY_S_MAX, TD_EEXPECT);
-    read_times(reader, status);
-    read_clock(reader, arena, delta);
+    td_wire_read_labels(reader, arena, status);
+    status->expect_every_s =
+        (uint32_t)td_wire_read_number(reader, TD_EXPECT_EVERY_S_MAX, TD_EEXPECT);
+    td_wire_read_times(reader, status);
+    uint32_t clock_count = 0;
+    td_wire_read_clock(reader, arena, &delta->clock, &clock_count);
+    delta->clock_count = (uint8_t)clock_count;
     td_reader_leave(reader);
 }
 

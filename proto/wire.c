@@ -69,6 +69,155 @@ void *td_wire_enter_flat(struct td_reader *reader, struct td_arena *arena, uint3
     return entries;
 }
 
+/* ---- parts of a report ---- */
+
+void td_wire_write_progress(struct td_writer *writer, const struct td_status *status)
+{
+    td_writer_array(writer, status->progress_known ? 1 : 0);
+    if (status->progress_known) {
+        td_writer_uint(writer, status->progress);
+    }
+}
+
+void td_wire_write_labels(struct td_writer *writer, const struct td_status *status)
+{
+    td_writer_array(writer, 2 * (uint32_t)status->label_count);
+    for (uint32_t i = 0; i < status->label_count; i++) {
+        td_writer_text(writer, status->labels[i].key);
+        td_writer_text(writer, status->labels[i].value);
+    }
+}
+
+void td_wire_write_times(struct td_writer *writer, const uint64_t *entered_ms)
+{
+    uint32_t count = 0;
+    for (unsigned i = 0; i < TD_STATE_COUNT; i++) {
+        count += entered_ms[i] != 0;
+    }
+    td_writer_array(writer, 2 * count);
+    for (unsigned i = 0; i < TD_STATE_COUNT; i++) {
+        if (entered_ms[i] != 0) {
+            td_writer_uint(writer, i);
+            td_writer_uint(writer, entered_ms[i]);
+        }
+    }
+}
+
+void td_wire_write_clock(struct td_writer *writer, const struct td_dot *clock, uint32_t count)
+{
+    td_writer_array(writer, 4 * count);
+    for (uint32_t i = 0; i < count; i++) {
+        td_wire_write_dot(writer, clock[i]);
+    }
+}
+
+bool td_wire_clock_valid(const struct td_dot *clock, uint32_t count)
+{
+    if (count > TD_CLOCK_ENTRIES_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (clock[i].origin.region.v == 0 || clock[i].seq == 0 || clock[i].seq > TD_SEQ_MAX) {
+            return false;
+        }
+        if (i > 0 && clock[i - 1].origin.region.v >= clock[i].origin.region.v) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint64_t td_wire_read_number(struct td_reader *reader, uint64_t max, enum td_err err)
+{
+    uint64_t value = td_reader_uint(reader, UINT64_MAX);
+    if (value > max) {
+        td_reader_fail(reader, err);
+        return 0;
+    }
+    return value;
+}
+
+void td_wire_read_progress(struct td_reader *reader, struct td_status *status)
+{
+    status->progress_known = td_reader_enter(reader, 0, 1) == 1;
+    if (status->progress_known) {
+        status->progress = (uint16_t)td_wire_read_number(reader, TD_PROGRESS_MAX, TD_EPROGRESS);
+    }
+    td_reader_leave(reader);
+}
+
+void td_wire_read_labels(struct td_reader *reader, struct td_arena *arena, struct td_status *status)
+{
+    uint32_t count = td_reader_enter(reader, 0, TD_DELTA_BYTES_MAX);
+    if (count % 2 != 0 || count > 2 * TD_LABELS_MAX) {
+        td_reader_fail(reader, TD_ELABELS);
+        return;
+    }
+    if (count == 0) {
+        td_reader_leave(reader);
+        return;
+    }
+    struct td_label *labels = td_arena_take(arena, count / 2, sizeof *labels);
+    if (labels == NULL) {
+        td_reader_fail(reader, TD_ETOOBIG);
+        return;
+    }
+    for (uint32_t i = 0; i < count / 2; i++) {
+        labels[i].key = td_reader_text(reader, TD_DELTA_BYTES_MAX);
+        labels[i].value = td_reader_text(reader, TD_DELTA_BYTES_MAX);
+    }
+    td_reader_leave(reader);
+    status->labels = labels;
+    status->label_count = (uint8_t)(count / 2);
+}
+
+void td_wire_read_times(struct td_reader *reader, struct td_status *status)
+{
+    uint32_t count = td_reader_enter(reader, 0, 2 * TD_STATE_COUNT);
+    if (count % 2 != 0) {
+        td_reader_fail(reader, TD_EFORMAT);
+    }
+    uint64_t state_min = 0;
+    while (td_reader_left(reader) != 0) {
+        uint64_t state = td_reader_uint(reader, TD_STATE_COUNT - 1);
+        uint64_t ms = td_reader_uint(reader, TD_STAMP_MS_MAX);
+        if (state < state_min || ms == 0) {
+            td_reader_fail(reader, TD_EFORMAT);
+        }
+        status->entered_ms[state] = ms;
+        state_min = state + 1;
+    }
+    td_reader_leave(reader);
+}
+
+void td_wire_read_clock(struct td_reader *reader, struct td_arena *arena,
+                        const struct td_dot **ret_clock, uint32_t *ret_count)
+{
+    uint32_t count = td_reader_enter(reader, 0, 4 * TD_CLOCK_ENTRIES_MAX);
+    if (count % 4 != 0) {
+        td_reader_fail(reader, TD_EFORMAT);
+        return;
+    }
+    if (count == 0) {
+        td_reader_leave(reader);
+        return;
+    }
+    struct td_dot *clock = td_arena_take(arena, count / 4, sizeof *clock);
+    if (clock == NULL) {
+        td_reader_fail(reader, TD_ETOOBIG);
+        return;
+    }
+    for (uint32_t i = 0; i < count / 4; i++) {
+        clock[i] = td_wire_read_dot(reader);
+    }
+    td_reader_leave(reader);
+    if (!td_wire_clock_valid(clock, count / 4)) {
+        td_reader_fail(reader, TD_EFORMAT);
+    }
+    *ret_clock = clock;
+    *ret_count = count / 4;
+}
+
 /* ---- version vectors ---- */
 
 void td_vv_write_parts(struct td_writer *writer, const struct td_vv *vv)
