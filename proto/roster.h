@@ -2,10 +2,11 @@
  * bin(64)] signed by the root key; roster = msgpack array
  *   [version format, cluster bin(16), cluster name str, version, issued ms, previous hash bin(32),
  *    policy [retain s, abandon s, max_absence s, registers_max, bytes_max],
- *    regions [[number, name, state, quota registers, quota bytes, keys [[number, sign bin, link bin], ...],
- *      endpoints [str, ...], admitted version, closed list [start, random, last seq, ...],
+ *    regions [[number, name, state, quota registers, quota bytes, keys [[number, sign bin, link
+ * bin], ...], endpoints [str, ...], admitted version, closed list [start, random, last seq, ...],
  *      doubtful since ms, card bin], ...],
- *    clients [[number, name, role, sign bin, link bin, prefixes [str, ...], admitted version], ...]]. */
+ *    clients [[number, name, role, sign bin, link bin, prefixes [str, ...], admitted version],
+ * ...]]. */
 #ifndef TD_PROTO_ROSTER_H
 #define TD_PROTO_ROSTER_H
 
@@ -17,6 +18,8 @@
 #include "proto/sign.h"
 
 enum { TD_ROSTER_FORMAT = 1, TD_CARD_FORMAT = 1 };
+/* Incarnations in the complete list of a closed region. */
+enum { TD_CLOSED_LIST_MAX = 4096, TD_POLICY_FIELDS = 5 };
 enum td_region_state { TD_REGION_ACTIVE = 0, TD_REGION_CLOSING = 1, TD_REGION_CLOSED = 2 };
 enum td_role { TD_ROLE_PUBLISH = 0, TD_ROLE_READ = 1, TD_ROLE_ADMIN = 2 };
 
@@ -87,8 +90,10 @@ TD_MUST_USE enum td_err td_roster_decode(struct td_bytes raw, const struct td_si
                                          struct td_roster *ret_roster);
 /* DESIGN 4: higher version wins; of one version the smaller hash. */
 bool td_roster_newer(const struct td_roster *candidate, const struct td_roster *current);
-const struct td_roster_region *td_roster_region(const struct td_roster *roster, struct td_region region);
-const struct td_roster_region *td_roster_region_named(const struct td_roster *roster, struct td_text name);
+const struct td_roster_region *td_roster_region(const struct td_roster *roster,
+                                                struct td_region region);
+const struct td_roster_region *td_roster_region_named(const struct td_roster *roster,
+                                                      struct td_text name);
 const struct td_roster_region *td_roster_region_by_link_key(const struct td_roster *roster,
                                                             const struct td_public_key *link_key);
 const struct td_roster_client *td_roster_client_by_link_key(const struct td_roster *roster,
@@ -101,8 +106,8 @@ bool td_client_may_touch(const struct td_roster_client *client, struct td_text j
 
 /* The responder's proof in handshake message 2: signed by the root when the region is admitted and
  * carried in the roster beside it; at most TD_CARD_BYTES_MAX.
- * Wire: [card bin, signature bin(64)]; card = [format, cluster bin(16), region, key number, sign bin,
- * link bin, roster version]. */
+ * Wire: [card bin, signature bin(64)]; card = [format, cluster bin(16), region, key number, sign
+ * bin, link bin, roster version]. */
 struct td_card {
     struct td_cluster_id cluster;
     struct td_region region;
