@@ -212,6 +212,34 @@ static bool find_tab(const char *path, char *ret_why)
     return found;
 }
 
+/* libcyaml names the mapping's place, not the key's: look the key up ourselves. */
+static bool find_unknown_key(const char *path, const char *message, char *ret_why)
+{
+    static const char marker[] = "Unexpected key: ";
+    const char *name = strstr(message, marker);
+    FILE *file = name != NULL ? fopen(path, "re") : NULL;
+    char line[4096];
+    unsigned number = 0;
+    bool found = false;
+    if (file == NULL) {
+        return false;
+    }
+    name += sizeof marker - 1;
+    size_t length = strcspn(name, ",\n");
+    while (!found && fgets(line, sizeof line, file) != NULL) {
+        number++;
+        size_t indent = strspn(line, " ");
+        if (strncmp(line + indent, name, length) == 0 && line[indent + length] == ':') {
+            snprintf(ret_why, TD_CONFIG_WHY_BYTES,
+                     "%s: unknown key \"%.*s\" at line: %u, column: %zu; all keys: tidingsd config "
+                     "--defaults", path, (int)length, name, number, indent + 1);
+            found = true;
+        }
+    }
+    fclose(file);
+    return found;
+}
+
 static void set_value(struct td_config *config, const char *path, const char *text)
 {
     for (size_t i = 0; i < KEY_COUNT; i++) {
@@ -450,7 +478,7 @@ static enum td_err load(const char *path, struct td_config *config, char *why)
                                       (cyaml_data_t **)&raw, NULL);
     free(text);
     if (err != CYAML_OK) {
-        if (!find_tab(path, why)) {
+        if (!find_tab(path, why) && !find_unknown_key(path, log.text, why)) {
             snprintf(why, TD_CONFIG_WHY_BYTES, "%s: %s; all keys: tidingsd config --defaults", path,
                      log.used > 0 ? log.text : cyaml_strerror(err));
         }
