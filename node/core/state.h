@@ -146,6 +146,7 @@ struct td_region_info {
     bool skew_traced;
     bool joined;            /* some head of it was not recovering: it counts for the stable cut */
     bool covered_known;
+    uint64_t covered_number; /* head number that covered_has is from; 0 after a change of process */
     struct td_vv_store covered_has; /* `has` of its newest head whose own part we covered ourselves */
     /* Freshness: an echo waits until what was named of this region's running incarnation is here. */
     struct td_fresh_wait {
@@ -226,7 +227,10 @@ struct td_transfer_in {
     bool ended;             /* claim arrived, waiting for durability up to claim_ticket */
     uint64_t claim_ticket;
     uint64_t record_ticket; /* HAS record in the log's hands; 0 = not yet */
-    uint64_t failed_count;  /* stores_failed when the ticket above was noted */
+    uint64_t first_ticket;  /* newest when it began: a store that failed later voids it */
+    uint64_t ended_ms;
+    uint64_t broken_ms;     /* since when it has no link */
+    bool capped;            /* the claim was cut to what its origins signed */
     bool asked;             /* WANT_ALL was sent on this link */
     bool poisoned;          /* something of it could not be kept: its claim must not count */
     struct td_vv_store base; /* our `has` at the start: what a resumed transfer names again */
@@ -333,12 +337,11 @@ struct td_core {
     uint64_t transfer_from_ms;      /* not before: jitter at heal, pause after one that gave nothing */
     uint32_t transfer_pause_ms;
     uint32_t transfer_id;
-    uint64_t has_serial;            /* vectors.c adds one whenever `has` changes */
-    uint64_t has_serial_told;       /* links were marked has_dirty for this one */
     uint64_t started_boot_ms;       /* first step after START */
     struct td_time fresh_clock;     /* of the step before: a jump between the two clocks shows */
     uint64_t recover_named_ms;      /* since when names of our own deltas lack our signature; 0 = none */
     uint64_t live_check_ms;
+    uint64_t cut_next_ms;
     struct td_own_tick own_ticks[TD_OWN_TICKS];
     uint64_t head_number;           /* newest handed out */
     uint64_t head_signed_number;
@@ -477,6 +480,8 @@ struct td_body_view {
     struct td_dot seen[TD_CLOCK_ENTRIES_MAX];
     uint32_t seen_count;
 };
+enum { TD_BODY_WORDS_MAX = 400 };
+void td_body_unpack_bytes(const uint8_t *bytes, struct td_body_view *ret_view);
 void td_body_unpack(const struct td_core *core, uint64_t offset, struct td_body_view *ret_view);
 struct td_text td_body_job(const struct td_core *core, uint64_t offset);
 bool td_bodies_check(const struct td_core *core);
@@ -503,6 +508,31 @@ void td_publish_flush(struct td_core *core); /* hands the open group to the log 
 void td_publish_stored(struct td_core *core, const struct td_store *store, const struct td_event *event);
 void td_publish_tick(struct td_core *core);
 size_t td_pending_layout(struct td_core *core, struct td_block *block);
+/* Opens a waiting request; TD_NONE when limits.requests_max is used up. */
+uint32_t td_pending_open(struct td_core *core, const struct td_event *event);
+/* Adds the result of the next update; TD_NONE when results are used up. */
+uint32_t td_pending_node(struct td_core *core, uint32_t waiter);
+struct td_result *td_pending_result_of(struct td_core *core, uint32_t node);
+/* Chains nodes that wait for the same own delta. */
+uint32_t *td_pending_next(struct td_core *core, uint32_t node);
+/* The node waits for a dot received from elsewhere to become durable here (noop). */
+void td_pending_await(struct td_core *core, uint32_t node);
+/* Keeps a copy of the update until its token is covered here; false = no room. */
+bool td_pending_park(struct td_core *core, uint32_t node, const struct td_update *update);
+void td_pending_refuse(struct td_core *core, uint32_t node, enum td_err err);
+uint32_t td_pending_client(const struct td_core *core, uint32_t node); /* roster number */
+/* All updates of the request were looked at. */
+void td_pending_opened(struct td_core *core, uint32_t waiter);
+/* A request that waits for its token (GET, LIST, EXPLAIN) or for changes (WATCH); false = no room. */
+bool td_pending_keep(struct td_core *core, const struct td_event *event, uint64_t cursor);
+/* Settles the node at once or lets it wait; publish.c. */
+void td_publish_update(struct td_core *core, uint32_t node, const struct td_update *update);
+/* Answers now; false = not answered for want of room in this step, or (WATCH) nothing to say yet. */
+bool td_query_answer(struct td_core *core, uint32_t client_link, const struct td_request *request);
+bool td_query_watch(struct td_core *core, uint32_t client_link, const struct td_request *request,
+                    uint64_t *cursor, bool timed_out, uint32_t *budget);
+bool td_query_error(struct td_core *core, uint32_t client_link, uint64_t id, enum td_op op,
+                    enum td_err err);
 /* A report of a waiting publish is settled; ok = it is durable under this dot. */
 void td_pending_result(struct td_core *core, uint32_t node, struct td_dot dot,
                        struct td_stamp stamp);
@@ -516,6 +546,13 @@ void td_query_request(struct td_core *core, const struct td_event *event);
 /* Begins a reply with envelope, freshness and names filled. */
 struct td_response *td_query_reply(struct td_core *core, uint32_t client_link, uint64_t id, enum td_op op);
 void td_start_records(struct td_core *core, const struct td_event *event);
+/* Why a new incarnation is drawn. */
+enum td_draw {
+    TD_DRAW_START = 1,
+    TD_DRAW_STORE_FAILED = 2,
+    TD_DRAW_OUTNUMBERED = 3, /* a peer proved an equal or higher start number before our first delta */
+    TD_DRAW_CLONE = 4,       /* somebody else uses ours */
+};
 void td_incarnation_draw(struct td_core *core, unsigned reason); /* asks for randomness */
 void td_incarnation_random(struct td_core *core, uint32_t bits);
 void td_incarnation_durable(struct td_core *core, bool durable);

@@ -1,0 +1,209 @@
+/* cut.c -- the stable cut: what every member that counts is known to hold, per origin the minimum over
+ * the newest heads whose own part we cover ourselves (causal stability; a head that overtook its
+ * deltas does not count). Fencing keeps members away for too long from holding it back; closed
+ * incarnations below it leave the vectors. */
+#include "node/core/peers.h"
+
+#include <string.h>
+
+/* Joined: some head of it was not recovering, seen by us or counted by somebody we heard. */
+bool td_cut_counted(const struct td_core *core, uint8_t slot)
+{
+    const struct td_region_info *region = &core->regions[slot];
+
+    if (region->number.v == 0 || region->roster_state == TD_REGION_CLOSED) {
+        return false;
+    }
+    if (slot == core->self_slot) {
+        return region->joined || !core->recovering;
+    }
+    if (region->joined) {
+        return true;
+    }
+    for (uint8_t other = 0; other < TD_SLOTS; other++) {
+        const struct td_region_info *signer = &core->regions[other];
+        for (uint32_t i = 0; signer->number.v != 0 && i < signer->counted_count; i++) {
+            if (signer->counted[i].v == region->number.v) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool own_part_covered(const struct td_core *core, const struct td_region_info *region)
+{
+    for (uint32_t i = 0; i < region->head_has.vv.entry_count; i++) {
+        const struct td_vv_entry *entry = &region->head_has.entries[i];
+        struct td_dot dot = {entry->origin, entry->seq};
+        if (entry->origin.region.v == region->number.v && !td_dot_durable(core, dot)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void td_cut_covered(struct td_core *core)
+{
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        struct td_region_info *region = &core->regions[slot];
+        if (region->number.v != 0 && slot != core->self_slot && region->heard &&
+            region->covered_number != region->head_number && own_part_covered(core, region)) {
+            region->covered_number = region->head_number;
+            region->covered_known = td_vv_store_set(&region->covered_has, &region->head_has.vv);
+        }
+    }
+}
+
+/* False: some member's holdings are not known, so nothing is stable. */
+static bool members_known(const struct td_core *core)
+{
+    uint32_t others = 0, heard = 0;
+
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        const struct td_region_info *region = &core->regions[slot];
+        if (region->number.v == 0 || slot == core->self_slot) {
+            continue;
+        }
+        others += 1;
+        heard += region->covered_known;
+        if (td_cut_counted(core, slot) && !region->fenced && !region->covered_known) {
+            return false;
+        }
+    }
+    return others == 0 || heard > 0;
+}
+
+static uint64_t stable_seq(const struct td_core *core, const struct td_vv_entry *own)
+{
+    uint64_t seq = own->seq;
+
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        const struct td_region_info *region = &core->regions[slot];
+        if (region->number.v != 0 && slot != core->self_slot && region->covered_known &&
+            !region->fenced) {
+            seq = td_min_u64(seq, td_vv_seq(&region->covered_has.vv, own->origin));
+        }
+    }
+    return seq;
+}
+
+struct td_vv td_fresh_stable_cut(struct td_core *core)
+{
+    struct td_vv cut = {0};
+    struct td_vv has = td_vectors_has(core);
+    struct td_vv_entry *entries = td_fx_scratch(core, TD_VV_ENTRIES_MAX, sizeof *entries);
+    struct td_vv_fold *folds = td_fx_scratch(core, TD_REGIONS_MAX, sizeof *folds);
+
+    if (entries == NULL || folds == NULL || !members_known(core)) {
+        return cut;
+    }
+    cut.entries = entries;
+    cut.folds = folds;
+    for (uint32_t i = 0; i < has.entry_count; i++) {
+        uint64_t seq = stable_seq(core, &has.entries[i]);
+        if (seq > 0) {
+            entries[cut.entry_count++] = (struct td_vv_entry){has.entries[i].origin, seq};
+        }
+    }
+    for (uint32_t i = 0; i < has.fold_count; i++) { /* folded here = it was stable here once */
+        folds[cut.fold_count++] = has.folds[i];
+    }
+    return cut;
+}
+
+/* ---- folding ---- */
+/* First start number of this region that may not be folded yet. */
+static uint32_t fold_limit(struct td_core *core, struct td_region number, const struct td_vv *cut)
+{
+    uint32_t limit = 0;
+
+    for (uint32_t at = 0; at < core->inc_order_count; at++) { /* ascending origin */
+        const struct td_inc *inc = &core->incs[core->inc_order[at]];
+        if (inc->origin.region.v != number.v || inc->folded) {
+            continue;
+        }
+        bool held = inc->lost || (inc->durable >= inc->closed_last &&
+                                  td_vv_seq(cut, inc->origin) >= inc->closed_last);
+        if (!inc->closed || inc->hole_count > 0 || !held ||
+            td_min_u64(inc->named_max, inc->closed_last) > inc->durable) {
+            return inc->origin.incarnation.start;
+        }
+        limit = inc->origin.incarnation.start + 1;
+    }
+    return limit;
+}
+
+/* The origin folds first: others follow what its own heads say (vectors.c checks claims the same way),
+ * so one node's gap in knowledge cannot hide deltas of somebody else. */
+static void fold_region(struct td_core *core, uint8_t slot, const struct td_vv *cut)
+{
+    const struct td_region_info *region = &core->regions[slot];
+    uint32_t limit = fold_limit(core, region->number, cut);
+
+    if (slot != core->self_slot) {
+        uint32_t told = 0;
+        for (uint32_t i = 0; i < region->head_has.vv.fold_count; i++) {
+            if (region->head_has.folds[i].region.v == region->number.v) {
+                told = region->head_has.folds[i].start_below;
+            }
+        }
+        limit = limit < told ? limit : told;
+    }
+    if (limit <= core->fold_below[region->number.v]) {
+        return;
+    }
+    td_vectors_fold(core, region->number, limit);
+    struct td_record *record = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_HAS);
+    if (record != NULL) { /* else told again by the next fold; a restart then only knows less */
+        record->u.has = td_vectors_has(core);
+    }
+}
+
+/* ---- fencing ---- */
+static void fence(struct td_core *core, uint8_t slot)
+{
+    struct td_region_info *region = &core->regions[slot];
+    uint64_t absence_ms = core->policy.max_absence_s * 1000;
+    uint64_t seen_ms = td_max_u64(region->head_boot_ms, core->started_boot_ms);
+    bool others_moved = false;
+
+    if (absence_ms == 0) {
+        return;
+    }
+    for (uint8_t other = 0; other < TD_SLOTS; other++) {
+        const struct td_region_info *peer = &core->regions[other];
+        others_moved = others_moved || (peer->number.v != 0 && other != slot && peer->heard &&
+                                        peer->progress_boot_ms > region->progress_boot_ms);
+    }
+    bool away = core->now.boot_ms >= seen_ms + absence_ms;
+    bool stands = others_moved && core->now.boot_ms >= region->progress_boot_ms + absence_ms;
+    if ((away || stands) && !region->fenced) {
+        region->fenced = true;
+    } else if (!away && !stands && region->fenced && region->covered_known) {
+        struct td_vv has = td_vectors_has(core);
+        /* It is let back in once it holds what we hold: nothing was collected that it lacks. */
+        region->fenced = !td_vv_covers(&region->covered_has.vv, &has);
+    }
+}
+
+void td_cut_tick(struct td_core *core)
+{
+    if (core->now.boot_ms < core->cut_next_ms) {
+        td_deadline(core, core->cut_next_ms);
+        return;
+    }
+    core->cut_next_ms = core->now.boot_ms + 1000;
+    td_deadline(core, core->cut_next_ms);
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        if (core->regions[slot].number.v != 0 && slot != core->self_slot) {
+            fence(core, slot);
+        }
+    }
+    struct td_vv cut = td_fresh_stable_cut(core);
+    for (uint8_t slot = 0; slot < TD_SLOTS && cut.entries != NULL; slot++) {
+        if (core->regions[slot].number.v != 0 && !core->recovering) {
+            fold_region(core, slot, &cut);
+        }
+    }
+}

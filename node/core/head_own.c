@@ -1,0 +1,196 @@
+/* head_own.c -- our own head: when it is due, what it says, and the moments of its ticks. A moment is
+ * taken when the fields are read, before the signature: what is signed later can only be older. */
+#include "node/core/peers.h"
+
+#include <string.h>
+
+enum { TD_PROTO_NUMBER = 1 };
+
+uint64_t td_head_interval_ms(const struct td_core *core)
+{
+    uint64_t regions = 0;
+
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        regions += core->regions[slot].number.v != 0;
+    }
+    return td_max_u64(1000, regions * 1000 / 32);
+}
+
+static uint64_t due_ms(const struct td_core *core)
+{
+    uint64_t soon = core->head_last_ms == 0 ? core->now.boot_ms : core->head_last_ms + TD_HEAD_SOON_MS;
+    return core->head_asked ? td_min_u64(soon, core->head_next_ms) : core->head_next_ms;
+}
+
+void td_heads_ask(struct td_core *core)
+{
+    core->head_asked = true;
+    td_deadline(core, due_ms(core));
+}
+
+/* ---- the parts; each returns false when this step's scratch is used up ---- */
+static bool fill_echo(struct td_core *core, struct td_head *head)
+{
+    struct td_tick *echo = td_fx_scratch(core, TD_ECHO_ENTRIES_MAX, sizeof *echo);
+
+    if (echo == NULL) {
+        return false;
+    }
+    head->echo = echo;
+    for (unsigned number = 1; number <= TD_REGION_NUMBER_MAX; number++) { /* ascending */
+        uint8_t slot = td_region_slot(core, (struct td_region){(uint8_t)number});
+        if (slot == TD_SLOTS || slot == core->self_slot) {
+            continue;
+        }
+        for (uint32_t i = 0; i < core->regions[slot].tick_count; i++) {
+            echo[head->echo_count++] = core->regions[slot].ticks[i];
+        }
+    }
+    return true;
+}
+
+/* Our earlier incarnations, each with its newest durable seq. While we recover we may hold less of
+ * them than we once signed, so nothing is closed then. */
+static bool fill_closings(struct td_core *core, struct td_head *head)
+{
+    struct td_closing *closings = td_fx_scratch(core, TD_CLOSINGS_MAX, sizeof *closings);
+
+    if (closings == NULL) {
+        return false;
+    }
+    head->closings = closings;
+    if (core->recovering) {
+        return true;
+    }
+    for (uint32_t at = 0; at < core->inc_order_count; at++) {
+        struct td_inc *inc = &core->incs[core->inc_order[at]];
+        if (inc->origin.region.v != core->config.self.v || inc->folded ||
+            td_incarnation_compare(inc->origin.incarnation, core->process) >= 0 ||
+            head->closing_count == TD_CLOSINGS_MAX) {
+            continue;
+        }
+        if (!inc->closed) {
+            if (inc->signed_max > inc->durable || inc->hole_count > 0) {
+                continue;
+            }
+            inc->closed = true;
+            inc->closed_last = inc->durable;
+        }
+        closings[head->closing_count++] =
+            (struct td_closing){inc->origin.incarnation, inc->closed_last, inc->lost};
+    }
+    return true;
+}
+
+static bool fill_counted(struct td_core *core, struct td_head *head)
+{
+    struct td_region *counted = td_fx_scratch(core, TD_REGIONS_MAX, sizeof *counted);
+
+    if (counted == NULL) {
+        return false;
+    }
+    head->counted = counted;
+    for (unsigned number = 1; number <= TD_REGION_NUMBER_MAX; number++) {
+        uint8_t slot = td_region_slot(core, (struct td_region){(uint8_t)number});
+        if (slot < TD_SLOTS && td_cut_counted(core, slot)) {
+            counted[head->counted_count++] = core->regions[slot].number;
+        }
+    }
+    return true;
+}
+
+/* Sum of the buckets modulo 2^256, byte 0 lowest as in table.c. */
+static struct td_hash digest_sum(const struct td_core *core)
+{
+    struct td_hash sum = {{0}};
+
+    for (uint32_t bucket = 0; bucket < TD_DIGEST_BUCKETS; bucket++) {
+        unsigned carry = 0;
+        for (unsigned i = 0; i < sizeof sum.bytes; i++) {
+            carry += (unsigned)sum.bytes[i] + core->digest[bucket].bytes[i];
+            sum.bytes[i] = (uint8_t)carry;
+            carry >>= 8;
+        }
+    }
+    return sum;
+}
+
+static uint64_t own_seq(const struct td_core *core)
+{
+    if (core->own_inc == TD_INC_NONE) {
+        return 0;
+    }
+    const struct td_inc *inc = &core->incs[core->own_inc];
+    return td_incarnation_compare(inc->origin.incarnation, core->process) == 0 ? inc->durable : 0;
+}
+
+static bool fill(struct td_core *core, struct td_head *head)
+{
+    memset(head, 0, sizeof *head);
+    head->cluster = core->config.cluster;
+    head->origin = (struct td_origin){core->config.self, core->process};
+    head->number = core->head_number + 1;
+    head->seq = own_seq(core);
+    head->stamp.ms = core->now.wall_ms < TD_STAMP_MS_MAX ? core->now.wall_ms : TD_STAMP_MS_MAX;
+    head->roster_version = core->roster_version;
+    head->recovering = core->recovering;
+    head->digest = digest_sum(core);
+    head->has = td_vectors_has(core);
+    head->proto_min = head->proto_max = TD_PROTO_NUMBER;
+    head->software = core->config.software;
+    return fill_echo(core, head) && fill_closings(core, head) && fill_counted(core, head);
+}
+
+static void sign(struct td_core *core)
+{
+    if (!fill(core, &core->own_head) || td_fx_room(core) == 0) {
+        td_deadline(core, core->now.boot_ms);
+        return;
+    }
+    core->head_number += 1;
+    struct td_own_tick *tick = &core->own_ticks[core->head_number % TD_OWN_TICKS];
+    tick->tick.origin = core->own_head.origin;
+    tick->tick.number = core->head_number;
+    tick->moment_ms = core->now.boot_ms;
+    tick->signed_ = false;
+    core->head_in_flight = true;
+    core->head_asked = false;
+    core->head_last_ms = td_max_u64(core->now.boot_ms, 1);
+    core->head_next_ms = core->now.boot_ms + td_head_interval_ms(core);
+    td_fx_add(core, TD_FX_SIGN_HEAD)->u.sign_head = &core->own_head;
+}
+
+void td_heads_tick(struct td_core *core)
+{
+    if (!core->started || core->process.start == 0 || core->self_slot >= TD_SLOTS) {
+        return;
+    }
+    td_recover_check(core);
+    if (!core->head_in_flight && core->now.boot_ms >= due_ms(core)) {
+        sign(core);
+    }
+    if (!core->head_in_flight) {
+        td_deadline(core, due_ms(core));
+    }
+}
+
+void td_heads_signed(struct td_core *core, const struct td_event *event)
+{
+    uint64_t number = event->u.head_signed.number;
+    struct td_own_tick *tick = &core->own_ticks[number % TD_OWN_TICKS];
+
+    core->head_in_flight = false;
+    td_deadline(core, due_ms(core));
+    if (tick->tick.number != number || number <= core->head_signed_number ||
+        core->self_slot >= TD_SLOTS) {
+        return;
+    }
+    memcpy(tick->tick.hash, event->u.head_signed.hash, TD_TICK_HASH_BYTES);
+    tick->signed_ = true;
+    core->head_signed_number = number;
+    for (uint32_t i = 0; i < core->link_used_max; i++) {
+        if (td_link_up(&core->links[i])) {
+            core->links[i].head_due |= td_bit(core->self_slot);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+/* recover.c -- a region whose log was empty, or older than what others hold of it: it gives no
+ * freshness and no ack until it has everything back that its peers' heads name of it (DESIGN 2). */
+#include "node/core/peers.h"
+
+enum { UNSIGNED_PATIENCE_MS = 10000 };
+
+static void begin(struct td_core *core)
+{
+    struct td_region_info *self = &core->regions[core->self_slot];
+
+    if (!self->rolled_back && !core->log_was_empty) {
+        self->rolled_back = true;
+        td_fx_trace(core, TD_TR_ROLLED_BACK, self->number, 0, 0);
+    }
+    if (!core->recovering) {
+        core->recovering = true;
+        td_fx_trace(core, TD_TR_RECOVERING, core->config.self, 1, 0);
+        td_heads_ask(core);
+    }
+    td_transfer_want(core);
+}
+
+/* Of our own deltas, what an entry names and we lack. unsigned_name: nobody showed us our signature. */
+static bool own_lacking(const struct td_core *core, const struct td_vv_entry *entry,
+                        bool *ret_unsigned)
+{
+    uint16_t index = td_inc_find(core, entry->origin);
+
+    if (entry->origin.region.v != core->config.self.v ||
+        entry->origin.incarnation.start < core->fold_below[core->config.self.v]) {
+        return false;
+    }
+    if (index == TD_INC_NONE) {
+        *ret_unsigned = entry->seq > 0;
+        return false;
+    }
+    const struct td_inc *inc = &core->incs[index];
+    if (inc->closed || inc->lost) {
+        return td_min_u64(entry->seq, inc->closed_last) > inc->durable && !inc->lost;
+    }
+    if (entry->seq > inc->signed_max && entry->seq > inc->durable) {
+        *ret_unsigned = true;
+    }
+    return td_min_u64(entry->seq, inc->signed_max) > inc->durable;
+}
+
+/* A head of somebody else: does it know more of us than we do, or a later life of ours? */
+void td_recover_head(struct td_core *core, const struct td_head *head)
+{
+    if (core->self_slot >= TD_SLOTS || !core->started) {
+        return;
+    }
+    bool unsigned_name = false, lacking = false;
+    for (uint32_t i = 0; i < head->has.entry_count; i++) {
+        const struct td_vv_entry *entry = &head->has.entries[i];
+        if (entry->origin.region.v != core->config.self.v) {
+            continue;
+        }
+        if (td_incarnation_compare(entry->origin.incarnation, core->process) > 0 &&
+            entry->origin.incarnation.start >= core->process.start && core->process.start != 0) {
+            td_incarnation_seen(core, entry->origin.incarnation);
+        }
+        lacking = own_lacking(core, entry, &unsigned_name) || lacking;
+    }
+    if (unsigned_name) {
+        uint8_t slot = td_region_slot(core, head->origin.region);
+        uint32_t link = slot < TD_SLOTS ? td_link_of(core, slot) : TD_NONE;
+        if (link != TD_NONE) {
+            td_heads_ask_of(core, core->config.self, link);
+        }
+    }
+    if (lacking) {
+        begin(core);
+    }
+    td_recover_check(core);
+}
+
+/* One member's newest head: signed after we came up, and everything of ours in it is here. */
+static bool head_satisfied(struct td_core *core, const struct td_region_info *region, bool *ret_unsigned)
+{
+    bool lacking = false;
+
+    if (!region->echo_known) {
+        return false;
+    }
+    for (uint32_t i = 0; i < region->head_has.vv.entry_count; i++) {
+        lacking = own_lacking(core, &region->head_has.entries[i], ret_unsigned) || lacking;
+    }
+    return !lacking;
+}
+
+void td_recover_check(struct td_core *core)
+{
+    uint32_t members = 0, others_in = 0;
+    bool unsigned_name = false;
+
+    if (!core->recovering || !core->have_roster || core->self_slot >= TD_SLOTS || !core->started) {
+        return;
+    }
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        struct td_region_info *region = &core->regions[slot];
+        if (region->number.v == 0 || slot == core->self_slot ||
+            region->roster_state != TD_REGION_ACTIVE) {
+            continue;
+        }
+        members += 1;
+        bool satisfied = head_satisfied(core, region, &unsigned_name);
+        others_in += satisfied;
+        if (!satisfied && td_cut_counted(core, slot) && !region->fenced) {
+            return;
+        }
+    }
+    if (members > 0 && others_in == 0) {
+        return;
+    }
+    if (unsigned_name) { /* asked for our own old head; somebody may also just be lying */
+        if (core->recover_named_ms == 0) {
+            core->recover_named_ms = td_max_u64(core->now.boot_ms, 1);
+        }
+        uint64_t until = core->recover_named_ms + UNSIGNED_PATIENCE_MS;
+        if (core->now.boot_ms < until) {
+            td_deadline(core, until);
+            return;
+        }
+    }
+    core->recover_named_ms = 0;
+    core->recovering = false;
+    td_fx_trace(core, TD_TR_RECOVERING, core->config.self, 0, 0);
+    td_heads_ask(core);
+}
