@@ -209,7 +209,9 @@ static struct td_log_segment *current_segment(struct td_log *log)
 static void reserve(struct td_log *log, int file, uint64_t end)
 {
     if (end > log->current_reserved) {
-        uint64_t want = (end + TD_LOG_RESERVE_BYTES - 1) / TD_LOG_RESERVE_BYTES * TD_LOG_RESERVE_BYTES;
+        uint64_t segment_bytes = log->options.segment_bytes;
+        uint64_t step = segment_bytes < TD_LOG_RESERVE_BYTES ? segment_bytes : TD_LOG_RESERVE_BYTES;
+        uint64_t want = (end + step - 1) / step * step;
         log->current_reserved = want;
         if (log->disk.reserve(log->disk.self, file, want) != TD_OK) {
             log->current_reserved = UINT64_MAX; /* not asked again for this segment */

@@ -75,6 +75,7 @@ enum td_err td_log_open(const struct td_disk *disk, const struct td_log_options 
                         char *ret_why, size_t why_bytes)
 {
     TD_ASSERT(options->queue_max > 0);
+    TD_ASSERT(options->segment_bytes > 0);
     TD_ASSERT(options->signer != NULL);
     struct td_log *log = log_alloc(disk, options, sink);
     if (log == NULL) {
