@@ -91,6 +91,35 @@ void td_repair_frame(struct td_core *core, uint32_t link, const struct td_event 
 void td_repair_link_down(struct td_core *core, uint32_t link);
 bool td_repair_pump_link(struct td_core *core, uint32_t link);
 
+enum { TD_SCAN_SLICE = 32768 }; /* registers or slots looked at in one step */
+
+/* The smallest TD_BUCKET_ENTRIES_MAX register hashes of one bucket from `from` to `to`, gathered over
+ * many steps. */
+struct td_bucket_scan {
+    bool active, done, more; /* more: some were left out at the upper end */
+    uint32_t link;
+    uint16_t bucket;
+    uint64_t from, to;
+    uint32_t position; /* next register to look at */
+    uint32_t count;
+    struct td_register_id entries[TD_BUCKET_ENTRIES_MAX]; /* heap while active, ascending when done */
+};
+/* Dots a peer asked for, served in arrival order. */
+struct td_fetch_job {
+    bool active;
+    uint32_t link;
+    uint32_t slot;  /* next batch slot to look at */
+    uint32_t count;
+    struct td_dot dots[TD_FETCH_MAX]; /* ascending */
+};
+void td_scan_begin(struct td_bucket_scan *scan, uint32_t link, uint16_t bucket, uint64_t from,
+                   uint64_t to);
+void td_scan_slice(struct td_core *core, struct td_bucket_scan *scan);
+void td_fetch_begin(struct td_core *core, struct td_fetch_job *job, uint32_t link,
+                    const struct td_dot *dots, uint32_t count);
+void td_fetch_slice(struct td_core *core, struct td_fetch_job *job);
+void td_repair_slot_freed(struct td_core *core, uint32_t slot);
+
 /* heads.c, head_own.c, recover.c */
 void td_heads_proof(struct td_core *core, uint32_t link, const struct td_event *event);
 void td_heads_ask_of(struct td_core *core, struct td_region region, uint32_t link);

@@ -12,6 +12,7 @@ enum {
 
 void td_transfer_slot_freed(struct td_core *core, uint32_t slot)
 {
+    td_repair_slot_freed(core, slot);
     for (uint32_t i = 0; i < core->link_used_max; i++) {
         if (core->links[i].send.active && core->links[i].send.cursor_slot == slot) {
             core->links[i].send.cursor_slot = core->slots[slot].next;
