@@ -99,6 +99,13 @@ static bool vectors_equal(const struct td_core *core, const struct td_vv *theirs
     return td_vv_covers(&has, theirs) && td_vv_covers(theirs, &has);
 }
 
+static void count_up(uint8_t *count)
+{
+    if (*count < UINT8_MAX) {
+        *count = (uint8_t)(*count + 1);
+    }
+}
+
 static void doubt_set(struct td_core *core, struct td_region_info *region, bool doubt)
 {
     if (region->doubt != doubt) {
@@ -144,7 +151,7 @@ static void digest_received(struct td_core *core, uint32_t index, const struct t
             continue;
         }
         differs = true;
-        state->differ[bucket] += state->differ[bucket] < UINT8_MAX;
+        count_up(&state->differ[bucket]);
         hopeless = hopeless || state->repairs[bucket] >= DOUBT_REPAIRS;
         if (pick == TD_NONE && state->differ[bucket] >= DIFFER_ROUNDS) {
             pick = bucket;
@@ -156,9 +163,8 @@ static void digest_received(struct td_core *core, uint32_t index, const struct t
     }
     if (!differs) {
         doubt_set(core, region, false);
-    } else if (hopeless && settled) {
+    } else if (hopeless && settled) { /* what it withholds comes by the rounds with other peers */
         doubt_set(core, region, true);
-        td_transfer_want(core); /* its range is taken from another peer */
     }
     if (pick != TD_NONE) {
         list_begin(core, index, (uint16_t)pick);
@@ -221,7 +227,7 @@ static void page_done(struct td_core *core)
         repair->ask.last_ms = core->now.boot_ms;
         return;
     }
-    state->repairs[repair->ask.bucket] += state->repairs[repair->ask.bucket] < UINT8_MAX;
+    count_up(&state->repairs[repair->ask.bucket]);
     repair->ask.active = false;
 }
 
