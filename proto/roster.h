@@ -2,11 +2,11 @@
  * bin(64)] signed by the root key; roster = msgpack array
  *   [version format, cluster bin(16), cluster name str, version, issued ms, previous hash bin(32),
  *    policy [retain s, abandon s, max_absence s, registers_max, bytes_max],
- *    regions [[number, name, state, quota registers, quota bytes, keys [[number, sign bin, link
- * bin], ...], endpoints [str, ...], admitted version, closed list [start, random, last seq, ...],
- *      doubtful since ms, card bin], ...],
+ *    regions [[number, name, state, quota registers, quota bytes,
+ *      keys [[number, sign bin, link bin], ...], endpoints [str, ...], admitted version,
+ *      closed list [start, random, last seq, ...], doubtful since ms, card bin], ...],
  *    clients [[number, name, role, sign bin, link bin, prefixes [str, ...], admitted version],
- * ...]]. */
+ *      ...]]. */
 #ifndef TD_PROTO_ROSTER_H
 #define TD_PROTO_ROSTER_H
 

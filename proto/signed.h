@@ -58,7 +58,8 @@ TD_MUST_USE static inline size_t td_signed_close(uint8_t *bytes, size_t size_byt
 {
     struct td_signature signature;
     size_t header_bytes = inner_bytes < 0x100 ? 2 : inner_bytes < 0x10000 ? 3 : 5;
-    if (inner_bytes == 0 || size_bytes < 1 + header_bytes + inner_bytes + TD_SIGNED_TAIL_BYTES) {
+    size_t around_bytes = 1 + header_bytes + TD_SIGNED_TAIL_BYTES;
+    if (inner_bytes == 0 || size_bytes < around_bytes || inner_bytes > size_bytes - around_bytes) {
         return 0;
     }
     uint8_t *inner = bytes + 1 + header_bytes;
