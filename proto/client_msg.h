@@ -162,6 +162,13 @@ struct td_version_view {
     struct td_region via; /* region it came here from; own region = accepted here */
     bool arrived_after_known;
     int64_t arrived_after_ms; /* arrival here minus stamp */
+
+    /* Not on the wire. Where the signed delta lies: the driver of the core reads it, fills view (a loser's
+     * is empty but for its dot), signer and signature_ok, then encodes. Ticket 0 = no longer there. */
+    uint64_t log_ticket;
+    uint64_t log_position;
+    uint32_t log_bytes;
+    uint32_t log_index;
 };
 struct td_region_view {
     struct td_region region;

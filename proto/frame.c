@@ -8,15 +8,6 @@
 
 /* PROTOCOL "Register hash": the job's hash and the attempt, mixed so that neighbours differ in all
  * bits. 0 is kept free for "no register". */
-uint64_t td_register_hash(uint64_t job_hash, uint16_t attempt)
-{
-    uint64_t mixed = job_hash ^ attempt * UINT64_C(0x9e3779b97f4a7c15);
-    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
-    mixed ^= mixed >> 31;
-    return mixed != 0 ? mixed : 1;
-}
-
 /* How many fields the array of this type has; 0 for raw and unknown types. */
 static uint32_t field_count(enum td_msg_type type)
 {

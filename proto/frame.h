@@ -11,6 +11,7 @@
 #include "proto/batch.h"
 #include "proto/clock.h"
 #include "proto/head.h"
+#include "proto/order.h"
 
 enum td_msg_type {
     /* Handled by the link itself, never seen by the core. */
@@ -52,7 +53,6 @@ struct td_register_id {
     uint64_t register_hash; /* job hash mixed with the attempt: td_register_hash() */
     struct td_dot dot;
 };
-uint64_t td_register_hash(uint64_t job_hash, uint16_t attempt);
 
 /* One decoded message. Arrays and slices belong to the arena and the frame's bytes. Batches are
  * decoded, root-checked and verified by the caller of td_msg_decode (it needs the roster's keys):

@@ -123,3 +123,13 @@ struct td_stamp td_stamp_next(struct td_stamp floor, uint64_t wall_ms)
     }
     return next;
 }
+
+/* A function of job and attempt that is the same everywhere: it chooses digest buckets. */
+uint64_t td_register_hash(uint64_t job_hash, uint16_t attempt)
+{
+    uint64_t mixed = job_hash ^ attempt * UINT64_C(0x9e3779b97f4a7c15);
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+    mixed ^= mixed >> 31;
+    return mixed != 0 ? mixed : 1;
+}

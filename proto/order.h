@@ -36,4 +36,7 @@ const char *td_rule_name(enum td_rule rule);
 /* The hybrid logical clock's rule for a new report: greater than floor, not before wall_ms. */
 struct td_stamp td_stamp_next(struct td_stamp floor, uint64_t wall_ms);
 
+/* Job hash mixed with the attempt: names a register in digests and tokens. */
+uint64_t td_register_hash(uint64_t job_hash, uint16_t attempt);
+
 #endif

@@ -12,7 +12,7 @@
 #include "node/core/counters.h"
 #include "proto/assert.h"
 
-enum { TD_NONE = UINT32_MAX };
+#define TD_NONE UINT32_MAX /* no index */
 /* Incarnations known, open or folded: a folded one stays while a live delta lies in it. */
 enum { TD_INCS_MAX = 16384 };
 enum { TD_INC_NONE = UINT16_MAX };
@@ -283,6 +283,11 @@ struct td_core {
     uint16_t own_inc;              /* interned once it has a delta; TD_INC_NONE before */
     uint32_t start_highest;        /* highest start number known from log or peers for our region */
     bool incarnation_wanted, incarnation_durable;
+    bool incarnation_asked;        /* TD_FX_RANDOM is out */
+    unsigned incarnation_reason;   /* enum td_draw */
+    uint64_t incarnation_ticket;   /* store of its record */
+    uint32_t clone_count;          /* draws for a clone within the hour */
+    uint64_t clone_first_ms, clone_last_ms;
     bool log_was_empty;
     bool recovering;
     enum td_err publish_refused;   /* TD_OK = publishing works */
@@ -503,6 +508,7 @@ struct td_record *td_store_record(struct td_core *core, enum td_store_what what,
 
 /* ---- publish.c / pending.c / query.c / start.c / incarnation.c ---- */
 size_t td_publish_layout(struct td_core *core, struct td_block *block);
+enum td_err td_publish_refusal(const struct td_core *core); /* TD_OK = this node publishes */
 void td_publish_request(struct td_core *core, const struct td_event *event);
 void td_publish_flush(struct td_core *core); /* hands the open group to the log when none is in flight */
 void td_publish_stored(struct td_core *core, const struct td_store *store, const struct td_event *event);
@@ -529,6 +535,7 @@ bool td_pending_keep(struct td_core *core, const struct td_event *event, uint64_
 void td_publish_update(struct td_core *core, uint32_t node, const struct td_update *update);
 /* Answers now; false = not answered for want of room in this step, or (WATCH) nothing to say yet. */
 bool td_query_answer(struct td_core *core, uint32_t client_link, const struct td_request *request);
+/* Moves *cursor over what it looked at; answers when something matched or timed_out. */
 bool td_query_watch(struct td_core *core, uint32_t client_link, const struct td_request *request,
                     uint64_t *cursor, bool timed_out, uint32_t *budget);
 bool td_query_error(struct td_core *core, uint32_t client_link, uint64_t id, enum td_op op,
@@ -536,6 +543,7 @@ bool td_query_error(struct td_core *core, uint32_t client_link, uint64_t id, enu
 /* A report of a waiting publish is settled; ok = it is durable under this dot. */
 void td_pending_result(struct td_core *core, uint32_t node, struct td_dot dot,
                        struct td_stamp stamp);
+bool td_pending_check(const struct td_core *core);
 void td_pending_pump(struct td_core *core);       /* replies that are ready */
 void td_pending_tick(struct td_core *core);       /* time-outs */
 void td_pending_has_moved(struct td_core *core);  /* tokens, acks: something became durable here or there */
@@ -554,6 +562,7 @@ enum td_draw {
     TD_DRAW_CLONE = 4,       /* somebody else uses ours */
 };
 void td_incarnation_draw(struct td_core *core, unsigned reason); /* asks for randomness */
+void td_incarnation_ask(struct td_core *core);
 void td_incarnation_random(struct td_core *core, uint32_t bits);
 void td_incarnation_durable(struct td_core *core, bool durable);
 /* An equal or higher start number of our own region, seen elsewhere. */

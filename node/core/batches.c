@@ -1,0 +1,455 @@
+/* batches.c -- batch slots in arrival order (the order of the log), the live rings of newest batches per
+ * region, and the acceptance of received batches.
+ *
+ * A received batch is merged and may be shown and passed on at once; the vector moves when its bytes are
+ * durable. When a store fails, what was merged stays merged, but the incarnation falls back to what is
+ * durable: everything beyond is asked for again and stored again, and the registers move to the new slot. */
+#include <string.h>
+
+#include "node/core/state.h"
+
+void td_slots_layout(struct td_core *core, struct td_block *block)
+{
+    const struct td_core_limits *limits = &core->config.limits;
+    core->slots = td_block_take(block, limits->batches_max, sizeof *core->slots);
+    core->ring = td_block_take(block, (size_t)TD_SLOTS * limits->ring_batches, sizeof *core->ring);
+    core->slot_free = TD_NONE;
+    core->slot_first = TD_NONE;
+    core->slot_last = TD_NONE;
+}
+
+uint32_t td_slot_add(struct td_core *core, uint16_t inc, uint64_t first_seq, uint32_t count,
+                     bool whole, struct td_region via)
+{
+    uint32_t index = core->slot_free;
+    if (index != TD_NONE) {
+        core->slot_free = core->slots[index].next;
+    } else if (core->slot_used_max < core->config.limits.batches_max) {
+        index = core->slot_used_max++;
+    } else {
+        return TD_NONE;
+    }
+    struct td_slot *slot = &core->slots[index];
+    *slot = (struct td_slot){
+        .first_seq = first_seq,
+        .count = count,
+        .live_first = TD_NONE,
+        .prev = core->slot_last,
+        .next = TD_NONE,
+        .arrived = ++core->arrived_number,
+        .inc = inc,
+        .via = via.v,
+        .whole = whole,
+        .used = true,
+    };
+    if (core->slot_last != TD_NONE) {
+        core->slots[core->slot_last].next = index;
+    } else {
+        core->slot_first = index;
+    }
+    core->slot_last = index;
+    core->slot_count += 1;
+    core->incs[inc].slot_count += 1;
+    return index;
+}
+
+void td_slot_release(struct td_core *core, uint32_t index)
+{
+    struct td_slot *slot = &core->slots[index];
+    if (!slot->used || slot->live_count > 0 || slot->in_ring) {
+        return;
+    }
+    td_transfer_slot_freed(core, index);
+    struct td_store *store = td_store_of(core, slot->ref.ticket.v);
+    if (store != NULL && store->slot == index) {
+        store->slot = TD_NONE;
+    }
+    if (slot->prev != TD_NONE) {
+        core->slots[slot->prev].next = slot->next;
+    } else {
+        core->slot_first = slot->next;
+    }
+    if (slot->next != TD_NONE) {
+        core->slots[slot->next].prev = slot->prev;
+    } else {
+        core->slot_last = slot->prev;
+    }
+    core->incs[slot->inc].slot_count -= 1;
+    core->slot_count -= 1;
+    slot->used = false;
+    slot->next = core->slot_free;
+    core->slot_free = index;
+}
+
+/* ---- live rings ---- */
+
+static uint32_t *ring_entry(const struct td_core *core, uint8_t region_slot, uint32_t position)
+{
+    const uint32_t size = core->config.limits.ring_batches;
+    return &core->ring[(size_t)region_slot * size + position % size];
+}
+
+void td_ring_push(struct td_core *core, uint8_t region_slot, uint32_t slot)
+{
+    struct td_region_info *region = &core->regions[region_slot];
+    const uint32_t size = core->config.limits.ring_batches;
+    core->slots[slot].in_ring = true;
+    if (region->ring_count == size) {
+        const uint32_t oldest = *ring_entry(core, region_slot, region->ring_first);
+        region->ring_first = (region->ring_first + 1) % size;
+        region->ring_serial += 1;
+        region->ring_count -= 1;
+        core->slots[oldest].in_ring = false;
+        td_slot_release(core, oldest);
+    }
+    *ring_entry(core, region_slot, region->ring_first + region->ring_count) = slot;
+    region->ring_count += 1;
+}
+
+uint32_t td_ring_at(const struct td_core *core, uint8_t region_slot, uint64_t serial)
+{
+    const struct td_region_info *region = &core->regions[region_slot];
+    if (serial < region->ring_serial || serial - region->ring_serial >= region->ring_count) {
+        return TD_NONE;
+    }
+    return *ring_entry(core, region_slot,
+                       region->ring_first + (uint32_t)(serial - region->ring_serial));
+}
+
+/* What must still be found in the ring for one incarnation: (have, need]. */
+struct ring_need {
+    uint16_t inc;
+    uint64_t have, need;
+};
+
+static uint32_t ring_needs(const struct td_core *core, struct td_region region,
+                           const struct td_vv *from, struct ring_need *needs)
+{
+    uint32_t count = 0;
+    for (uint32_t at = 0; at < core->inc_order_count; ++at) {
+        const uint16_t index = core->inc_order[at];
+        const struct td_inc *inc = &core->incs[index];
+        if (inc->origin.region.v != region.v || inc->folded) {
+            continue;
+        }
+        const uint64_t have = td_vv_seq(from, inc->origin);
+        if (inc->received > have && count < TD_INCARNATIONS_PER_REGION_MAX) {
+            needs[count++] = (struct ring_need){ index, have, inc->received };
+        }
+    }
+    return count;
+}
+
+bool td_ring_seek(const struct td_core *core, uint8_t region_slot, const struct td_vv *from,
+                  uint64_t *ret_serial)
+{
+    const struct td_region_info *region = &core->regions[region_slot];
+    struct ring_need needs[TD_INCARNATIONS_PER_REGION_MAX];
+    uint32_t open = ring_needs(core, region->number, from, needs);
+    const uint32_t count = open;
+    uint64_t serial = region->ring_serial + region->ring_count;
+
+    while (open > 0 && serial > region->ring_serial) {
+        serial -= 1;
+        const struct td_slot *slot = &core->slots[td_ring_at(core, region_slot, serial)];
+        for (uint32_t i = 0; i < count; ++i) {
+            struct ring_need *need = &needs[i];
+            if (need->inc != slot->inc || need->need <= need->have) {
+                continue;
+            }
+            if (slot->first_seq + slot->count - 1 != need->need) {
+                return false; /* not what the ring's end says: a hole */
+            }
+            need->need = slot->first_seq - 1;
+            open -= need->need <= need->have;
+        }
+    }
+    if (open > 0) {
+        return false;
+    }
+    *ret_serial = serial;
+    return true;
+}
+
+/* ---- acceptance ---- */
+
+/* DESIGN 4, Leaving: of a closing region only what some head with this roster version says it has. */
+static bool closing_allows(const struct td_core *core, struct td_origin origin, uint64_t last_seq)
+{
+    for (uint32_t i = 0; i < TD_SLOTS; ++i) {
+        const struct td_region_info *region = &core->regions[i];
+        if (region->number.v != 0 && region->heard &&
+            region->head_roster_version >= core->roster_version &&
+            td_vv_seq(&region->head_has.vv, origin) >= last_seq) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the roster lets anything of this batch in. A closed region's list names every incarnation that
+ * counts (peers.c closes those; of others nothing counts). */
+static bool roster_allows(const struct td_core *core, const struct td_batch_header *header)
+{
+    const uint8_t slot = core->slot_of[header->origin.region.v];
+    if (slot == 255) {
+        return core->replaying; /* our log may start before the first roster is at hand */
+    }
+    const uint64_t last_seq = header->first_seq + header->count - 1;
+    switch (core->regions[slot].roster_state) {
+    case TD_REGION_ACTIVE:
+        return true;
+    case TD_REGION_CLOSING:
+        return core->replaying || header->origin.region.v == core->config.self.v ||
+               closing_allows(core, header->origin, last_seq);
+    case TD_REGION_CLOSED: {
+        const uint16_t inc = td_inc_find(core, header->origin);
+        return inc != TD_INC_NONE && core->incs[inc].closed;
+    }
+    }
+    return false;
+}
+
+static bool range_received(const struct td_core *core, const struct td_batch_header *header)
+{
+    const uint16_t index = td_inc_find(core, header->origin);
+    if (header->origin.incarnation.start < core->fold_below[header->origin.region.v]) {
+        return true;
+    }
+    return index != TD_INC_NONE &&
+           header->first_seq + header->count - 1 <= core->incs[index].received;
+}
+
+struct accepted {
+    uint32_t won, kept, no_room;
+};
+
+/* Loops the merge over what is present; void seqs beyond a closing are left out. */
+static struct accepted merge_present(struct td_core *core, const struct td_batch *batch, uint32_t slot)
+{
+    struct accepted result = { 0 };
+    const struct td_inc *inc = &core->incs[core->slots[slot].inc];
+    const uint64_t concurrent_before = core->loser_concurrent_number;
+    for (uint32_t i = 0; i < batch->present_count; ++i) {
+        if (i + 4 < batch->present_count) {
+            __builtin_prefetch(&core->buckets[td_job_bucket(core, batch->deltas[i + 4].job_hash)]);
+        }
+        const struct td_delta *delta = &batch->deltas[i];
+        const uint64_t seq = core->slots[slot].first_seq + delta->index;
+        if (inc->closed && seq > inc->closed_last) {
+            TD_COUNT(core, rejected_closed, 1);
+            continue;
+        }
+        switch (td_table_merge(core, delta, slot)) {
+        case TD_MERGE_WON:
+            result.won += 1;
+            break;
+        case TD_MERGE_NO_ROOM:
+            result.no_room += 1;
+            break;
+        case TD_MERGE_LOST:
+        case TD_MERGE_SAME:
+            break;
+        }
+    }
+    result.kept = (uint32_t)(core->loser_concurrent_number - concurrent_before);
+    return result;
+}
+
+static bool batch_bounds_ok(const struct td_batch *batch)
+{
+    const struct td_batch_header *header = &batch->header;
+    if (header->count == 0 || header->count > TD_BATCH_DELTAS_MAX || header->first_seq == 0 ||
+        header->first_seq > TD_SEQ_MAX - header->count || batch->present_count > header->count) {
+        return false;
+    }
+    for (uint32_t i = 0; i < batch->present_count; ++i) {
+        if (batch->deltas[i].index >= header->count) {
+            return false;
+        }
+    }
+    return !batch->whole || batch->present_count == header->count;
+}
+
+/* Marks a whole batch merged. True when it is the next one in line: what a live ring holds. */
+static bool advance_received(struct td_core *core, const struct td_batch *batch, uint16_t index)
+{
+    struct td_inc *inc = &core->incs[index];
+    const bool next_in_line = batch->header.first_seq == inc->received + 1;
+    td_inc_received(core, index, batch->header.first_seq, batch->header.count);
+    return next_in_line;
+}
+
+static void store_received(struct td_core *core, const struct td_received_batch *received,
+                           uint16_t inc, uint32_t slot, uint64_t loser_from,
+                           uint64_t loser_concurrent_from)
+{
+    struct td_effect *effect = NULL;
+    struct td_store *store = td_store_add(core, TD_WHAT_BATCH, &effect);
+    TD_ASSERT(store != NULL); /* room was asked for */
+    TD_ASSERT(core->slots[slot].ref.ticket.v == store->ticket);
+    effect->u.store.kind = TD_STORE_RECEIVED;
+    effect->u.store.origin = core->incs[inc].origin;
+    effect->u.store.first_seq = received->batch->header.first_seq;
+    effect->u.store.handle = received->handle;
+    effect->u.store.raw = received->batch->raw;
+    store->inc = inc;
+    store->slot = slot;
+    store->loser_from = loser_from;
+    store->loser_concurrent_from = loser_concurrent_from;
+}
+
+/* Somebody else made this batch of our running incarnation: a clone. Ours are never sent back to us. */
+static void check_own(struct td_core *core, const struct td_batch_header *header)
+{
+    if (header->origin.region.v == core->config.self.v && core->process.start != 0 &&
+        td_incarnation_compare(header->origin.incarnation, core->process) == 0) {
+        td_incarnation_draw(core, TD_DRAW_CLONE);
+    }
+}
+
+/* Losers of a batch that is not kept at all cannot be shown. */
+static void forget_losers(struct td_core *core, uint64_t from, uint64_t ticket)
+{
+    const uint64_t oldest = core->loser_number > TD_LOSERS ? core->loser_number - TD_LOSERS : 0;
+    for (uint64_t n = (from > oldest ? from : oldest) + 1; n <= core->loser_number; ++n) {
+        struct td_loser *loser = &core->losers[n % TD_LOSERS];
+        if (loser->ref.ticket.v == ticket) {
+            loser->ref = (struct td_log_ref){ 0 };
+        }
+    }
+}
+
+static void accepted_whole(struct td_core *core, const struct td_batch *batch, uint32_t slot,
+                           bool complete)
+{
+    const uint16_t inc = core->slots[slot].inc;
+    const uint8_t region_slot = core->slot_of[batch->header.origin.region.v];
+    if (!batch->whole || !complete) {
+        return;
+    }
+    const bool next_in_line = advance_received(core, batch, inc);
+    td_store_of(core, core->slots[slot].ref.ticket.v)->advance_to = core->incs[inc].received;
+    if (next_in_line && region_slot != 255) {
+        td_ring_push(core, region_slot, slot);
+        td_live_ring_grew(core, region_slot);
+    }
+}
+
+bool td_batch_accept(struct td_core *core, const struct td_received_batch *received,
+                     struct td_region via, enum td_lane lane)
+{
+    const struct td_batch *batch = received->batch;
+    const struct td_batch_header *header = &batch->header;
+
+    if (!batch_bounds_ok(batch) || !roster_allows(core, header)) {
+        TD_COUNT(core, rejected_closed, 1);
+        return false;
+    }
+    if (lane != TD_LANE_REPAIR && range_received(core, header)) {
+        TD_COUNT(core, duplicate, batch->present_count);
+        return false;
+    }
+    check_own(core, header);
+    const uint16_t inc = td_inc_intern(core, header->origin);
+    if (inc == TD_INC_NONE || !td_store_room(core, 1)) {
+        TD_COUNT(core, rejected_bounds, inc != TD_INC_NONE);
+        return false;
+    }
+    if (core->slot_count + 1 >= core->config.limits.batches_max) {
+        TD_COUNT(core, rejected_bounds, 1); /* the last one is for the own group on its way to disk */
+        return false;
+    }
+    const uint32_t slot =
+        td_slot_add(core, inc, header->first_seq, header->count, batch->whole, via);
+    td_inc_signed(core, header->origin, header->first_seq + header->count - 1);
+    core->slots[slot].ref.ticket.v = core->ticket_next + 1;
+    core->slots[slot].ref.bytes = (uint32_t)batch->raw.count;
+    const uint64_t loser_from = core->loser_number;
+    const uint64_t concurrent_from = core->loser_concurrent_number;
+    core->slots[slot].in_ring = true; /* keeps the slot while we look at what it won */
+    const struct accepted result = merge_present(core, batch, slot);
+    core->slots[slot].in_ring = false;
+    TD_COUNT(core, rejected_bounds, result.no_room);
+    if (header->origin.region.v != core->config.self.v) {
+        TD_COUNT(core, applied, result.won);
+    }
+    if (!batch->whole && core->slots[slot].live_count == 0 && result.kept == 0) {
+        forget_losers(core, loser_from, core->slots[slot].ref.ticket.v);
+    } else {
+        store_received(core, received, inc, slot, loser_from, concurrent_from);
+        accepted_whole(core, batch, slot, result.no_room == 0);
+    }
+    td_slot_release(core, slot);
+    return true;
+}
+
+void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct td_log_ref ref)
+{
+    const struct td_batch_header *header = &batch->header;
+    if (!batch_bounds_ok(batch) || !roster_allows(core, header)) {
+        TD_COUNT(core, rejected_closed, 1);
+        return;
+    }
+    const uint16_t inc = td_inc_intern(core, header->origin);
+    const uint32_t slot =
+        inc == TD_INC_NONE ? TD_NONE
+                           : td_slot_add(core, inc, header->first_seq, header->count, batch->whole,
+                                         (struct td_region){ 0 });
+    if (slot == TD_NONE) {
+        TD_COUNT(core, rejected_bounds, 1);
+        return;
+    }
+    core->slots[slot].ref = ref;
+    core->slots[slot].durable = true;
+    td_inc_signed(core, header->origin, header->first_seq + header->count - 1);
+    core->slots[slot].in_ring = true;
+    const struct accepted result = merge_present(core, batch, slot);
+    core->slots[slot].in_ring = false;
+    TD_COUNT(core, rejected_bounds, result.no_room);
+    const uint8_t region_slot = core->slot_of[header->origin.region.v];
+    if (batch->whole && result.no_room == 0) {
+        const bool next_in_line = advance_received(core, batch, inc);
+        if (core->incs[inc].received > core->incs[inc].durable) {
+            td_inc_durable(core, inc, core->incs[inc].received);
+        }
+        if (next_in_line && region_slot != 255) {
+            td_ring_push(core, region_slot, slot);
+        }
+    }
+    td_slot_release(core, slot);
+}
+
+static void fix_losers(struct td_loser *losers, uint64_t from, uint64_t to, struct td_log_ref ref)
+{
+    const uint64_t oldest = to > TD_LOSERS ? to - TD_LOSERS : 0;
+    for (uint64_t n = (from > oldest ? from : oldest) + 1; n <= to; ++n) {
+        struct td_loser *loser = &losers[n % TD_LOSERS];
+        if (loser->ref.ticket.v == ref.ticket.v) {
+            loser->ref = ref;
+        }
+    }
+}
+
+void td_batch_stored(struct td_core *core, const struct td_store *store, const struct td_event *event)
+{
+    struct td_log_ref ref = event->u.stored.ref;
+    ref.ticket.v = store->ticket;
+    if (!event->u.stored.durable) {
+        if (store->slot != TD_NONE) {
+            core->slots[store->slot].failed = true;
+        }
+        td_inc_fall_back(core, store->inc);
+        return;
+    }
+    fix_losers(core->losers, store->loser_from, core->loser_number, ref);
+    fix_losers(core->losers_concurrent, store->loser_concurrent_from,
+               core->loser_concurrent_number, ref);
+    if (store->slot != TD_NONE) {
+        core->slots[store->slot].ref = ref;
+        core->slots[store->slot].durable = true;
+    }
+    if (store->advance_to > 0) {
+        td_inc_durable(core, store->inc, store->advance_to);
+    }
+}

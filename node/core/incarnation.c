@@ -1,0 +1,111 @@
+/* incarnation.c -- our own incarnation: drawn from the system's randomness at every start, after a failed
+ * write and when somebody else is seen using ours; its start number is logged before its first delta. So
+ * no restore, clone, lost flush or crash uses a sequence number twice. */
+#include "node/core/state.h"
+
+enum { TD_CLONE_PAUSE_MS = 60 * 1000, TD_CLONE_WINDOW_MS = 3600 * 1000, TD_CLONES_MAX = 3 };
+
+void td_incarnation_ask(struct td_core *core)
+{
+    if (td_fx_room(core) == 0) {
+        td_deadline(core, core->now.boot_ms);
+        return;
+    }
+    core->incarnation_asked = true;
+    (void)td_fx_add(core, TD_FX_RANDOM);
+}
+
+/* DESIGN 1, Incarnation: at most once a minute; the third within an hour stops publishing and alerts.
+ * False = not now. */
+static bool clone_allows(struct td_core *core)
+{
+    if (core->clone_count > 0 && core->now.boot_ms < core->clone_last_ms + TD_CLONE_PAUSE_MS) {
+        return false;
+    }
+    if (core->clone_count == 0 || core->now.boot_ms >= core->clone_first_ms + TD_CLONE_WINDOW_MS) {
+        core->clone_first_ms = core->now.boot_ms;
+        core->clone_count = 0;
+    }
+    core->clone_count += 1;
+    core->clone_last_ms = core->now.boot_ms;
+    if (core->self_slot != 255) {
+        core->regions[core->self_slot].clone_suspected = true;
+    }
+    td_fx_trace(core, TD_TR_CLONE, core->config.self, core->clone_count, 0);
+    if (core->clone_count >= TD_CLONES_MAX && core->publish_refused != TD_ECLONE) {
+        core->publish_refused = TD_ECLONE;
+        td_fx_trace(core, TD_TR_PUBLISH_STOPPED, core->config.self, TD_ECLONE, 0);
+    }
+    return true;
+}
+
+void td_incarnation_draw(struct td_core *core, unsigned reason)
+{
+    if (reason == TD_DRAW_CLONE && !clone_allows(core)) {
+        return;
+    }
+    core->incarnation_reason = reason;
+    core->incarnation_wanted = true;
+    core->incarnation_durable = false;
+    if (!core->incarnation_asked) {
+        td_incarnation_ask(core);
+    }
+    td_deadline(core, core->now.boot_ms + 1000);
+}
+
+void td_incarnation_random(struct td_core *core, uint32_t bits)
+{
+    core->incarnation_asked = false;
+    if (!core->started || !core->incarnation_wanted) {
+        return;
+    }
+    if (core->start_highest == UINT32_MAX) {
+        core->publish_refused = TD_ECLONE; /* start numbers are used up: only a clone does that */
+        return;
+    }
+    struct td_record *record = td_store_record(core, TD_WHAT_INCARNATION, TD_RECORD_INCARNATION);
+    if (record == NULL) {
+        return; /* td_publish_tick asks again */
+    }
+    core->start_highest += 1;
+    core->process = (struct td_incarnation){ core->start_highest, bits };
+    core->own_inc = TD_INC_NONE;
+    core->incarnation_wanted = false;
+    core->incarnation_ticket = core->ticket_next;
+    record->u.incarnation = core->process;
+    TD_COUNT(core, incarnations, 1);
+    td_fx_trace(core, TD_TR_INCARNATION, core->config.self, core->process.start,
+                core->incarnation_reason);
+    td_heads_ask(core);
+}
+
+void td_incarnation_durable(struct td_core *core, bool durable)
+{
+    if (core->stored_ticket != core->incarnation_ticket) {
+        return; /* a newer one was drawn since */
+    }
+    if (!durable) {
+        core->incarnation_wanted = true; /* td_publish_tick tries again: this is the probe of the disk */
+        td_deadline(core, core->now.boot_ms + 1000);
+        return;
+    }
+    core->incarnation_durable = !core->incarnation_wanted;
+    if (core->publish_refused == TD_EDISKFULL) {
+        core->publish_refused = TD_OK;
+        td_fx_trace(core, TD_TR_PUBLISH_RESUMED, core->config.self, 0, 0);
+    }
+}
+
+void td_incarnation_seen(struct td_core *core, struct td_incarnation incarnation)
+{
+    if (core->process.start != 0 && td_incarnation_compare(incarnation, core->process) == 0) {
+        return; /* ourselves, as others name us */
+    }
+    if (incarnation.start > core->start_highest) {
+        core->start_highest = incarnation.start;
+    }
+    if (!core->started || core->process.start == 0 || incarnation.start < core->process.start) {
+        return;
+    }
+    td_incarnation_draw(core, core->own_inc == TD_INC_NONE ? TD_DRAW_OUTNUMBERED : TD_DRAW_CLONE);
+}

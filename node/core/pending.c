@@ -1,0 +1,915 @@
+/* pending.c -- requests that wait: publishes for the disk and for other regions, reads for what their
+ * token names, watches for changes. Waiting requests lie in lists by what they wait for, so that an event
+ * touches only those it may concern; time-outs are a heap. */
+#include <string.h>
+
+#include "node/core/state.h"
+
+enum {
+    WAIT_DOTS = 32,         /* missing entries of a token that a read waits for */
+    TEXT_BYTES = 512,       /* of a waiting read or watch: job, prefix, a few jobs */
+    BIG_TEXT_BYTES = TD_WATCH_JOBS_MAX * TD_JOB_BYTES_MAX,
+    BIG_TEXTS = 256,
+    PARKED_MAX = 256,
+    PARKED_BYTES = 3072,
+    REPLIES_KEEP_FREE = 1024, /* effects left to sends and stores in a step */
+    DURABLE_TIMEOUT_MS = 30 * 1000,
+    WATCH_BUDGET = 8192,    /* changes looked at for watchers in one step */
+};
+
+enum wait_list {
+    LIST_NONE,
+    LIST_READY,   /* publishes with every result settled */
+    LIST_DURABLE, /* publishes that wait for a received dot */
+    LIST_READ,
+    LIST_WATCH,
+    LIST_ACK,     /* + level 1..TD_REGIONS_MAX, last = all */
+    LIST_COUNT = LIST_ACK + TD_REGIONS_MAX + 2,
+};
+
+struct node {
+    struct td_result result;
+    uint32_t next;         /* of the request; free list */
+    uint32_t next_waiting; /* of the same own delta */
+    uint32_t waiter;
+    bool settled;
+    bool await_dot; /* settled once result.dot is durable */
+};
+
+struct waiter {
+    bool used;
+    bool silent; /* cancelled: nobody is answered */
+    bool opened; /* all updates were looked at */
+    uint8_t list;
+    uint8_t ack;
+    enum td_op op;
+    uint32_t prev, next;
+    uint32_t heap_at; /* TD_NONE = no time-out */
+    uint64_t deadline_ms;
+    uint32_t client_link, client_number;
+    uint64_t id;
+    uint32_t first_node, last_node, node_count, unsettled, parked;
+    struct td_dot ack_dot; /* newest own dot */
+    uint64_t cursor;       /* WATCH */
+    uint32_t missing_count, fold_count;
+    uint32_t big_text; /* TD_NONE = text is enough */
+    /* From here on not cleared when taken. */
+    struct td_request request;
+    struct td_text jobs[TD_WATCH_JOBS_MAX];
+    struct td_vv_entry missing[WAIT_DOTS];
+    struct td_vv_fold folds[TD_REGIONS_MAX];
+    char text[TEXT_BYTES];
+};
+
+struct parked {
+    bool used;
+    uint32_t node;
+    struct td_update update;
+    struct td_label labels[TD_LABELS_MAX];
+    char bytes[PARKED_BYTES];
+};
+
+struct list {
+    uint32_t first, last, count;
+};
+
+struct td_pending_state {
+    struct waiter *waiters;
+    uint32_t waiter_free, waiter_used_max, waiter_count;
+    struct node *nodes;
+    uint32_t node_max, node_free, node_used_max, node_count;
+    uint32_t *heap;
+    uint32_t heap_count;
+    struct list lists[LIST_COUNT];
+    struct parked *parked;
+    uint32_t parked_count;
+    char (*big_texts)[BIG_TEXT_BYTES];
+    bool big_used[BIG_TEXTS];
+    bool watch_due; /* the budget ended before all watchers had their turn */
+};
+
+size_t td_pending_layout(struct td_core *core, struct td_block *block)
+{
+    const struct td_core_limits *limits = &core->config.limits;
+    const uint32_t nodes_max = 2 * limits->pending_deltas_max + 4 * TD_REQUEST_UPDATES_MAX;
+    struct td_pending_state *state = td_block_take(block, 1, sizeof *state);
+    struct waiter *waiters = td_block_take(block, limits->requests_max, sizeof *waiters);
+    struct node *nodes = td_block_take(block, nodes_max, sizeof *nodes);
+    uint32_t *heap = td_block_take(block, limits->requests_max, sizeof *heap);
+    struct parked *parked = td_block_take(block, PARKED_MAX, sizeof *parked);
+    void *big = td_block_take(block, BIG_TEXTS, BIG_TEXT_BYTES);
+    if (block->bytes != NULL) {
+        state->waiters = waiters;
+        state->nodes = nodes;
+        state->node_max = nodes_max;
+        state->heap = heap;
+        state->parked = parked;
+        state->big_texts = big;
+        state->waiter_free = TD_NONE;
+        state->node_free = TD_NONE;
+        for (uint32_t i = 0; i < LIST_COUNT; ++i) {
+            state->lists[i] = (struct list){ TD_NONE, TD_NONE, 0 };
+        }
+        core->pending = state;
+    }
+    return block->used_bytes;
+}
+
+/* ---- lists ---- */
+
+static void list_out(struct td_pending_state *state, uint32_t index)
+{
+    struct waiter *waiter = &state->waiters[index];
+    if (waiter->list == LIST_NONE) {
+        return;
+    }
+    struct list *list = &state->lists[waiter->list];
+    if (waiter->prev != TD_NONE) {
+        state->waiters[waiter->prev].next = waiter->next;
+    } else {
+        list->first = waiter->next;
+    }
+    if (waiter->next != TD_NONE) {
+        state->waiters[waiter->next].prev = waiter->prev;
+    } else {
+        list->last = waiter->prev;
+    }
+    list->count -= 1;
+    waiter->list = LIST_NONE;
+}
+
+static void list_in(struct td_pending_state *state, uint32_t index, uint32_t which)
+{
+    struct waiter *waiter = &state->waiters[index];
+    struct list *list = &state->lists[which];
+    list_out(state, index);
+    waiter->list = (uint8_t)which;
+    waiter->prev = list->last;
+    waiter->next = TD_NONE;
+    if (list->last != TD_NONE) {
+        state->waiters[list->last].next = index;
+    } else {
+        list->first = index;
+    }
+    list->last = index;
+    list->count += 1;
+}
+
+/* ---- heap of time-outs ---- */
+
+static void heap_put(struct td_pending_state *state, uint32_t at, uint32_t index)
+{
+    state->heap[at] = index;
+    state->waiters[index].heap_at = at;
+}
+
+static void heap_up(struct td_pending_state *state, uint32_t at)
+{
+    const uint32_t index = state->heap[at];
+    while (at > 0) {
+        const uint32_t parent = (at - 1) / 2;
+        if (state->waiters[state->heap[parent]].deadline_ms <= state->waiters[index].deadline_ms) {
+            break;
+        }
+        heap_put(state, at, state->heap[parent]);
+        at = parent;
+    }
+    heap_put(state, at, index);
+}
+
+static void heap_down(struct td_pending_state *state, uint32_t at)
+{
+    const uint32_t index = state->heap[at];
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= state->heap_count) {
+            break;
+        }
+        if (child + 1 < state->heap_count &&
+            state->waiters[state->heap[child + 1]].deadline_ms <
+                state->waiters[state->heap[child]].deadline_ms) {
+            child += 1;
+        }
+        if (state->waiters[index].deadline_ms <= state->waiters[state->heap[child]].deadline_ms) {
+            break;
+        }
+        heap_put(state, at, state->heap[child]);
+        at = child;
+    }
+    heap_put(state, at, index);
+}
+
+static void heap_in(struct td_core *core, uint32_t index, uint64_t deadline_ms)
+{
+    struct td_pending_state *state = core->pending;
+    state->waiters[index].deadline_ms = deadline_ms;
+    state->heap[state->heap_count] = index;
+    state->heap_count += 1;
+    heap_up(state, state->heap_count - 1);
+    td_deadline(core, deadline_ms);
+}
+
+static void heap_out(struct td_pending_state *state, uint32_t index)
+{
+    const uint32_t at = state->waiters[index].heap_at;
+    if (at == TD_NONE) {
+        return;
+    }
+    state->waiters[index].heap_at = TD_NONE;
+    state->heap_count -= 1;
+    if (at == state->heap_count) {
+        return;
+    }
+    const uint32_t moved = state->heap[state->heap_count];
+    heap_put(state, at, moved);
+    heap_up(state, at);
+    heap_down(state, state->waiters[moved].heap_at);
+}
+
+/* ---- waiters and nodes ---- */
+
+static uint32_t waiter_take(struct td_core *core)
+{
+    struct td_pending_state *state = core->pending;
+    uint32_t index = state->waiter_free;
+    if (index != TD_NONE) {
+        state->waiter_free = state->waiters[index].next;
+    } else if (state->waiter_used_max < core->config.limits.requests_max) {
+        index = state->waiter_used_max++;
+    } else {
+        return TD_NONE;
+    }
+    struct waiter *waiter = &state->waiters[index];
+    memset(waiter, 0, offsetof(struct waiter, request));
+    waiter->used = true;
+    waiter->list = LIST_NONE;
+    waiter->heap_at = TD_NONE;
+    waiter->first_node = TD_NONE;
+    waiter->last_node = TD_NONE;
+    waiter->big_text = TD_NONE;
+    state->waiter_count += 1;
+    return index;
+}
+
+static void waiter_free(struct td_core *core, uint32_t index)
+{
+    struct td_pending_state *state = core->pending;
+    struct waiter *waiter = &state->waiters[index];
+    TD_ASSERT(waiter->unsettled == 0);
+    list_out(state, index);
+    heap_out(state, index);
+    for (uint32_t at = waiter->first_node; at != TD_NONE;) {
+        const uint32_t next = state->nodes[at].next;
+        state->nodes[at].next = state->node_free;
+        state->node_free = at;
+        state->node_count -= 1;
+        at = next;
+    }
+    if (waiter->big_text != TD_NONE) {
+        state->big_used[waiter->big_text] = false;
+    }
+    waiter->used = false;
+    waiter->next = state->waiter_free;
+    state->waiter_free = index;
+    state->waiter_count -= 1;
+}
+
+uint32_t td_pending_open(struct td_core *core, const struct td_event *event)
+{
+    struct td_pending_state *state = core->pending;
+    const struct td_request *request = event->u.request.request;
+    if (state->node_max - state->node_count < request->u.publish.count) {
+        return TD_NONE;
+    }
+    const uint32_t index = waiter_take(core);
+    if (index == TD_NONE) {
+        return TD_NONE;
+    }
+    struct waiter *waiter = &state->waiters[index];
+    waiter->op = TD_OP_PUBLISH;
+    waiter->id = request->id;
+    waiter->client_link = event->u.request.client_link;
+    waiter->client_number = event->u.request.client_number;
+    waiter->ack = request->u.publish.ack;
+    /* Without a time-out of its own a publish still does not wait for a broken disk for ever. */
+    const uint64_t timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : DURABLE_TIMEOUT_MS;
+    waiter->request.timeout_ms = request->timeout_ms;
+    heap_in(core, index, core->now.boot_ms + timeout_ms);
+    return index;
+}
+
+uint32_t td_pending_node(struct td_core *core, uint32_t waiter_index)
+{
+    struct td_pending_state *state = core->pending;
+    struct waiter *waiter = &state->waiters[waiter_index];
+    uint32_t at = state->node_free;
+    if (at != TD_NONE) {
+        state->node_free = state->nodes[at].next;
+    } else if (state->node_used_max < state->node_max) {
+        at = state->node_used_max++;
+    } else {
+        return TD_NONE;
+    }
+    state->nodes[at] =
+        (struct node){ .next = TD_NONE, .next_waiting = TD_NONE, .waiter = waiter_index };
+    state->node_count += 1;
+    if (waiter->last_node != TD_NONE) {
+        state->nodes[waiter->last_node].next = at;
+    } else {
+        waiter->first_node = at;
+    }
+    waiter->last_node = at;
+    waiter->node_count += 1;
+    waiter->unsettled += 1;
+    return at;
+}
+
+struct td_result *td_pending_result_of(struct td_core *core, uint32_t node)
+{
+    return &core->pending->nodes[node].result;
+}
+
+uint32_t *td_pending_next(struct td_core *core, uint32_t node)
+{
+    return &core->pending->nodes[node].next_waiting;
+}
+
+uint32_t td_pending_client(const struct td_core *core, uint32_t node)
+{
+    return core->pending->waiters[core->pending->nodes[node].waiter].client_number;
+}
+
+/* ---- publishes ---- */
+
+static uint32_t regions_needed(const struct td_core *core, const struct waiter *waiter)
+{
+    return waiter->ack == TD_ACK_ALL ? td_peers_ackable(core) : waiter->ack;
+}
+
+static uint32_t ack_list(const struct waiter *waiter)
+{
+    const uint32_t level = waiter->ack > TD_REGIONS_MAX ? TD_REGIONS_MAX + 1 : waiter->ack;
+    return LIST_ACK + level;
+}
+
+static bool all_covered(struct td_core *core, const struct waiter *waiter)
+{
+    const struct td_pending_state *state = core->pending;
+    const uint32_t needed = regions_needed(core, waiter);
+    if (waiter->ack_dot.seq != 0 && td_peers_covering(core, waiter->ack_dot) < needed) {
+        return false;
+    }
+    for (uint32_t at = waiter->first_node; at != TD_NONE; at = state->nodes[at].next) {
+        const struct td_result *result = &state->nodes[at].result;
+        const bool same_origin =
+            td_origin_compare(result->dot.origin, waiter->ack_dot.origin) == 0 &&
+            result->dot.seq <= waiter->ack_dot.seq;
+        if (result->err == TD_OK && !same_origin && td_peers_covering(core, result->dot) < needed) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Every result is settled: answered now, or once enough regions have it. */
+static void publish_settled(struct td_core *core, uint32_t index)
+{
+    struct waiter *waiter = &core->pending->waiters[index];
+    if (waiter->unsettled > 0 || !waiter->opened || waiter->list != LIST_NONE) {
+        return;
+    }
+    if (waiter->silent) {
+        waiter_free(core, index);
+        return;
+    }
+    const bool waits = waiter->ack > 0 && waiter->ack_dot.seq != 0 && !all_covered(core, waiter) &&
+                       waiter->request.timeout_ms != 0;
+    list_in(core->pending, index, waits ? ack_list(waiter) : LIST_READY);
+}
+
+static void node_settled(struct td_core *core, struct node *node)
+{
+    struct waiter *waiter = &core->pending->waiters[node->waiter];
+    TD_ASSERT(!node->settled);
+    TD_ASSERT(waiter->unsettled > 0);
+    node->settled = true;
+    node->await_dot = false;
+    waiter->unsettled -= 1;
+    if (node->result.err == TD_OK && td_dot_compare(node->result.dot, waiter->ack_dot) > 0 &&
+        (node->result.dot.origin.region.v == core->config.self.v || waiter->ack_dot.seq == 0)) {
+        waiter->ack_dot = node->result.dot;
+    }
+    publish_settled(core, node->waiter);
+}
+
+void td_pending_refuse(struct td_core *core, uint32_t node, enum td_err err)
+{
+    struct node *refused = &core->pending->nodes[node];
+    refused->result.err = err;
+    node_settled(core, refused);
+}
+
+void td_pending_result(struct td_core *core, uint32_t node, struct td_dot dot, struct td_stamp stamp)
+{
+    struct node *settled = &core->pending->nodes[node];
+    settled->result.dot = dot;
+    settled->result.stamp = stamp;
+    node_settled(core, settled);
+}
+
+void td_pending_await(struct td_core *core, uint32_t node)
+{
+    struct node *waiting = &core->pending->nodes[node];
+    if (td_dot_durable(core, waiting->result.dot)) {
+        node_settled(core, waiting);
+        return;
+    }
+    waiting->await_dot = true;
+    list_in(core->pending, waiting->waiter, LIST_DURABLE);
+}
+
+void td_pending_opened(struct td_core *core, uint32_t index)
+{
+    core->pending->waiters[index].opened = true;
+    publish_settled(core, index);
+}
+
+static uint8_t acked(const struct td_core *core, const struct waiter *waiter,
+                     const struct td_result *result)
+{
+    if (result->err != TD_OK || waiter->ack == 0) {
+        return 0;
+    }
+    return (uint8_t)td_peers_covering(core, result->dot);
+}
+
+/* False when this step has no room left for it. */
+static bool answer_publish(struct td_core *core, uint32_t index, bool timed_out)
+{
+    struct td_pending_state *state = core->pending;
+    struct waiter *waiter = &state->waiters[index];
+    struct td_result *results = td_fx_scratch(core, waiter->node_count + 1, sizeof *results);
+    if (results == NULL || td_fx_room(core) <= REPLIES_KEEP_FREE) {
+        return false;
+    }
+    struct td_response *response =
+        td_query_reply(core, waiter->client_link, waiter->id, TD_OP_PUBLISH);
+    if (response == NULL) {
+        return false;
+    }
+    const uint32_t needed = regions_needed(core, waiter);
+    uint32_t count = 0;
+    for (uint32_t at = waiter->first_node; at != TD_NONE; at = state->nodes[at].next) {
+        struct td_result *result = &results[count++];
+        *result = state->nodes[at].result;
+        if (!state->nodes[at].settled) {
+            result->err = TD_ETIMEOUT;
+        }
+        result->acked_regions = acked(core, waiter, result);
+        if (result->err == TD_OK && result->acked_regions < needed) {
+            result->err = TD_EACK;
+        }
+    }
+    response->err = timed_out && waiter->unsettled > 0 ? TD_ETIMEOUT : TD_OK;
+    response->u.publish.count = count;
+    response->u.publish.results = results;
+    return true;
+}
+
+/* ---- parked updates: their token names a stamp too far ahead to be believed before it is here ---- */
+
+static struct td_text park_text(struct parked *parked, size_t *used, struct td_text text)
+{
+    const struct td_text copy = { parked->bytes + *used, text.count };
+    if (text.count > 0) {
+        memcpy(parked->bytes + *used, text.bytes, text.count);
+        *used += text.count;
+    }
+    return copy;
+}
+
+bool td_pending_park(struct td_core *core, uint32_t node, const struct td_update *update)
+{
+    struct td_pending_state *state = core->pending;
+    struct parked *parked = NULL;
+    for (uint32_t i = 0; i < PARKED_MAX && parked == NULL; ++i) {
+        parked = state->parked[i].used ? NULL : &state->parked[i];
+    }
+    if (parked == NULL) {
+        return false;
+    }
+    size_t used = 0;
+    parked->used = true;
+    parked->node = node;
+    parked->update = *update;
+    parked->update.job = park_text(parked, &used, update->job);
+    parked->update.status.detail = park_text(parked, &used, update->status.detail);
+    parked->update.status.parent = park_text(parked, &used, update->status.parent);
+    parked->update.status.writer = park_text(parked, &used, update->status.writer);
+    for (uint32_t i = 0; i < update->status.label_count; ++i) {
+        parked->labels[i].key = park_text(parked, &used, update->status.labels[i].key);
+        parked->labels[i].value = park_text(parked, &used, update->status.labels[i].value);
+    }
+    parked->update.status.labels = parked->labels;
+    state->parked_count += 1;
+    state->waiters[state->nodes[node].waiter].parked += 1;
+    return true;
+}
+
+static void unpark(struct td_core *core, struct parked *parked)
+{
+    struct td_pending_state *state = core->pending;
+    parked->used = false;
+    state->parked_count -= 1;
+    state->waiters[state->nodes[parked->node].waiter].parked -= 1;
+}
+
+static void retry_parked(struct td_core *core)
+{
+    struct td_pending_state *state = core->pending;
+    for (uint32_t i = 0; i < PARKED_MAX && state->parked_count > 0; ++i) {
+        struct parked *parked = &state->parked[i];
+        if (parked->used && td_dot_received(core, parked->update.seen.dot)) {
+            unpark(core, parked);
+            /* The copy stays as it is while it is used: only a new park may take the place, and the
+             * update no longer parks, for its token is covered. */
+            td_publish_update(core, parked->node, &parked->update);
+        }
+    }
+}
+
+static void refuse_parked(struct td_core *core, uint32_t waiter)
+{
+    struct td_pending_state *state = core->pending;
+    for (uint32_t i = 0; i < PARKED_MAX && state->waiters[waiter].parked > 0; ++i) {
+        struct parked *parked = &state->parked[i];
+        if (parked->used && state->nodes[parked->node].waiter == waiter) {
+            unpark(core, parked);
+            td_pending_refuse(core, parked->node, TD_ETIMEOUT);
+        }
+    }
+}
+
+/* ---- reads and watches ---- */
+
+static void note_missing(struct td_core *core, struct waiter *waiter, const struct td_vv *after,
+                         bool *ret_fits)
+{
+    *ret_fits = after->fold_count <= TD_REGIONS_MAX;
+    for (uint32_t i = 0; i < after->entry_count; ++i) {
+        const struct td_dot dot = { after->entries[i].origin, after->entries[i].seq };
+        if (td_dot_durable(core, dot)) {
+            continue;
+        }
+        if (waiter->missing_count == WAIT_DOTS) {
+            *ret_fits = false;
+            return;
+        }
+        waiter->missing[waiter->missing_count++] = after->entries[i];
+    }
+    for (uint32_t i = 0; *ret_fits && i < after->fold_count; ++i) {
+        waiter->folds[waiter->fold_count++] = after->folds[i];
+    }
+}
+
+static bool read_covered(struct td_core *core, struct waiter *waiter)
+{
+    while (waiter->missing_count > 0) {
+        const struct td_vv_entry *entry = &waiter->missing[waiter->missing_count - 1];
+        const struct td_dot dot = { entry->origin, entry->seq };
+        if (!td_dot_durable(core, dot)) {
+            return false;
+        }
+        waiter->missing_count -= 1;
+    }
+    while (waiter->fold_count > 0) {
+        const struct td_vv_fold *fold = &waiter->folds[waiter->fold_count - 1];
+        if (core->fold_below[fold->region.v] < fold->start_below) {
+            return false;
+        }
+        waiter->fold_count -= 1;
+    }
+    return true;
+}
+
+static bool text_room(struct td_core *core, struct waiter *waiter, size_t bytes)
+{
+    struct td_pending_state *state = core->pending;
+    if (bytes <= TEXT_BYTES) {
+        return true;
+    }
+    for (uint32_t i = 0; bytes <= BIG_TEXT_BYTES && i < BIG_TEXTS; ++i) {
+        if (!state->big_used[i]) {
+            state->big_used[i] = true;
+            waiter->big_text = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct td_text keep_text(struct td_pending_state *state, struct waiter *waiter, size_t *used,
+                                struct td_text text)
+{
+    char *bytes = waiter->big_text != TD_NONE ? state->big_texts[waiter->big_text] : waiter->text;
+    const struct td_text copy = { bytes + *used, text.count };
+    if (text.count > 0) {
+        memcpy(bytes + *used, text.bytes, text.count);
+        *used += text.count;
+    }
+    return copy;
+}
+
+static struct td_filter *filter_of(struct td_request *request)
+{
+    return request->op == TD_OP_LIST    ? &request->u.list.filter
+           : request->op == TD_OP_WATCH ? &request->u.watch.filter
+                                        : NULL;
+}
+
+/* Copies what the request points to. Its lengths were checked by query.c. */
+static bool keep_request(struct td_core *core, struct waiter *waiter, const struct td_request *request)
+{
+    size_t bytes = 0, used = 0;
+    waiter->request = *request;
+    struct td_filter *filter = filter_of(&waiter->request);
+    if (filter == NULL) {
+        waiter->request.u.get.job =
+            keep_text(core->pending, waiter, &used, request->u.get.job);
+        return true;
+    }
+    bytes = filter->prefix.count;
+    for (uint32_t i = 0; i < filter->job_count; ++i) {
+        bytes += filter->jobs[i].count;
+    }
+    if (!text_room(core, waiter, bytes)) {
+        return false;
+    }
+    filter->prefix = keep_text(core->pending, waiter, &used, filter->prefix);
+    for (uint32_t i = 0; i < filter->job_count; ++i) {
+        waiter->jobs[i] = keep_text(core->pending, waiter, &used, filter->jobs[i]);
+    }
+    filter->jobs = waiter->jobs;
+    return true;
+}
+
+bool td_pending_keep(struct td_core *core, const struct td_event *event, uint64_t cursor)
+{
+    struct td_pending_state *state = core->pending;
+    const struct td_request *request = event->u.request.request;
+    const uint32_t index = waiter_take(core);
+    if (index == TD_NONE) {
+        return false;
+    }
+    struct waiter *waiter = &state->waiters[index];
+    bool fits = true;
+    waiter->op = request->op;
+    waiter->id = request->id;
+    waiter->client_link = event->u.request.client_link;
+    waiter->cursor = cursor;
+    if (request->op != TD_OP_WATCH) {
+        note_missing(core, waiter, &request->after, &fits);
+    }
+    if (!fits || !keep_request(core, waiter, request)) {
+        waiter_free(core, index);
+        return false;
+    }
+    waiter->request.after = (struct td_vv){ 0 };
+    heap_in(core, index, core->now.boot_ms + request->timeout_ms);
+    list_in(state, index, request->op == TD_OP_WATCH ? LIST_WATCH : LIST_READ);
+    return true;
+}
+
+/* ---- what wakes them ---- */
+
+static void wake_acks(struct td_core *core, uint32_t which)
+{
+    struct td_pending_state *state = core->pending;
+    while (state->lists[which].first != TD_NONE) {
+        const uint32_t index = state->lists[which].first;
+        if (!all_covered(core, &state->waiters[index])) {
+            return; /* own sequence numbers ascend along the list: nor are those behind it */
+        }
+        list_in(state, index, LIST_READY);
+    }
+}
+
+static void wake_durable(struct td_core *core)
+{
+    struct td_pending_state *state = core->pending;
+    for (uint32_t index = state->lists[LIST_DURABLE].first; index != TD_NONE;) {
+        struct waiter *waiter = &state->waiters[index];
+        const uint32_t next = waiter->next;
+        bool waits = false;
+        list_out(state, index);
+        for (uint32_t at = waiter->first_node; at != TD_NONE;) {
+            struct node *node = &state->nodes[at];
+            const uint32_t next_node = node->next;
+            const bool here = node->await_dot && td_dot_durable(core, node->result.dot);
+            waits = waits || (node->await_dot && !here);
+            if (here) {
+                node_settled(core, node);
+            }
+            if (!waiter->used) {
+                break; /* that was the last one of a cancelled request */
+            }
+            at = next_node;
+        }
+        if (waits && waiter->used) {
+            list_in(state, index, LIST_DURABLE);
+        }
+        index = next;
+    }
+}
+
+static void wake_reads(struct td_core *core)
+{
+    struct td_pending_state *state = core->pending;
+    for (uint32_t index = state->lists[LIST_READ].first; index != TD_NONE;) {
+        struct waiter *waiter = &state->waiters[index];
+        const uint32_t next = waiter->next;
+        if (read_covered(core, waiter)) {
+            if (td_fx_room(core) <= REPLIES_KEEP_FREE ||
+                !td_query_answer(core, waiter->client_link, &waiter->request)) {
+                td_deadline(core, core->now.boot_ms);
+                return;
+            }
+            waiter_free(core, index);
+        }
+        index = next;
+    }
+}
+
+void td_pending_has_moved(struct td_core *core)
+{
+    struct td_pending_state *state = core->pending;
+    if (state->waiter_count == 0) {
+        return;
+    }
+    retry_parked(core);
+    wake_durable(core);
+    wake_reads(core);
+    for (uint32_t which = LIST_ACK; which < LIST_COUNT; ++which) {
+        wake_acks(core, which);
+    }
+}
+
+void td_pending_changed(struct td_core *core)
+{
+    struct td_pending_state *state = core->pending;
+    uint32_t budget = WATCH_BUDGET;
+    const uint32_t count = state->lists[LIST_WATCH].count;
+    state->watch_due = false;
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint32_t index = state->lists[LIST_WATCH].first;
+        struct waiter *waiter = &state->waiters[index];
+        if (budget == 0 || td_fx_room(core) <= REPLIES_KEEP_FREE) {
+            state->watch_due = true;
+            td_deadline(core, core->now.boot_ms);
+            return;
+        }
+        list_in(state, index, LIST_WATCH); /* to the end: everybody has a turn */
+        if (td_query_watch(core, waiter->client_link, &waiter->request, &waiter->cursor, false,
+                           &budget)) {
+            waiter_free(core, index);
+        }
+    }
+}
+
+void td_pending_pump(struct td_core *core)
+{
+    struct td_pending_state *state = core->pending;
+    while (state->lists[LIST_READY].first != TD_NONE) {
+        const uint32_t index = state->lists[LIST_READY].first;
+        if (!answer_publish(core, index, false)) {
+            td_deadline(core, core->now.boot_ms);
+            return;
+        }
+        waiter_free(core, index);
+    }
+}
+
+/* ---- time-outs and cancelling ---- */
+
+/* A publish whose reports are still queued stays, silent, until they are settled. */
+static bool publish_timed_out(struct td_core *core, uint32_t index)
+{
+    struct td_pending_state *state = core->pending;
+    struct waiter *waiter = &state->waiters[index];
+    heap_out(state, index);
+    refuse_parked(core, index);
+    if (waiter->list == LIST_READY) {
+        return true; /* refusing the parked ones settled it, or it was about to be answered */
+    }
+    if (!answer_publish(core, index, true)) {
+        heap_in(core, index, core->now.boot_ms);
+        return false;
+    }
+    if (waiter->unsettled == 0) {
+        waiter_free(core, index);
+    } else {
+        waiter->silent = true;
+    }
+    return true;
+}
+
+static bool timed_out(struct td_core *core, uint32_t index)
+{
+    struct waiter *waiter = &core->pending->waiters[index];
+    uint32_t budget = WATCH_BUDGET;
+    bool answered = false;
+    if (waiter->op == TD_OP_PUBLISH) {
+        return publish_timed_out(core, index);
+    }
+    if (waiter->op == TD_OP_WATCH) {
+        answered = td_query_watch(core, waiter->client_link, &waiter->request, &waiter->cursor, true,
+                                  &budget);
+    } else {
+        answered = td_query_error(core, waiter->client_link, waiter->id, waiter->op, TD_ETIMEOUT);
+    }
+    if (answered) {
+        waiter_free(core, index);
+    }
+    return answered;
+}
+
+void td_pending_tick(struct td_core *core)
+{
+    struct td_pending_state *state = core->pending;
+    while (state->heap_count > 0) {
+        const uint32_t index = state->heap[0];
+        if (state->waiters[index].deadline_ms > core->now.boot_ms) {
+            td_deadline(core, state->waiters[index].deadline_ms);
+            break;
+        }
+        if (td_fx_room(core) <= REPLIES_KEEP_FREE || !timed_out(core, index)) {
+            td_deadline(core, core->now.boot_ms);
+            break;
+        }
+        TD_COUNT(core, requests_timed_out, state->waiters[index].op != TD_OP_WATCH);
+    }
+    if (state->watch_due) {
+        td_pending_changed(core);
+    }
+    if (state->lists[LIST_READ].count > 0) {
+        wake_reads(core);
+    }
+}
+
+void td_pending_cancel(struct td_core *core, uint32_t client_link, uint64_t id)
+{
+    struct td_pending_state *state = core->pending;
+    for (uint32_t i = 0; i < state->waiter_used_max; ++i) {
+        struct waiter *waiter = &state->waiters[i];
+        if (!waiter->used || waiter->silent || waiter->client_link != client_link ||
+            (id != UINT64_MAX && waiter->id != id)) {
+            continue;
+        }
+        waiter->silent = true;
+        heap_out(state, i);
+        refuse_parked(core, i);
+        if (waiter->used && (waiter->op != TD_OP_PUBLISH || waiter->unsettled == 0)) {
+            waiter_free(core, i);
+        }
+    }
+}
+
+/* ---- check ---- */
+
+static bool check_waiter(const struct td_pending_state *state, uint32_t index)
+{
+    const struct waiter *waiter = &state->waiters[index];
+    uint32_t nodes = 0, unsettled = 0;
+    for (uint32_t at = waiter->first_node; at != TD_NONE; at = state->nodes[at].next) {
+        if (state->nodes[at].waiter != index || nodes == waiter->node_count) {
+            return false;
+        }
+        unsettled += !state->nodes[at].settled;
+        nodes += 1;
+    }
+    const bool heap_ok = waiter->heap_at == TD_NONE || (waiter->heap_at < state->heap_count &&
+                                                        state->heap[waiter->heap_at] == index);
+    return nodes == waiter->node_count && unsettled == waiter->unsettled && heap_ok;
+}
+
+bool td_pending_check(const struct td_core *core)
+{
+    const struct td_pending_state *state = core->pending;
+    uint32_t used = 0, nodes = 0;
+    for (uint32_t i = 0; i < state->waiter_used_max; ++i) {
+        if (state->waiters[i].used) {
+            used += 1;
+            nodes += state->waiters[i].node_count;
+            if (!check_waiter(state, i)) {
+                return false;
+            }
+        }
+    }
+    for (uint32_t i = 1; i < state->heap_count; ++i) {
+        if (state->waiters[state->heap[(i - 1) / 2]].deadline_ms >
+            state->waiters[state->heap[i]].deadline_ms) {
+            return false;
+        }
+    }
+    return used == state->waiter_count && nodes == state->node_count;
+}

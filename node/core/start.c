@@ -1,0 +1,91 @@
+/* start.c -- recovery: a restart is a catch-up from oneself. Records of our own log come in their order
+ * and go through the same merge as a peer's; the last one opens the node for business. */
+#include "node/core/state.h"
+
+static void apply_closing(struct td_core *core, const struct td_closing *closing)
+{
+    const struct td_origin origin = { core->config.self, closing->incarnation };
+    const uint16_t index = td_inc_intern(core, origin);
+    if (index != TD_INC_NONE) {
+        core->incs[index].closed = true;
+        core->incs[index].lost = closing->lost;
+        core->incs[index].closed_last = closing->last_seq;
+    }
+}
+
+static void own_start(struct td_core *core, uint32_t start)
+{
+    if (start > core->start_highest) {
+        core->start_highest = start;
+    }
+}
+
+static void apply_record(struct td_core *core, const struct td_record *record)
+{
+    switch (record->type) {
+    case TD_RECORD_BATCH:
+        if (record->u.batch->header.origin.region.v == core->config.self.v) {
+            own_start(core, record->u.batch->header.origin.incarnation.start);
+        }
+        td_batch_replay(core, record->u.batch, record->ref);
+        break;
+    case TD_RECORD_HAS:
+        if (!core->log_hole) {
+            td_vectors_claim(core, &record->u.has);
+        }
+        break;
+    case TD_RECORD_INCARNATION:
+        own_start(core, record->u.incarnation.start);
+        break;
+    case TD_RECORD_CLOSING:
+        apply_closing(core, &record->u.closing);
+        break;
+    case TD_RECORD_WALL:
+        if (record->u.wall_ms > core->logged_wall_ms) {
+            core->logged_wall_ms = record->u.wall_ms;
+        }
+        break;
+    case TD_RECORD_HOLE:
+        core->log_hole = true; /* later claims name what the hole may have held */
+        break;
+    }
+}
+
+static bool others_in_roster(const struct td_core *core)
+{
+    for (uint32_t i = 0; i < TD_SLOTS; ++i) {
+        if (core->regions[i].number.v != 0 && core->regions[i].number.v != core->config.self.v &&
+            core->regions[i].roster_state != TD_REGION_CLOSED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void open_for_business(struct td_core *core)
+{
+    core->started = true;
+    if (core->log_was_empty && (!core->have_roster || others_in_roster(core))) {
+        core->recovering = true; /* heads.c says when it ends */
+        td_fx_trace(core, TD_TR_RECOVERING, core->config.self, 1, 0);
+    }
+    td_fx_trace(core, TD_TR_STARTED, core->config.self, core->register_count, core->start_highest);
+    td_incarnation_draw(core, TD_DRAW_START);
+    td_deadline(core, core->now.boot_ms);
+}
+
+void td_start_records(struct td_core *core, const struct td_event *event)
+{
+    if (core->started) {
+        return;
+    }
+    core->replaying = true;
+    for (size_t i = 0; i < event->u.start.count; ++i) {
+        core->log_was_empty = false;
+        apply_record(core, &event->u.start.records[i]);
+    }
+    core->replaying = false;
+    if (event->u.start.last) {
+        open_for_business(core);
+    }
+}

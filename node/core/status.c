@@ -1,0 +1,207 @@
+/* status.c -- the STATUS answer: every region as seen from here, how far each side is behind, and the
+ * counters. The query, the metric and the alert read the same numbers. */
+#include <string.h>
+
+#include "node/core/answer.h"
+
+enum { UNACKED_SCAN_MAX = 4096 };
+
+/* What the region is known to hold: the newest of its signed head and of its link's word. */
+static const struct td_vv *their_has(const struct td_core *core, uint8_t region_slot)
+{
+    const uint32_t link = td_link_of(core, region_slot);
+    if (link != TD_NONE && core->links[link].has_known) {
+        return &core->links[link].has.vv;
+    }
+    return core->regions[region_slot].heard ? &core->regions[region_slot].head_has.vv : NULL;
+}
+
+static uint64_t own_deltas_beyond(const struct td_core *core, const struct td_vv *has)
+{
+    uint64_t lacking = 0;
+    for (uint32_t i = 0; i < core->has.vv.entry_count; ++i) {
+        const struct td_vv_entry *entry = &core->has.vv.entries[i];
+        if (entry->origin.region.v != core->config.self.v) {
+            continue;
+        }
+        const uint64_t there = td_vv_seq(has, entry->origin);
+        lacking += entry->seq > there ? entry->seq - there : 0;
+    }
+    return lacking;
+}
+
+/* Stamp of the oldest own batch in our live ring that they lack; the ring is bounded, so an older one
+ * may exist: then the oldest of the ring is a lower bound of the age, and the count tells the rest. */
+static uint64_t oldest_unacked_ms(const struct td_core *core, const struct td_vv *has)
+{
+    const struct td_region_info *self = &core->regions[core->self_slot];
+    uint64_t oldest = 0;
+    for (uint32_t i = 0; i < self->ring_count && i < UNACKED_SCAN_MAX; ++i) {
+        const uint32_t index = td_ring_at(core, core->self_slot, self->ring_serial + i);
+        const struct td_slot *slot = &core->slots[index];
+        const struct td_dot last = { core->incs[slot->inc].origin, slot->first_seq + slot->count - 1 };
+        if (td_vv_covers_dot(has, last)) {
+            continue;
+        }
+        for (uint32_t reg = slot->live_first; reg != TD_NONE; reg = core->registers[reg].next_live) {
+            const uint64_t ms = core->registers[reg].stamp.ms;
+            oldest = oldest == 0 || ms < oldest ? ms : oldest;
+        }
+        if (oldest != 0) {
+            break;
+        }
+    }
+    return oldest;
+}
+
+static void fill_link(const struct td_core *core, uint8_t region_slot, struct td_region_view *view)
+{
+    const struct td_region_info *region = &core->regions[region_slot];
+    const uint32_t index = td_link_of(core, region_slot);
+    if (index != TD_NONE) {
+        const struct td_link *link = &core->links[index];
+        view->direct = true;
+        view->rtt_known = link->rtt_known;
+        view->rtt_us = link->srtt_us;
+        view->probes = link->probes;
+    }
+    if (region->source != TD_NONE && core->links[region->source].region_slot != region_slot) {
+        view->via = core->regions[core->links[region->source].region_slot].number;
+    }
+}
+
+static void fill_backlog(const struct td_core *core, uint8_t region_slot, struct td_region_view *view)
+{
+    const struct td_vv *has = their_has(core, region_slot);
+    view->they_lack_jobs = UINT32_MAX;
+    if (has == NULL || core->self_slot == 255) {
+        return;
+    }
+    view->they_lack_known = true;
+    view->they_lack = own_deltas_beyond(core, has);
+    view->oldest_unacked_ms = view->they_lack > 0 ? oldest_unacked_ms(core, has) : 0;
+}
+
+static void fill_heard(const struct td_core *core, uint8_t region_slot, struct td_region_view *view)
+{
+    const struct td_region_info *region = &core->regions[region_slot];
+    view->heard = region->heard;
+    if (!region->heard) {
+        return;
+    }
+    view->heard_age_ms = core->now.boot_ms - region->head_boot_ms;
+    view->offset_known = true;
+    view->offset_ms = region->offset_ms;
+    view->proto_min = region->proto_min;
+    view->proto_max = region->proto_max;
+    view->software = (struct td_text){ region->software, region->software_bytes };
+}
+
+/* Whom this region says it hears: its echo table names the newest ticks it has seen. The age is that of
+ * the tick of a region whose heads we hold ourselves. */
+static void fill_hears(struct td_core *core, uint8_t region_slot, struct td_region_view *view)
+{
+    const struct td_region_info *region = &core->regions[region_slot];
+    struct td_fresh_view *rows = td_fx_scratch(core, TD_SLOTS, sizeof *rows);
+    if (rows == NULL || !region->heard) {
+        return;
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < region->echo_count && count < TD_SLOTS; ++i) {
+        const struct td_region about = region->echo[i].origin.region;
+        if (count > 0 && rows[count - 1].region.v == about.v) {
+            continue; /* newest two of each region: one row */
+        }
+        rows[count].region = about;
+        const uint8_t slot = core->slot_of[about.v];
+        if (slot != 255 && core->regions[slot].heard &&
+            td_incarnation_compare(core->regions[slot].head_incarnation,
+                                   region->echo[i].origin.incarnation) == 0) {
+            const uint64_t newest = core->regions[slot].head_number;
+            const uint64_t echoed = region->echo[i].number;
+            rows[count].missing_known = true;
+            rows[count].missing = newest > echoed ? newest - echoed : 0;
+        }
+        count += 1;
+    }
+    view->hears_count = count;
+    view->hears = rows;
+}
+
+static void fill_region(struct td_core *core, uint8_t region_slot, struct td_region_view *view)
+{
+    const struct td_region_info *region = &core->regions[region_slot];
+    *view = (struct td_region_view){
+        .region = region->number,
+        .self = region_slot == core->self_slot,
+        .roster_state = (uint8_t)region->roster_state,
+        .link_state = (uint8_t)td_peers_view(core, region_slot),
+        .name = { region->name, region->name_bytes },
+        .clone_suspected = region->clone_suspected,
+        .rolled_back = region->rolled_back,
+        .equivocated = region->equivocated,
+        .fenced = region->fenced,
+        .sign_key = region->sign_key,
+        .they_lack_jobs = UINT32_MAX,
+    };
+    if (view->self) {
+        view->heard = true;
+        view->software = core->config.software;
+        return;
+    }
+    fill_link(core, region_slot, view);
+    fill_heard(core, region_slot, view);
+    fill_backlog(core, region_slot, view);
+    fill_hears(core, region_slot, view);
+}
+
+static void fill_lack(struct td_region_view *views, uint32_t count, const struct td_response *response)
+{
+    for (uint32_t i = 0; i < count; ++i) {
+        for (uint32_t k = 0; k < response->freshness_count; ++k) {
+            const struct td_fresh_view *row = &response->freshness[k];
+            if (row->region.v == views[i].region.v) {
+                views[i].we_lack = row->missing;
+                views[i].we_lack_known = row->missing_known;
+            }
+        }
+    }
+}
+
+static const struct td_counter *counters(struct td_core *core, uint32_t *ret_count)
+{
+    const uint32_t count = td_core_counter_count();
+    struct td_counter *rows = td_fx_scratch(core, count, sizeof *rows);
+    *ret_count = rows == NULL ? 0 : count;
+    for (uint32_t i = 0; i < *ret_count; ++i) {
+        const char *name = td_core_counter_name(i);
+        uint32_t bytes = 0;
+        while (name[bytes] != 0) {
+            bytes += 1;
+        }
+        rows[i] = (struct td_counter){ { name, bytes }, core->counters[i] };
+    }
+    return rows;
+}
+
+void td_query_status(struct td_core *core, uint32_t client_link, const struct td_request *request)
+{
+    struct td_response *response = td_query_reply(core, client_link, request->id, TD_OP_STATUS);
+    struct td_region_view *views = td_fx_scratch(core, TD_SLOTS, sizeof *views);
+    if (response == NULL || views == NULL) {
+        return;
+    }
+    uint32_t count = 0;
+    for (uint8_t slot = 0; slot < TD_SLOTS; ++slot) {
+        if (core->regions[slot].number.v != 0) {
+            fill_region(core, slot, &views[count++]);
+        }
+    }
+    fill_lack(views, count, response);
+    response->u.status.region_count = count;
+    response->u.status.regions = views;
+    response->u.status.counters = counters(core, &response->u.status.counter_count);
+    response->u.status.roster_version = core->roster_version;
+    response->u.status.register_count = core->register_count;
+    response->u.status.publishing = td_publish_refusal(core) == TD_OK && core->incarnation_durable;
+}

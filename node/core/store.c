@@ -1,0 +1,97 @@
+/* store.c -- stores in flight: one ticket each, completed in the order in which they were given out. */
+#include <string.h>
+
+#include "node/core/state.h"
+
+/* Room that received batches leave for records and own groups, which must not starve. */
+enum { TD_STORES_RESERVED = 64 };
+
+static uint64_t in_flight(const struct td_core *core)
+{
+    return core->store_next - core->store_first;
+}
+
+bool td_store_room(const struct td_core *core, uint32_t count)
+{
+    return in_flight(core) + count + TD_STORES_RESERVED <= TD_STORES && td_fx_room(core) > count;
+}
+
+struct td_store *td_store_add(struct td_core *core, enum td_store_what what,
+                              struct td_effect **ret_effect)
+{
+    if (in_flight(core) >= TD_STORES || td_fx_room(core) == 0) {
+        return NULL;
+    }
+    struct td_store *store = &core->stores[core->store_next % TD_STORES];
+    memset(store, 0, sizeof *store);
+    core->store_next += 1;
+    store->ticket = ++core->ticket_next;
+    store->what = what;
+    store->inc = TD_INC_NONE;
+    store->slot = TD_NONE;
+    store->loser_from = core->loser_number;
+    store->loser_concurrent_from = core->loser_concurrent_number;
+    struct td_effect *effect = td_fx_add(core, TD_FX_STORE);
+    effect->u.store.ticket.v = store->ticket;
+    *ret_effect = effect;
+    return store;
+}
+
+struct td_store *td_store_of(struct td_core *core, uint64_t ticket)
+{
+    if (in_flight(core) == 0) {
+        return NULL;
+    }
+    const uint64_t first_ticket = core->stores[core->store_first % TD_STORES].ticket;
+    if (ticket < first_ticket || ticket > core->ticket_next) {
+        return NULL;
+    }
+    struct td_store *store =
+        &core->stores[(core->store_first + (ticket - first_ticket)) % TD_STORES];
+    TD_ASSERT(store->ticket == ticket);
+    return store;
+}
+
+struct td_record *td_store_record(struct td_core *core, enum td_store_what what,
+                                  enum td_record_type type)
+{
+    struct td_record *record = td_fx_scratch(core, 1, sizeof *record);
+    struct td_effect *effect = NULL;
+
+    if (record == NULL || td_store_add(core, what, &effect) == NULL) {
+        return NULL;
+    }
+    effect->u.store.kind = TD_STORE_RECORD;
+    effect->u.store.record = record;
+    record->type = type;
+    return record;
+}
+
+/* The log is ours: completions out of order or made up are our own error. */
+void td_stored(struct td_core *core, const struct td_event *event)
+{
+    TD_ASSERT(in_flight(core) > 0);
+    const struct td_store store = core->stores[core->store_first % TD_STORES];
+    TD_ASSERT(event->u.stored.ticket.v == store.ticket);
+    core->store_first += 1;
+    core->stored_ticket = store.ticket;
+    if (!event->u.stored.durable) {
+        core->failed_ticket = store.ticket;
+        TD_COUNT(core, stores_failed, 1);
+    }
+    switch (store.what) {
+    case TD_WHAT_OWN:
+        td_publish_stored(core, &store, event);
+        break;
+    case TD_WHAT_BATCH:
+        td_batch_stored(core, &store, event);
+        break;
+    case TD_WHAT_INCARNATION:
+        td_incarnation_durable(core, event->u.stored.durable);
+        break;
+    case TD_WHAT_CLAIM:
+    case TD_WHAT_OTHER:
+        break;
+    }
+    core->has_moved = true; /* claims wait for tickets as well as for vectors */
+}
