@@ -479,7 +479,7 @@ static enum td_err load(const char *path, struct td_config *config, char *why)
     free(text);
     if (err != CYAML_OK) {
         if (!find_tab(path, why) && !find_unknown_key(path, log.text, why)) {
-            snprintf(why, TD_CONFIG_WHY_BYTES, "%s: %s; all keys: tidingsd config --defaults", path,
+            snprintf(why, TD_CONFIG_WHY_BYTES, "%.256s: %.600s; all keys: tidingsd config --defaults", path,
                      log.used > 0 ? log.text : cyaml_strerror(err));
         }
         return TD_ECONFIG;
