@@ -145,7 +145,8 @@ struct tidings_options {
 TIDINGS_API int tidings_open(const struct tidings_options *options, tidings **ret_tidings, char *ret_why,
                              size_t why_bytes);
 /* Answers everything that is still open with TIDINGS_ECLOSED (spools it first when there is a spool) and
- * frees the handle. NULL is fine. Call tidings_flush before it to wait for answers. */
+ * frees the handle. NULL is fine. Call tidings_flush before it to wait for answers. No other thread may
+ * still be in a function of this handle. */
 TIDINGS_API void tidings_close(tidings *take_tidings);
 
 /* ---- publish ---- */

@@ -1,0 +1,677 @@
+/* deliver.c -- publishes: closed batches become requests, answers become results; what has no answer is
+ * sent again (a repeated report is a noop), with the newest token of each register. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/client/engine.h"
+#include "proto/assert.h"
+
+/* ---- sending ---- */
+
+bool td_deliver_waiting(struct tidings *t)
+{
+    return t->live.first != NULL || t->replay.first != NULL;
+}
+
+/* A batch that still fills may leave when it is large, old or waited for; when nothing is in flight it
+ * waits for linger_us only. Returns the moment in us from which it may; 0 = at once. */
+static uint64_t leaves_at_us(const struct tidings *t, const struct td_update_batch *batch)
+{
+    if (batch->state != TD_BATCH_FILLING || batch->urgent || batch->count >= t->batch_updates_max) {
+        return 0;
+    }
+    uint32_t wait_us = t->linger_us;
+    if (t->in_flight > 0 && batch->count < TD_BATCH_EAGER && wait_us < TD_COMPANY_US) {
+        wait_us = TD_COMPANY_US;
+    }
+    return wait_us == 0 ? 0 : batch->opened_us + wait_us;
+}
+
+/* Lock held. The next batch to send, or NULL; *wake_us then says when to look again. */
+static struct td_update_batch *next_batch(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)
+{
+    bool replaying = t->replay.first != NULL || (t->spool != NULL && !td_spool_empty(t->spool));
+    struct td_update_batch *batch = replaying ? t->replay.first : t->live.first;
+    if (t->in_flight >= t->in_flight_max) {
+        return NULL;
+    }
+    if (now_ms < t->publish_pause_ms) {
+        uint64_t at_us = t->publish_pause_ms * 1000;
+        *wake_us = at_us < *wake_us ? at_us : *wake_us;
+        return NULL;
+    }
+    while (batch != NULL && (batch->state == TD_BATCH_IN_FLIGHT || batch->left == 0)) {
+        batch = batch->next;
+    }
+    if (batch == NULL) {
+        return NULL;
+    }
+    uint64_t at_us = leaves_at_us(t, batch);
+    if (at_us > td_now_us()) {
+        *wake_us = at_us < *wake_us ? at_us : *wake_us;
+        return NULL;
+    }
+    if (batch == t->filling) {
+        t->filling = NULL;
+    }
+    batch->state = TD_BATCH_READY;
+    return batch;
+}
+
+/* The newest token of each register: a later publish beats every earlier one whose answer we had. */
+static void put_tokens(struct td_update_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct td_seen seen;
+        uint16_t attempt = td_seen_attempt(batch->items[i].entry, &seen);
+        if (batch->updates[i].attempt == 0) {
+            batch->updates[i].attempt = attempt;
+        }
+        bool known = seen.rank > 0 || seen.dot.seq > 0; /* else what the spool recorded stays */
+        if (known && batch->updates[i].attempt == attempt) {
+            batch->updates[i].seen = seen;
+        }
+    }
+}
+
+static size_t encode_batch(struct tidings *t, struct td_update_batch *batch, uint64_t id)
+{
+    struct td_request request = { .id = id, .op = TD_OP_PUBLISH };
+    size_t room = batch->wire_bytes + TD_VV_ENTRIES_MAX * 32 + 4096;
+    put_tokens(batch);
+    if (room > t->scratch_bytes) {
+        free(t->scratch);
+        t->scratch = malloc(room);
+        t->scratch_bytes = t->scratch != NULL ? room : 0;
+    }
+    /* The node may wait for a token or for acks; not so long that we could not turn elsewhere. */
+    request.timeout_ms = t->ack > 0 ? t->timeout_ms : t->timeout_ms / 2;
+    request.u.publish.ack = t->ack;
+    request.u.publish.count = batch->count;
+    request.u.publish.updates = batch->updates;
+    (void)pthread_mutex_lock(&t->hub.lock);
+    /* Registers no longer remembered are covered by the vector, once we have changed nodes. */
+    if (t->after_given || (t->seen.evicted > 0 && t->stats.failovers > 0)) {
+        request.after = t->has;
+    }
+    size_t used = t->scratch != NULL ? td_request_encode(&request, t->scratch, t->scratch_bytes) : 0;
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    return used;
+}
+
+static bool send_batch(struct tidings *t, struct td_update_batch *batch, uint64_t now_ms)
+{
+    (void)pthread_mutex_lock(&t->hub.lock);
+    uint64_t id = t->next_id++;
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    td_batch_compact(batch);
+    size_t bytes = encode_batch(t, batch, id);
+    if (bytes == 0 || td_conn_send(t->conn, TD_MSG_REQUEST,
+                                   (struct td_bytes){ t->scratch, bytes }) != TD_OK) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&t->hub.lock);
+    t->stats.requests++;
+    t->stats.resent_updates += batch->sent_before ? batch->count : 0;
+    t->in_flight++;
+    batch->state = TD_BATCH_IN_FLIGHT;
+    batch->sent_before = true;
+    batch->id = id;
+    batch->answer_by_ms = now_ms + (t->ack > 0 ? t->timeout_ms : t->timeout_ms / 2) + TD_ANSWER_GRACE_MS;
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    return true;
+}
+
+void td_deliver_send(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)
+{
+    while (td_conn_backlog(t->conn) < TD_BACKLOG_BYTES_MAX) {
+        (void)pthread_mutex_lock(&t->hub.lock);
+        struct td_update_batch *batch = next_batch(t, now_ms, wake_us);
+        (void)pthread_mutex_unlock(&t->hub.lock);
+        if (batch == NULL || !send_batch(t, batch, now_ms)) {
+            return;
+        }
+    }
+}
+
+void td_deliver_unsend(struct tidings *t)
+{
+    (void)pthread_mutex_lock(&t->hub.lock);
+    struct td_update_list *lists[] = { &t->live, &t->replay };
+    for (size_t i = 0; i < 2; i++) {
+        for (struct td_update_batch *batch = lists[i]->first; batch != NULL; batch = batch->next) {
+            if (batch->state == TD_BATCH_IN_FLIGHT) {
+                batch->state = TD_BATCH_READY;
+            }
+        }
+    }
+    t->in_flight = 0;
+    (void)pthread_mutex_unlock(&t->hub.lock);
+}
+
+/* ---- results ---- */
+
+static struct tidings_result public_result(const struct td_result *from)
+{
+    struct tidings_result result = {
+        .err = (int)from->err,
+        .noop = from->noop,
+        .attempt = from->attempt,
+        .acked_regions = from->acked_regions,
+        .stamp_ms = from->stamp.ms,
+        .stamp_counter = from->stamp.counter,
+        .region = from->dot.origin.region.v,
+        .incarnation_start = from->dot.origin.incarnation.start,
+        .incarnation_random = from->dot.origin.incarnation.random,
+        .seq = from->dot.seq,
+        .current_state = (enum tidings_state)from->current_state,
+        .current_stamp_ms = from->current_stamp.ms,
+    };
+    return result;
+}
+
+/* Tells whoever waits; lock not held. */
+static void tell(struct tidings *t, struct td_update_batch *batch, uint32_t i,
+                 const struct tidings_result *result)
+{
+    struct td_item *item = &batch->items[i];
+    TD_ASSERT(!item->answered);
+    item->answered = true;
+    if (item->done != NULL) {
+        item->done(item->self, result);
+    }
+    if (batch->spool_end > 0 && result->err != TD_OK && t->spool_refused != NULL) {
+        char job[TD_JOB_BYTES_MAX + 1];
+        struct td_text text = batch->updates[i].job;
+        (void)snprintf(job, sizeof job, "%.*s", (int)text.count, text.bytes);
+        t->spool_refused(t->spool_refused_self, job, result);
+    }
+}
+
+/* The books of everything told since the last time, under one lock. */
+static void settle(struct tidings *t, struct td_update_batch *batch, bool refused)
+{
+    (void)pthread_mutex_lock(&t->hub.lock);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct td_item *item = &batch->items[i];
+        if (!item->answered || item->settled) {
+            continue;
+        }
+        TD_ASSERT(item->entry->users > 0);
+        TD_ASSERT(batch->left > 0);
+        item->settled = true;
+        item->entry->users--;
+        batch->left--;
+        t->stats.published++;
+        t->stats.refused += refused;
+        if (batch->spool_end == 0) {
+            TD_ASSERT(t->queued_updates > 0);
+            t->queued_updates--;
+            t->queued_bytes -= item->wire_bytes;
+        }
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+}
+
+/* Frees the records in front that are answered, then the batches. */
+static void release_replayed(struct tidings *t)
+{
+    uint64_t cursor = 0;
+    (void)pthread_mutex_lock(&t->hub.lock);
+    while (t->replay.first != NULL && t->replay.first->left == 0 &&
+           t->replay.first->state != TD_BATCH_IN_FLIGHT) {
+        struct td_update_batch *batch = t->replay.first;
+        cursor = batch->spool_end;
+        td_list_remove(&t->replay, batch);
+        td_pool_give(t, batch);
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    if (cursor > 0) {
+        enum td_err err = td_spool_release(t->spool, cursor);
+        (void)pthread_mutex_lock(&t->hub.lock);
+        t->spool_full = err != TD_OK;
+        t->stats.spool_bytes = td_spool_bytes(t->spool);
+        if (td_spool_empty(t->spool)) {
+            t->spool_cursor = 0;
+        }
+        (void)pthread_cond_broadcast(&t->changed);
+        (void)pthread_mutex_unlock(&t->hub.lock);
+    }
+}
+
+/* The batch is through (left = 0), or goes back to be sent again. */
+static void retire(struct tidings *t, struct td_update_batch *batch)
+{
+    (void)pthread_mutex_lock(&t->hub.lock);
+    if (batch->state == TD_BATCH_IN_FLIGHT) {
+        batch->state = TD_BATCH_READY;
+        t->in_flight--;
+    }
+    if (batch->left == 0 && batch->spool_end == 0) {
+        if (batch == t->filling) {
+            t->filling = NULL;
+        }
+        td_list_remove(&t->live, batch);
+        td_pool_give(t, batch);
+        if (t->flush_waiters > 0) {
+            (void)pthread_cond_broadcast(&t->changed);
+        }
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    if (t->replay.first != NULL) {
+        release_replayed(t);
+    }
+}
+
+enum fate { FATE_TELL, FATE_FULL, FATE_LATER, FATE_ELSEWHERE };
+
+static enum fate fate_of(const struct td_item *item, enum td_err err)
+{
+    switch (err) {
+    case TD_EPARTIAL:
+        return item->full ? FATE_TELL : FATE_FULL;
+    case TD_EBUSY:
+    case TD_ERATE:
+        return FATE_LATER;
+    case TD_EDISKFULL:
+    case TD_EDRAINING:
+    case TD_ESTARTING:
+    case TD_ECLOCK:
+    case TD_ECLONE:
+        return FATE_ELSEWHERE;
+    default:
+        return FATE_TELL;
+    }
+}
+
+/* What one answer makes of a batch. */
+struct verdict {
+    bool later, elsewhere;
+    enum td_err err;
+};
+
+static enum fate judge(struct tidings *t, struct td_update_batch *batch, uint32_t i,
+                       const struct td_result *result, struct verdict *verdict)
+{
+    enum fate fate = fate_of(&batch->items[i], result->err);
+    if (fate == FATE_FULL) {
+        (void)pthread_mutex_lock(&t->hub.lock);
+        fate = td_batch_make_full(batch, i) ? FATE_FULL : FATE_TELL;
+        t->stats.full_resends += fate == FATE_FULL;
+        (void)pthread_mutex_unlock(&t->hub.lock);
+    }
+    if (fate == FATE_LATER || fate == FATE_ELSEWHERE) {
+        verdict->later = verdict->later || fate == FATE_LATER;
+        verdict->elsewhere = verdict->elsewhere || fate == FATE_ELSEWHERE;
+        verdict->err = result->err;
+    }
+    return fate;
+}
+
+/* Lock held. */
+static void remember(struct tidings *t, struct td_update_batch *batch, const struct td_response *response)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct td_result *result = &response->u.publish.results[i];
+        if (result->err == TD_OK || result->err == TD_EACK) {
+            td_seen_answer(&t->seen, batch->items[i].entry, result);
+        }
+    }
+}
+
+static void pause_publishing(struct tidings *t, uint64_t now_ms)
+{
+    t->publish_pause_ms = now_ms + t->publish_backoff_ms;
+    t->publish_backoff_ms = t->publish_backoff_ms * 2 > 1000 ? 1000 : t->publish_backoff_ms * 2;
+}
+
+static void answer_batch(struct tidings *t, struct td_update_batch *batch,
+                         const struct td_response *response)
+{
+    struct verdict verdict = { 0 };
+    uint64_t refused = 0;
+    bool whole = response->err == TD_OK; /* else one error for all */
+    (void)pthread_mutex_lock(&t->hub.lock);
+    td_engine_saw(t, &response->has);
+    if (whole) {
+        remember(t, batch, response);
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct td_result failed = { .err = response->err };
+        const struct td_result *result = whole ? &response->u.publish.results[i] : &failed;
+        if (judge(t, batch, i, result, &verdict) == FATE_TELL) {
+            struct tidings_result told = public_result(result);
+            tell(t, batch, i, &told);
+            refused += told.err != TD_OK;
+        }
+    }
+    settle(t, batch, false);
+    (void)pthread_mutex_lock(&t->hub.lock);
+    t->stats.refused += refused;
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    batch->retry_err = verdict.err;
+    if (verdict.elsewhere && t->address_count > 1) {
+        t->leave_node = true;
+        t->leave_err = verdict.err;
+    } else if (verdict.later || verdict.elsewhere) {
+        pause_publishing(t, td_now_ms());
+    } else {
+        t->publish_backoff_ms = TD_BACKOFF_MS_MIN;
+    }
+}
+
+static struct td_update_batch *in_flight(struct tidings *t, uint64_t id)
+{
+    struct td_update_list *lists[] = { &t->live, &t->replay };
+    (void)pthread_mutex_lock(&t->hub.lock);
+    struct td_update_batch *found = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        for (struct td_update_batch *batch = lists[i]->first; batch != NULL; batch = batch->next) {
+            if (batch->state == TD_BATCH_IN_FLIGHT && batch->id == id) {
+                found = batch;
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    return found;
+}
+
+bool td_deliver_response(struct tidings *t, uint64_t id, struct td_bytes payload)
+{
+    struct td_update_batch *batch = in_flight(t, id);
+    struct td_response response;
+    if (batch == NULL) {
+        return false;
+    }
+    enum td_err err = td_engine_decode(t, payload, &response);
+    if (err == TD_OK && response.err == TD_OK && response.u.publish.count != batch->count) {
+        err = TD_EFORMAT;
+    }
+    if (err != TD_OK) {
+        t->frame_err = err;
+        return true;
+    }
+    (void)pthread_mutex_lock(&t->hub.lock);
+    struct td_text name = response.node_name;
+    (void)snprintf(t->node_region, sizeof t->node_region, "%.*s", (int)name.count,
+                   name.count > 0 ? name.bytes : "");
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    answer_batch(t, batch, &response);
+    retire(t, batch);
+    return true;
+}
+
+/* ---- giving up ---- */
+
+/* Tells the updates of a batch for which `due` holds, then retires it. Not while in flight. */
+static void fail_due(struct tidings *t, struct td_update_batch *batch, uint64_t now_ms, enum td_err err)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->items[i].answered || batch->items[i].deadline_ms > now_ms) {
+            continue;
+        }
+        struct tidings_result result = { .err = (int)err };
+        tell(t, batch, i, &result);
+    }
+    settle(t, batch, true);
+    retire(t, batch);
+}
+
+/* Lock held: takes a batch out of filling so that only the thread touches it. */
+static void close_filling(struct tidings *t, struct td_update_batch *batch)
+{
+    if (batch == t->filling) {
+        t->filling = NULL;
+        batch->state = TD_BATCH_READY;
+    }
+}
+
+/* The first live batch, from `after` on, with an update that is overdue; closes it. */
+static struct td_update_batch *overdue_batch(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)
+{
+    struct td_update_batch *found = NULL;
+    (void)pthread_mutex_lock(&t->hub.lock);
+    for (struct td_update_batch *batch = t->live.first; batch != NULL && found == NULL;
+         batch = batch->next) {
+        uint64_t due_ms = UINT64_MAX;
+        for (uint32_t i = 0; i < batch->count; i++) {
+            /* Deadlines ascend within a batch: the first open one decides. */
+            if (!batch->items[i].answered) {
+                due_ms = batch->items[i].deadline_ms;
+                break;
+            }
+        }
+        if (batch->state == TD_BATCH_IN_FLIGHT) {
+            due_ms = batch->answer_by_ms;
+        }
+        if (due_ms <= now_ms) {
+            found = batch;
+            close_filling(t, batch);
+        } else if (due_ms != UINT64_MAX && due_ms * 1000 < *wake_us) {
+            *wake_us = due_ms * 1000;
+        }
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    return found;
+}
+
+static bool replay_overdue(struct tidings *t, uint64_t now_ms)
+{
+    bool overdue = false;
+    (void)pthread_mutex_lock(&t->hub.lock);
+    for (struct td_update_batch *batch = t->replay.first; batch != NULL; batch = batch->next) {
+        overdue = overdue || (batch->state == TD_BATCH_IN_FLIGHT && batch->answer_by_ms <= now_ms);
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    return overdue;
+}
+
+void td_deliver_expire(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)
+{
+    struct td_update_batch *batch = NULL;
+    if (replay_overdue(t, now_ms)) {
+        t->leave_node = true;
+        t->leave_err = TD_ETIMEOUT;
+    }
+    while (!t->leave_node && (batch = overdue_batch(t, now_ms, wake_us)) != NULL) {
+        if (batch->state == TD_BATCH_IN_FLIGHT) {
+            t->leave_node = true; /* the node is stuck: another one gets it */
+            t->leave_err = TD_ETIMEOUT;
+            return;
+        }
+        enum td_err err = t->no_node                     ? t->round_err
+                          : batch->retry_err != TD_OK ? batch->retry_err
+                                                         : TD_ETIMEOUT;
+        fail_due(t, batch, now_ms, err);
+    }
+}
+
+void td_deliver_fail_all(struct tidings *t, enum td_err err)
+{
+    (void)pthread_mutex_lock(&t->hub.lock);
+    uint64_t end = t->next_order; /* a callback may publish anew: that is another story */
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    for (;;) {
+        (void)pthread_mutex_lock(&t->hub.lock);
+        struct td_update_batch *batch = t->live.first;
+        if (batch != NULL && batch->order < end) {
+            close_filling(t, batch);
+        }
+        (void)pthread_mutex_unlock(&t->hub.lock);
+        if (batch == NULL || batch->order >= end) {
+            return;
+        }
+        fail_due(t, batch, UINT64_MAX, err);
+    }
+}
+
+/* ---- the spool ---- */
+
+static enum td_err spool_batch(struct tidings *t, struct td_update_batch *batch)
+{
+    td_batch_compact(batch);
+    size_t bytes = encode_batch(t, batch, 0);
+    if (bytes == 0) {
+        return TD_ENOMEM;
+    }
+    return td_spool_append(t->spool, (struct td_bytes){ t->scratch, bytes });
+}
+
+static void tell_spooled(struct tidings *t, struct td_update_batch *batch)
+{
+    uint64_t spooled = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct tidings_result result = { .spooled = true, .attempt = batch->updates[i].attempt };
+        if (!batch->items[i].answered) {
+            tell(t, batch, i, &result);
+            spooled++;
+        }
+    }
+    settle(t, batch, false);
+    (void)pthread_mutex_lock(&t->hub.lock);
+    t->stats.spooled_updates += spooled;
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    retire(t, batch);
+}
+
+/* Appends what fits, one sync for all, then tells. Batches enter while we write: only those up to
+ * `last` belong to this group. */
+void td_deliver_to_spool(struct tidings *t)
+{
+    uint64_t last = 0;
+    enum td_err err = TD_OK;
+    (void)pthread_mutex_lock(&t->hub.lock);
+    struct td_update_batch *batch = t->live.first;
+    while (batch != NULL && err == TD_OK) {
+        close_filling(t, batch);
+        (void)pthread_mutex_unlock(&t->hub.lock);
+        err = spool_batch(t, batch);
+        last = err == TD_OK ? batch->order : last;
+        (void)pthread_mutex_lock(&t->hub.lock);
+        batch = batch->next;
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    enum td_err sync_err = td_spool_sync(t->spool);
+    (void)pthread_mutex_lock(&t->hub.lock);
+    t->spool_full = err != TD_OK || sync_err != TD_OK;
+    t->stats.spool_bytes = td_spool_bytes(t->spool);
+    batch = sync_err == TD_OK ? t->live.first : NULL;
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    while (batch != NULL && batch->order <= last) {
+        tell_spooled(t, batch);
+        (void)pthread_mutex_lock(&t->hub.lock);
+        batch = t->live.first;
+        (void)pthread_mutex_unlock(&t->hub.lock);
+    }
+}
+
+/* Lock held. */
+static bool add_replayed(struct tidings *t, struct td_update_batch *batch, const struct td_update *update)
+{
+    struct td_entry *entry = td_seen_get(&t->seen, update->job, update->attempt);
+    struct td_item item = { .entry = entry, .deadline_ms = UINT64_MAX };
+    if (entry == NULL) {
+        return false;
+    }
+    /* After a restart the file is all we know; within one run the memory is newer. */
+    if (entry->known == 0 && !td_seen_merge(entry, update)) {
+        return false;
+    }
+    if (!td_batch_add(batch, update, &item)) {
+        return false;
+    }
+    entry->users++;
+    return true;
+}
+
+static struct td_update_batch *replayed_batch(struct tidings *t, const struct td_request *request)
+{
+    (void)pthread_mutex_lock(&t->hub.lock);
+    struct td_update_batch *batch = td_pool_take(t);
+    bool ok = batch != NULL;
+    for (uint32_t i = 0; ok && i < request->u.publish.count; i++) {
+        ok = add_replayed(t, batch, &request->u.publish.updates[i]);
+    }
+    if (!ok && batch != NULL) {
+        for (uint32_t i = 0; i < batch->count; i++) {
+            batch->items[i].entry->users--;
+        }
+        td_pool_give(t, batch);
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    return ok ? batch : NULL;
+}
+
+static enum td_err decode_record(struct tidings *t, struct td_bytes payload, struct td_arena *arena,
+                                 struct td_request *ret_request)
+{
+    struct td_sodium_signer sodium = { .secret = NULL };
+    struct td_signer signer = td_sodium_signer(&sodium);
+    enum td_err err = td_request_decode(payload, &signer, t->reader, arena, ret_request);
+    if (err == TD_OK && ret_request->op != TD_OP_PUBLISH) {
+        return TD_EFORMAT;
+    }
+    return err;
+}
+
+/* Turns a record into a batch. *ret_batch stays NULL while there is no room; an unreadable record (of a
+ * version we do not know) becomes an empty batch, so that it does not block those behind it. */
+static void open_record(struct tidings *t, struct td_bytes payload, struct td_update_batch **ret_batch)
+{
+    size_t arena_size = td_arena_bytes_for(payload.count);
+    void *arena_bytes = malloc(arena_size);
+    struct td_arena arena;
+    struct td_request request;
+    if (arena_bytes == NULL) {
+        return;
+    }
+    td_arena_init(&arena, arena_bytes, arena_size);
+    if (decode_record(t, payload, &arena, &request) != TD_OK) {
+        memset(&request, 0, sizeof request);
+    }
+    *ret_batch = replayed_batch(t, &request);
+    free(arena_bytes);
+}
+
+/* Loads one record into the replay list; false when there is no more, or no room now. */
+static bool load_record(struct tidings *t)
+{
+    uint8_t *payload = NULL;
+    size_t bytes = 0;
+    uint64_t cursor = t->spool_cursor;
+    struct td_update_batch *batch = NULL;
+    if (td_spool_read(t->spool, &cursor, &payload, &bytes) != TD_OK) {
+        return false;
+    }
+    open_record(t, (struct td_bytes){ payload, bytes }, &batch);
+    free(payload);
+    if (batch == NULL) {
+        return false;
+    }
+    batch->state = TD_BATCH_READY;
+    batch->spool_end = cursor;
+    t->spool_cursor = cursor;
+    (void)pthread_mutex_lock(&t->hub.lock);
+    td_list_append(&t->replay, batch);
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    return true;
+}
+
+void td_deliver_from_spool(struct tidings *t)
+{
+    if (t->spool == NULL || td_spool_empty(t->spool)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&t->hub.lock);
+    uint32_t loaded = 0;
+    for (struct td_update_batch *batch = t->replay.first; batch != NULL; batch = batch->next) {
+        loaded++;
+    }
+    (void)pthread_mutex_unlock(&t->hub.lock);
+    while (loaded < t->in_flight_max && load_record(t)) {
+        loaded++;
+    }
+    release_replayed(t);
+}
