@@ -1,0 +1,230 @@
+/* roster_test.c -- only the root signs, nothing in it stands twice, and lookups find what is there.
+ */
+#include "proto/roster.h"
+#include "proto/test_main.h"
+
+static enum td_err decode(struct td_test *test, struct td_bytes raw, struct td_roster *ret_roster)
+{
+    test->scratch.used_bytes = 0;
+    return td_roster_decode(raw, &test->signer, &test->key, test->reader, &test->scratch,
+                            ret_roster);
+}
+
+static enum td_err encode_decode(struct td_test *test, struct td_roster *made,
+                                 struct td_roster *ret_roster)
+{
+    size_t count = td_roster_encode(made, &test->signer, test->out, TD_TEST_OUT_BYTES);
+    assert_int_not_equal(count, 0);
+    return decode(test, made->raw, ret_roster);
+}
+
+static void test_roster_survives_the_round_trip(void **state)
+{
+    struct td_test *test = *state;
+    for (int round = 0; round < 200; round++) {
+        struct td_roster made;
+        struct td_roster got;
+        td_test_reset(test);
+        td_test_roster(test, td_test_below(test, 20), td_test_below(test, 20), &made);
+        assert_int_equal(encode_decode(test, &made, &got), TD_OK);
+        assert_memory_equal(&got.hash, &made.hash, sizeof got.hash);
+        assert_true(got.version == made.version);
+        assert_int_equal(got.region_count, made.region_count);
+        assert_int_equal(got.client_count, made.client_count);
+        size_t again = td_roster_encode(&got, &test->signer, test->out_again, TD_TEST_OUT_BYTES);
+        assert_int_equal(again, made.raw.count);
+        assert_memory_equal(test->out_again, test->out, again);
+    }
+}
+
+static void test_roster_of_another_root_or_with_a_changed_bit_is_refused(void **state)
+{
+    struct td_test *test = *state;
+    struct td_roster made;
+    struct td_roster got;
+    td_test_roster(test, 1, 1, &made);
+    assert_int_equal(encode_decode(test, &made, &got), TD_OK);
+    assert_int_equal(td_roster_decode(made.raw, &test->signer, &test->other_key, test->reader,
+                                      &test->scratch, &got),
+                     TD_EBADSIG);
+    for (size_t bit = 0; bit < made.raw.count * 8; bit++) {
+        test->out[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_not_equal(decode(test, made.raw, &got), TD_OK);
+        test->out[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    for (size_t cut = 0; cut < made.raw.count; cut++) {
+        assert_int_not_equal(decode(test, (struct td_bytes){test->out, cut}, &got), TD_OK);
+    }
+}
+
+static struct td_roster_region *region_at(struct td_roster *roster, uint32_t i)
+{
+    return (struct td_roster_region *)(uintptr_t)&roster->regions[i];
+}
+
+static struct td_roster_client *client_at(struct td_roster *roster, uint32_t i)
+{
+    return (struct td_roster_client *)(uintptr_t)&roster->clients[i];
+}
+
+static struct td_region_key *key_at(struct td_roster *roster, uint32_t i)
+{
+    return (struct td_region_key *)(uintptr_t)&roster->regions[i].keys[0];
+}
+
+enum { BREAKS = 12 };
+
+static enum td_err break_rule(struct td_roster *roster, int rule)
+{
+    switch (rule) {
+    case 0:
+        region_at(roster, 1)->number = roster->regions[0].number;
+        return TD_EROSTER;
+    case 1:
+        region_at(roster, 1)->name = roster->regions[0].name;
+        return TD_EROSTER;
+    case 2:
+        key_at(roster, 1)->link_key = roster->regions[0].keys[0].link_key;
+        return TD_EROSTER;
+    case 3:
+        client_at(roster, 1)->link_key = roster->clients[0].link_key;
+        return TD_EROSTER;
+    case 4:
+        client_at(roster, 1)->link_key = roster->regions[1].keys[0].link_key;
+        return TD_EROSTER;
+    case 5:
+        client_at(roster, 1)->number = roster->clients[0].number;
+        return TD_EROSTER;
+    case 6:
+        client_at(roster, 1)->name = roster->clients[0].name;
+        return TD_EROSTER;
+    case 7:
+        region_at(roster, 0)->name.count = 0;
+        return TD_EROSTER;
+    case 8:
+        region_at(roster, 0)->key_count = 0;
+        return TD_EROSTER;
+    case 9:
+        client_at(roster, 0)->number = 0;
+        return TD_EROSTER;
+    case 10:
+        region_at(roster, 0)->name = td_test_literal("a\tb");
+        return TD_EROSTER;
+    default:
+        client_at(roster, 1)->sign_key = roster->clients[0].sign_key;
+        return TD_EROSTER;
+    }
+}
+
+static void test_numbers_names_and_keys_stand_once(void **state)
+{
+    struct td_test *test = *state;
+    for (int rule = 0; rule < BREAKS; rule++) {
+        struct td_roster made;
+        struct td_roster got;
+        td_test_reset(test);
+        td_test_roster(test, 3, 3, &made);
+        enum td_err want = break_rule(&made, rule);
+        if (encode_decode(test, &made, &got) != want) {
+            fail_msg("rule %d was not held", rule);
+        }
+    }
+}
+
+static void test_more_open_regions_than_the_limit_are_refused(void **state)
+{
+    struct td_test *test = *state;
+    struct td_roster made;
+    struct td_roster got;
+    td_test_roster(test, TD_REGIONS_MAX + 1, 0, &made);
+    for (uint32_t i = 0; i <= TD_REGIONS_MAX; i++) {
+        region_at(&made, i)->state = TD_REGION_ACTIVE;
+        region_at(&made, i)->closed_count = 0;
+    }
+    assert_int_equal(encode_decode(test, &made, &got), TD_ETOOBIG);
+    region_at(&made, 5)->state = TD_REGION_CLOSED;
+    assert_int_equal(encode_decode(test, &made, &got), TD_OK);
+}
+
+static void test_lookups_find_the_entry_and_only_it(void **state)
+{
+    struct td_test *test = *state;
+    struct td_roster roster;
+    td_test_roster(test, 5, 5, &roster);
+    for (uint32_t i = 0; i < 5; i++) {
+        const struct td_roster_region *region = &roster.regions[i];
+        const struct td_region_key *newest = td_roster_newest_key(region);
+        assert_ptr_equal(td_roster_region(&roster, region->number), region);
+        assert_ptr_equal(td_roster_region_named(&roster, region->name), region);
+        assert_ptr_equal(td_roster_region_by_link_key(&roster, &newest->link_key), region);
+        assert_ptr_equal(td_roster_key(&roster, region->number, newest->number), newest);
+        assert_ptr_equal(td_roster_client_by_link_key(&roster, &roster.clients[i].link_key),
+                         &roster.clients[i]);
+        assert_null(td_roster_client_by_link_key(&roster, &newest->link_key));
+    }
+    assert_null(td_roster_region(&roster, (struct td_region){9}));
+    assert_null(td_roster_key(&roster, (struct td_region){1}, 65535));
+    assert_null(td_roster_region_named(&roster, td_test_literal("nowhere")));
+}
+
+static void test_newer_roster_has_a_higher_version_or_the_smaller_hash(void **state)
+{
+    (void)state;
+    struct td_roster a = {.version = 5, .hash = {{1}}};
+    struct td_roster b = {.version = 6, .hash = {{2}}};
+    assert_true(td_roster_newer(&b, &a));
+    assert_false(td_roster_newer(&a, &b));
+    b.version = 5;
+    assert_true(td_roster_newer(&a, &b));
+    assert_false(td_roster_newer(&b, &a));
+    assert_false(td_roster_newer(&a, &a));
+}
+
+static void test_client_touches_only_its_prefixes(void **state)
+{
+    (void)state;
+    struct td_text prefixes[] = {td_test_literal("etl/"), td_test_literal("x")};
+    struct td_roster_client client = {.prefix_count = 2, .prefixes = prefixes};
+    assert_true(td_client_may_touch(&client, td_test_literal("etl/7")));
+    assert_true(td_client_may_touch(&client, td_test_literal("x")));
+    assert_false(td_client_may_touch(&client, td_test_literal("etl")));
+    assert_false(td_client_may_touch(&client, td_test_literal("ETL/7")));
+    client.prefix_count = 0;
+    assert_true(td_client_may_touch(&client, td_test_literal("anything")));
+}
+
+static void test_card_survives_and_no_bit_of_it_can_be_changed(void **state)
+{
+    struct td_test *test = *state;
+    struct td_card made;
+    struct td_card got;
+    td_test_card(test, &made);
+    made.roster_version = TD_SEQ_MAX;
+    size_t count = td_card_encode(&made, &test->signer, test->out, TD_CARD_BYTES_MAX);
+    struct td_bytes raw = {test->out, count};
+    assert_int_not_equal(count, 0);
+    assert_int_equal(td_card_decode(raw, &test->signer, &test->key, test->reader, &got), TD_OK);
+    assert_memory_equal(&got.link_key, &made.link_key, sizeof got.link_key);
+    assert_int_equal(got.region.v, made.region.v);
+    for (size_t bit = 0; bit < count * 8; bit++) {
+        test->out[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_not_equal(td_card_decode(raw, &test->signer, &test->key, test->reader, &got),
+                             TD_OK);
+        test->out[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TD_UNIT_TEST(test_roster_survives_the_round_trip),
+        TD_UNIT_TEST(test_roster_of_another_root_or_with_a_changed_bit_is_refused),
+        TD_UNIT_TEST(test_numbers_names_and_keys_stand_once),
+        TD_UNIT_TEST(test_more_open_regions_than_the_limit_are_refused),
+        TD_UNIT_TEST(test_lookups_find_the_entry_and_only_it),
+        TD_UNIT_TEST(test_newer_roster_has_a_higher_version_or_the_smaller_hash),
+        TD_UNIT_TEST(test_client_touches_only_its_prefixes),
+        TD_UNIT_TEST(test_card_survives_and_no_bit_of_it_can_be_changed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
