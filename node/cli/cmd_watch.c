@@ -1,0 +1,216 @@
+/* cmd_watch.c -- watch: changes as they arrive, in the order of the node that tells them. Each answer
+ * carries where it ended, so a lost node costs a reconnection and nothing else. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "node/cli/cli.h"
+#include "node/cli/jobs.h"
+#include "node/client/json.h"
+#include "proto/order.h"
+
+enum { POLL_MS = 5000, RETRY_MS = 500 };
+
+struct watch {
+    struct td_cli *cli;
+    struct td_filter filter;
+    struct td_text jobs[TD_WATCH_JOBS_MAX];
+    struct td_table *plain; /* only with -o plain */
+    uint64_t cursor;
+    struct td_incarnation process;
+    struct td_call_result last;      /* its vector is `after` of the next request */
+    struct td_watch_cursor given;    /* --from CURSOR */
+    struct td_token_memory given_memory;
+    uint64_t left;
+    bool answered;
+    uint64_t lost_since_us; /* 0 = connected */
+};
+
+static int take_from(struct watch *self)
+{
+    const char *from = td_args_text(self->cli->args, TD_FLAG_FROM);
+
+    self->cursor = UINT64_MAX;
+    if (from == NULL || strcmp(from, "now") == 0) {
+        return 0;
+    }
+    if (strcmp(from, "start") == 0) {
+        self->cursor = 0;
+        return 0;
+    }
+    enum td_err err = td_cursor_from_text(from, &self->given, &self->given_memory);
+    if (err != TD_OK) {
+        return td_cli_fail(self->cli, err, "--from: now, start, or a cursor exactly as it was printed");
+    }
+    self->cursor = self->given.arrival;
+    self->process = self->given.process;
+    return 0;
+}
+
+static int take_jobs(struct watch *self)
+{
+    const struct td_args *args = self->cli->args;
+
+    for (unsigned i = 0; i < args->argument_count; i++) {
+        self->jobs[i] = td_text_of(args->arguments[i]);
+        if (self->jobs[i].count == 0 || self->jobs[i].count > TD_JOB_BYTES_MAX) {
+            return td_cli_fail(self->cli, TD_EJOBID, "job `%s`: %s", td_cli_shown(self->jobs[i]), td_err_text(TD_EJOBID));
+        }
+    }
+    self->filter.jobs = self->jobs;
+    self->filter.job_count = args->argument_count;
+    return 0;
+}
+
+static char *cursor_text(const struct td_response *response, uint64_t arrival)
+{
+    struct td_watch_cursor cursor = {arrival, response->process, response->has};
+    return td_cursor_to_text(&cursor);
+}
+
+static void print_line(const struct td_cli *cli, const struct td_response *response, const struct td_register_view *view)
+{
+    char state[2048];
+
+    td_job_state_text(cli, view, state, sizeof state);
+    printf("%s  %s", td_cli_time_of_day(cli, view->stamp.ms), td_cli_shown(view->job));
+    if (view->attempt > 1) {
+        printf(" attempt %u", view->attempt);
+    }
+    printf("  %s  %s%s%s\n", state, td_cli_region(response, view->dot.origin.region),
+           view->status.writer.count == 0 ? "" : " ", view->status.writer.count == 0 ? "" : td_cli_shown(view->status.writer));
+}
+
+static void print_change(struct watch *self, const struct td_response *response, const struct td_register_view *view)
+{
+    struct td_cli *cli = self->cli;
+
+    if (td_cli_json(cli)) {
+        char *cursor = cursor_text(response, view->arrival);
+        td_cli_print_json(cli, td_json_change(response, view, cursor));
+        free(cursor);
+    } else if (self->plain != NULL) {
+        td_job_row(cli, self->plain, response, view);
+    } else {
+        print_line(cli, response, view);
+    }
+}
+
+static void print_reset(struct watch *self, const struct td_response *response)
+{
+    if (td_cli_json(self->cli)) {
+        char *cursor = cursor_text(response, self->cursor);
+        td_cli_print_json(self->cli, td_json_reset(response, cursor));
+        free(cursor);
+    } else {
+        td_cli_note(self->cli, "reset: changes were merged away; the newest status of each job follows");
+    }
+}
+
+/* Prints an answer and moves the cursor behind it. */
+static void take_answer(struct watch *self, struct td_call_result *take_result)
+{
+    const struct td_response *response = &take_result->response;
+
+    if (response->u.registers.reset) {
+        print_reset(self, response);
+    }
+    for (uint32_t i = 0; i < response->u.registers.count && self->left > 0; i++) {
+        print_change(self, response, &response->u.registers.registers[i]);
+        self->cursor = response->u.registers.registers[i].arrival;
+        self->left--;
+    }
+    if (response->u.registers.next_cursor != 0) {
+        self->cursor = response->u.registers.next_cursor;
+    }
+    self->process = response->process;
+    fflush(stdout);
+    td_call_release(&self->last);
+    self->last = *take_result;
+    if (self->lost_since_us != 0) {
+        td_cli_note(self->cli, "connected again, to %s", td_cli_shown(response->node_name));
+        self->lost_since_us = 0;
+    }
+    self->answered = true;
+}
+
+/* True when it is worth trying on: somebody had answered, and --timeout has not passed. */
+static bool try_again(struct watch *self, enum td_err err)
+{
+    bool passing = err == TD_ENONODE || err == TD_ECLOSEDLINK || err == TD_ETIMEOUT;
+    uint64_t now_us = td_cli_mono_us();
+    struct timespec pause = {0, RETRY_MS * 1000000L};
+
+    if (!self->answered || !passing) {
+        return false;
+    }
+    if (self->lost_since_us == 0) {
+        self->lost_since_us = now_us;
+        td_cli_note(self->cli, "connection lost; trying to get it back");
+    }
+    if (td_args_has(self->cli->args, TD_FLAG_TIMEOUT) &&
+        now_us - self->lost_since_us > UINT64_C(1000) * td_cli_timeout_ms(self->cli, 0)) {
+        return false;
+    }
+    nanosleep(&pause, NULL);
+    return true;
+}
+
+static int follow(struct watch *self)
+{
+    while (self->left > 0 && ferror(stdout) == 0) {
+        struct td_request request = {.op = TD_OP_WATCH,
+                                     .timeout_ms = POLL_MS,
+                                     .after = self->answered ? self->last.response.has : self->given.after,
+                                     .u.watch = {.filter = self->filter,
+                                                 .limit = self->left < TD_LIST_LIMIT_MAX ? (uint32_t)self->left : TD_LIST_LIMIT_MAX,
+                                                 .cursor = self->cursor,
+                                                 .process = self->process}};
+        struct td_call_options options = {.no_token = true};
+        struct td_call_result result = {0};
+        enum td_err err = td_call(self->cli->tidings, &request, &options, &result);
+        enum td_err said = err == TD_OK ? result.response.err : err;
+        if (said == TD_OK) {
+            take_answer(self, &result);
+            continue;
+        }
+        bool again = try_again(self, said);
+        int code = again ? 0 : td_cli_fail_call(self->cli, self->cli->tidings, err, &result);
+        td_call_release(&result);
+        if (!again) {
+            return code;
+        }
+    }
+    return 0;
+}
+
+int td_cmd_watch(struct td_cli *cli)
+{
+    struct watch self = {.cli = cli, .left = td_args_uint(cli->args, TD_FLAG_LIMIT, UINT64_MAX)};
+    struct td_call_result names;
+
+    int code = td_job_names(cli, &names);
+    if (code == 0) {
+        code = td_job_filter(cli, &names.response, &self.filter);
+    }
+    if (code == 0) {
+        code = take_jobs(&self);
+    }
+    if (code == 0) {
+        code = take_from(&self);
+    }
+    if (code == 0) {
+        code = td_cli_open(cli);
+    }
+    if (code == 0 && cli->form == TD_FORM_PLAIN) {
+        self.plain = td_job_table(cli);
+    }
+    if (code == 0) {
+        code = follow(&self);
+    }
+    td_table_free(self.plain);
+    td_call_release(&self.last);
+    td_token_release(&self.given_memory);
+    td_call_release(&names);
+    return code;
+}
