@@ -5,3 +5,11 @@ td_module(tidings_proto_test SOURCES test_support.c test_messages.c USES tidings
 foreach(rule order clock reader merkle delta batch head roster frame client_msg)
   td_test(${rule}_test SOURCES ${rule}_test.c USES tidings_proto_test)
 endforeach()
+
+# One fuzz target a decoder; fuzz_seeds writes the committed seeds of all of them.
+td_module(tidings_fuzz_support SOURCES fuzz/fuzz_support.c USES tidings_proto)
+foreach(decoder reader delta batch head roster card msg request response token)
+  td_fuzz(fuzz_${decoder} SOURCES fuzz/fuzz_${decoder}.c USES tidings_fuzz_support)
+endforeach()
+add_executable(fuzz_seeds EXCLUDE_FROM_ALL fuzz/seeds.c)
+target_link_libraries(fuzz_seeds PRIVATE tidings_proto_test tidings_fuzz_support)
