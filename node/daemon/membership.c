@@ -119,9 +119,10 @@ static void spread(struct td_membership *membership, struct td_roster_ref *ref)
         td_roster_region_by_link_key(roster, &td_secret_identity(node->secret)->link_key);
     td_log_event(TD_INFO, "roster", "version", td_log_number(roster->version), "regions",
                  td_log_number(roster->region_count), NULL);
-    if (node->net != NULL) {
-        td_net_set_roster(node->net, ref);
+    if (node->net == NULL) {
+        return; /* still starting: the roster is read when the parts are put together */
     }
+    td_net_set_roster(node->net, ref);
     if (me != NULL && node->self.v == 0) {
         __atomic_store_n(&node->rejoin, true, __ATOMIC_RELEASE);
         td_inbox_wake(&node->inbox);
