@@ -70,7 +70,8 @@ static bool fill_closings(struct td_core *core, struct td_head *head)
             continue;
         }
         if (!inc->closed) {
-            if (inc->signed_max > inc->durable || inc->hole_count > 0) {
+            if (inc->signed_max > inc->durable || inc->hole_count > 0 ||
+                td_recover_open(core, inc->origin)) {
                 continue;
             }
             inc->closed = true;

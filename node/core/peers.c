@@ -116,6 +116,10 @@ static bool link_acceptable(struct td_core *core, const struct td_event *event)
     struct td_region region = event->u.link_up.region;
     struct td_link_id id = event->u.link_up.link;
 
+    if (!core->started) { /* its first frames would find nobody: let it dial again */
+        refuse_link(core, id, TD_ESTARTING);
+        return false;
+    }
     if (region.v == core->config.self.v) { /* somebody else holds our key */
         struct td_region_info *self = &core->regions[core->self_slot % TD_SLOTS];
         if (core->self_slot < TD_SLOTS && !self->clone_suspected) {

@@ -20,28 +20,52 @@ static void begin(struct td_core *core)
     td_transfer_want(core);
 }
 
-/* Of our own deltas, what an entry names and we lack. unsigned_name: nobody showed us our signature. */
-static bool own_lacking(const struct td_core *core, const struct td_vv_entry *entry,
-                        bool *ret_unsigned)
+/* Of our own deltas, what an entry of this member's head names and we lack. Beyond our own signature a
+ * name counts nothing, but its member is asked for everything it has before we let go of it: the
+ * closing of an incarnation makes void what lies behind. */
+static bool own_lacking(const struct td_core *core, const struct td_region_info *member,
+                        const struct td_vv_entry *entry, bool *ret_unsigned)
 {
     uint16_t index = td_inc_find(core, entry->origin);
+    bool told = entry->seq <= td_vv_seq(&member->told.vv, entry->origin);
 
     if (entry->origin.region.v != core->config.self.v ||
         entry->origin.incarnation.start < core->fold_below[core->config.self.v]) {
         return false;
     }
     if (index == TD_INC_NONE) {
-        *ret_unsigned = entry->seq > 0;
+        *ret_unsigned = *ret_unsigned || (entry->seq > 0 && !told);
         return false;
     }
     const struct td_inc *inc = &core->incs[index];
-    if (inc->closed || inc->lost) {
-        return td_min_u64(entry->seq, inc->closed_last) > inc->durable && !inc->lost;
+    if (inc->lost) {
+        return false;
     }
-    if (entry->seq > inc->signed_max && entry->seq > inc->durable) {
+    if (inc->closed) {
+        return td_min_u64(entry->seq, inc->closed_last) > inc->durable;
+    }
+    if (entry->seq > td_max_u64(inc->signed_max, inc->durable) && !told) {
         *ret_unsigned = true;
     }
     return td_min_u64(entry->seq, inc->signed_max) > inc->durable;
+}
+
+/* Whether some member names more of this incarnation of ours than we can account for. */
+bool td_recover_open(const struct td_core *core, struct td_origin origin)
+{
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        const struct td_region_info *region = &core->regions[slot];
+        if (region->number.v == 0 || slot == core->self_slot || !region->heard) {
+            continue;
+        }
+        struct td_vv_entry entry = {origin, td_vv_seq(&region->head_has.vv, origin)};
+        bool unsigned_name = false;
+        if (entry.seq != TD_SEQ_MAX &&
+            (own_lacking(core, region, &entry, &unsigned_name) || unsigned_name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A head of somebody else: does it know more of us than we do, or a later life of ours? */
@@ -51,7 +75,8 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
         return;
     }
     bool unsigned_name = false, lacking = false;
-    for (uint32_t i = 0; i < head->has.entry_count; i++) {
+    uint8_t slot = td_region_slot(core, head->origin.region);
+    for (uint32_t i = 0; slot < TD_SLOTS && i < head->has.entry_count; i++) {
         const struct td_vv_entry *entry = &head->has.entries[i];
         if (entry->origin.region.v != core->config.self.v) {
             continue;
@@ -60,13 +85,14 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
             entry->origin.incarnation.start >= core->process.start && core->process.start != 0) {
             td_incarnation_seen(core, entry->origin.incarnation);
         }
-        lacking = own_lacking(core, entry, &unsigned_name) || lacking;
+        lacking = own_lacking(core, &core->regions[slot], entry, &unsigned_name) || lacking;
     }
-    if (unsigned_name) {
-        uint8_t slot = td_region_slot(core, head->origin.region);
-        uint32_t link = slot < TD_SLOTS ? td_link_of(core, slot) : TD_NONE;
+    if (unsigned_name) { /* its batches bring our signatures */
+        uint32_t link = td_link_of(core, slot);
         if (link != TD_NONE) {
+            core->links[link].unsigned_until_ms = 0;
             td_heads_ask_of(core, core->config.self, link);
+            td_transfer_want(core);
         }
     }
     if (lacking) {
@@ -84,7 +110,7 @@ static bool head_satisfied(struct td_core *core, const struct td_region_info *re
         return false;
     }
     for (uint32_t i = 0; i < region->head_has.vv.entry_count; i++) {
-        lacking = own_lacking(core, &region->head_has.entries[i], ret_unsigned) || lacking;
+        lacking = own_lacking(core, region, &region->head_has.entries[i], ret_unsigned) || lacking;
     }
     return !lacking;
 }
@@ -113,7 +139,7 @@ void td_recover_check(struct td_core *core)
     if (members > 0 && others_in == 0) {
         return;
     }
-    if (unsigned_name) { /* asked for our own old head; somebody may also just be lying */
+    if (unsigned_name) { /* asked for; somebody may also just be lying */
         if (core->recover_named_ms == 0) {
             core->recover_named_ms = td_max_u64(core->now.boot_ms, 1);
         }

@@ -162,6 +162,7 @@ struct td_region_info {
     struct td_dot direct_mark; /* newest received at the last check of the direct path */
     uint64_t direct_check_ms;
     uint64_t avoid_until_ms;   /* no transfer from it before */
+    struct td_vv_store told;   /* claim of the newest transfer completed from it, as it came */
     uint64_t progress_boot_ms; /* when its has last moved (fencing) */
     /* Live ring: newest contiguous batches of this region. */
     uint32_t ring_first, ring_count; /* positions in ring[slot * ring_batches + ...] */
@@ -235,6 +236,7 @@ struct td_transfer_in {
     bool poisoned;          /* something of it could not be kept: its claim must not count */
     struct td_vv_store base; /* our `has` at the start: what a resumed transfer names again */
     struct td_vv_store claim;
+    struct td_vv_store told; /* the claim as it came */
 };
 
 /* Our tick table: when we signed our newest heads. */

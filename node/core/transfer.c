@@ -238,6 +238,7 @@ void td_transfer_end(struct td_core *core, uint32_t index, const struct td_msg *
         give_up(core, ENDED_POISONED);
         return;
     }
+    (void)td_vv_store_set(&transfer->told, &msg->u.end.claim);
     transfer->ended = true;
     transfer->ended_ms = core->now.boot_ms;
     transfer->claim_ticket = core->ticket_next;
@@ -326,6 +327,10 @@ static void finish(struct td_core *core)
 
     td_vectors_claim(core, &transfer->claim.vv);
     transfer->active = transfer->ended = false;
+    uint8_t sender = td_region_slot(core, transfer->sender);
+    if (sender < TD_SLOTS) {
+        (void)td_vv_store_set(&core->regions[sender].told, &transfer->told.vv);
+    }
     TD_COUNT(core, transfers_done, 1);
     td_fx_trace(core, TD_TR_TRANSFER_DONE, transfer->sender, transfer->batches,
                 core->now.boot_ms - transfer->started_ms);
@@ -341,6 +346,7 @@ static void finish(struct td_core *core)
     if (again) {
         td_transfer_want(core);
     }
+    td_recover_check(core);
 }
 
 void td_transfer_stored(struct td_core *core)
