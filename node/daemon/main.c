@@ -37,6 +37,19 @@ static const char *config_path(const char *given)
     return given != NULL ? given : environment != NULL ? environment : CONFIG_DEFAULT;
 }
 
+/* Replaces the program by itself (decision 0005); by its real path, so that it keeps its name. */
+static int start_anew(char **argv)
+{
+    char self[4096];
+    ssize_t count = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (count > 0) {
+        self[count] = '\0';
+        execv(self, argv);
+    }
+    perror("tidingsd: cannot start anew");
+    return 1;
+}
+
 static int run(const char *path, char **argv)
 {
     char why[TD_CONFIG_WHY_BYTES];
@@ -56,12 +69,7 @@ static int run(const char *path, char **argv)
     int code = td_node_run(node, path);
     td_config_fini(&node->config);
     free(node);
-    if (code == TD_EXIT_REJOIN) {
-        execv("/proc/self/exe", argv);
-        perror("tidingsd: exec");
-        return 1;
-    }
-    return code;
+    return code == TD_EXIT_REJOIN ? start_anew(argv) : code;
 }
 
 static int check_config(const char *path)
