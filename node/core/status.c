@@ -4,7 +4,7 @@
 
 #include "node/core/answer.h"
 
-enum { UNACKED_SCAN_MAX = 4096 };
+enum { UNACKED_SCAN_MAX = 4096, HEAD_INTERVAL_MS = 1000 };
 
 /* What the region is known to hold: the newest of its signed head and of its link's word. */
 static const struct td_vv *their_has(const struct td_core *core, uint8_t region_slot)
@@ -121,6 +121,10 @@ static void fill_hears(struct td_core *core, uint8_t region_slot, struct td_regi
             const uint64_t echoed = region->echo[i].number;
             rows[count].missing_known = true;
             rows[count].missing = newest > echoed ? newest - echoed : 0;
+            /* Heads come at least once a second: each one it has not echoed adds at most that. */
+            rows[count].age_known = true;
+            rows[count].age_ms = core->now.boot_ms - region->head_boot_ms +
+                                 rows[count].missing * HEAD_INTERVAL_MS;
         }
         count += 1;
     }
