@@ -13,3 +13,8 @@ foreach(decoder reader delta batch head roster card msg request response token)
 endforeach()
 add_executable(fuzz_seeds EXCLUDE_FROM_ALL fuzz/seeds.c)
 target_link_libraries(fuzz_seeds PRIVATE tidings_proto_test tidings_fuzz_support)
+
+# Golden vectors: the frozen files are read by vectors_test; vectors_generate wrote them.
+td_test(vectors_test SOURCES vectors_test.c vectors/vector.c USES tidings_proto_test)
+add_executable(vectors_generate EXCLUDE_FROM_ALL vectors/generate.c vectors/vector.c)
+target_link_libraries(vectors_generate PRIVATE tidings_proto_test)
