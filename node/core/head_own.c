@@ -49,8 +49,9 @@ static bool fill_echo(struct td_core *core, struct td_head *head)
     return true;
 }
 
-/* Our earlier incarnations, each with its newest durable seq. While we recover we may hold less of
- * them than we once signed, so nothing is closed then. */
+/* Our earlier incarnations, each with its newest durable seq. What lies beyond a closing is void, and
+ * we may hold less than we once signed (an old backup does not know that it is one): nothing is
+ * closed before every member has told, since we came up, what it holds of us. */
 static bool fill_closings(struct td_core *core, struct td_head *head)
 {
     struct td_closing *closings = td_fx_scratch(core, TD_CLOSINGS_MAX, sizeof *closings);
@@ -58,10 +59,9 @@ static bool fill_closings(struct td_core *core, struct td_head *head)
     if (closings == NULL) {
         return false;
     }
+    bool unsigned_name = false;
+    bool settled = !core->recovering && td_recover_settled(core, &unsigned_name) && !unsigned_name;
     head->closings = closings;
-    if (core->recovering) {
-        return true;
-    }
     for (uint32_t at = 0; at < core->inc_order_count; at++) {
         struct td_inc *inc = &core->incs[core->inc_order[at]];
         if (inc->origin.region.v != core->config.self.v || inc->folded ||
@@ -70,8 +70,7 @@ static bool fill_closings(struct td_core *core, struct td_head *head)
             continue;
         }
         if (!inc->closed) {
-            if (inc->signed_max > inc->durable || inc->hole_count > 0 ||
-                td_recover_open(core, inc->origin)) {
+            if (!settled || inc->signed_max > inc->durable || inc->hole_count > 0) {
                 continue;
             }
             inc->closed = true;

@@ -126,7 +126,7 @@ void td_heads_ask_of(struct td_core *core, struct td_region region, uint32_t lin
 void td_equivocation(struct td_core *core, uint8_t region_slot);
 void td_recover_head(struct td_core *core, const struct td_head *head);
 void td_recover_check(struct td_core *core);
-bool td_recover_open(const struct td_core *core, struct td_origin origin);
+bool td_recover_settled(struct td_core *core, bool *ret_unsigned);
 bool td_head_held(const struct td_core *core, uint8_t region_slot);
 /* Length of the interval between our heads. */
 uint64_t td_head_interval_ms(const struct td_core *core);

@@ -50,24 +50,6 @@ static bool own_lacking(const struct td_core *core, const struct td_region_info 
     return td_min_u64(entry->seq, inc->signed_max) > inc->durable;
 }
 
-/* Whether some member names more of this incarnation of ours than we can account for. */
-bool td_recover_open(const struct td_core *core, struct td_origin origin)
-{
-    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
-        const struct td_region_info *region = &core->regions[slot];
-        if (region->number.v == 0 || slot == core->self_slot || !region->heard) {
-            continue;
-        }
-        struct td_vv_entry entry = {origin, td_vv_seq(&region->head_has.vv, origin)};
-        bool unsigned_name = false;
-        if (entry.seq != TD_SEQ_MAX &&
-            (own_lacking(core, region, &entry, &unsigned_name) || unsigned_name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A head of somebody else: does it know more of us than we do, or a later life of ours? */
 void td_recover_head(struct td_core *core, const struct td_head *head)
 {
@@ -102,7 +84,7 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
 }
 
 /* One member's newest head: signed after we came up, and everything of ours in it is here. */
-static bool head_satisfied(struct td_core *core, const struct td_region_info *region, bool *ret_unsigned)
+static bool head_satisfied(const struct td_core *core, const struct td_region_info *region, bool *ret_unsigned)
 {
     bool lacking = false;
 
@@ -115,28 +97,67 @@ static bool head_satisfied(struct td_core *core, const struct td_region_info *re
     return !lacking;
 }
 
-void td_recover_check(struct td_core *core)
+/* Every member that counts has spoken since we came up, and names nothing of ours that we lack.
+ * ret_unsigned: but for names without our signature. */
+bool td_recover_settled(struct td_core *core, bool *ret_unsigned)
 {
     uint32_t members = 0, others_in = 0;
-    bool unsigned_name = false;
 
-    if (!core->recovering || !core->have_roster || core->self_slot >= TD_SLOTS || !core->started) {
-        return;
-    }
+    *ret_unsigned = false;
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
-        struct td_region_info *region = &core->regions[slot];
+        const struct td_region_info *region = &core->regions[slot];
         if (region->number.v == 0 || slot == core->self_slot ||
             region->roster_state != TD_REGION_ACTIVE) {
             continue;
         }
         members += 1;
-        bool satisfied = head_satisfied(core, region, &unsigned_name);
+        bool satisfied = head_satisfied(core, region, ret_unsigned);
         others_in += satisfied;
         if (!satisfied && td_cut_counted(core, slot) && !region->fenced) {
-            return;
+            return false;
         }
     }
-    if (members > 0 && others_in == 0) {
+    return members == 0 || others_in > 0;
+}
+
+/* Deltas of our earlier lives can grow only by what others give back: then our log was an old one. */
+static void rollback_check(struct td_core *core)
+{
+    struct td_region_info *self = &core->regions[core->self_slot];
+    uint64_t seqs = 0;
+    bool first = core->first_process.start == 0;
+
+    if (core->process.start == 0 || core->log_was_empty || self->rolled_back) {
+        return;
+    }
+    if (first) {
+        core->first_process = core->process;
+    }
+    for (uint32_t at = 0; at < core->inc_order_count; at++) {
+        const struct td_inc *inc = &core->incs[core->inc_order[at]];
+        if (inc->origin.region.v == core->config.self.v &&
+            td_incarnation_compare(inc->origin.incarnation, core->first_process) < 0) {
+            seqs += inc->durable;
+        }
+    }
+    if (first) {
+        core->earlier_seqs = seqs;
+    } else if (seqs > core->earlier_seqs) {
+        self->rolled_back = true;
+        td_fx_trace(core, TD_TR_ROLLED_BACK, self->number, seqs - core->earlier_seqs, 0);
+    }
+}
+
+void td_recover_check(struct td_core *core)
+{
+    bool unsigned_name = false;
+
+    if (core->self_slot < TD_SLOTS && core->started) {
+        rollback_check(core);
+    }
+
+    if (!core->recovering || !core->have_roster || core->self_slot >= TD_SLOTS || !core->started ||
+        !td_recover_settled(core, &unsigned_name)) {
         return;
     }
     if (unsigned_name) { /* asked for; somebody may also just be lying */

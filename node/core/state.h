@@ -346,6 +346,8 @@ struct td_core {
     uint32_t transfer_id;
     uint64_t started_boot_ms;       /* first step after START */
     struct td_time fresh_clock;     /* of the step before: a jump between the two clocks shows */
+    struct td_incarnation first_process; /* of this life of the process */
+    uint64_t earlier_seqs;          /* durable seqs of our earlier lives at that time */
     uint64_t recover_named_ms;      /* since when names of our own deltas lack our signature; 0 = none */
     uint64_t live_check_ms;
     uint64_t cut_next_ms;
