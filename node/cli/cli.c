@@ -19,20 +19,38 @@ bool td_cli_json(const struct td_cli *cli)
     return cli->form == TD_FORM_JSON || cli->form == TD_FORM_JSONL;
 }
 
-int td_cli_fail(const struct td_cli *cli, enum td_err err, const char *format, ...)
+__attribute__((format(printf, 3, 0))) static void print_failure(const struct td_cli *cli, enum td_err err,
+                                                               const char *format, va_list list)
 {
     char code[16];
-    const char *hint = td_err_hint(err);
     const struct td_verb *verb = cli->args == NULL ? NULL : cli->args->verb;
-    va_list list;
 
     td_err_code(err, code);
     fflush(stdout);
     fprintf(stderr, "tidings%s%s: ", verb == NULL ? "" : " ", verb == NULL ? "" : verb->name);
-    va_start(list, format);
     vfprintf(stderr, format, list);
-    va_end(list);
     fprintf(stderr, " (%s)\n", code);
+}
+
+int td_cli_refuse(const struct td_cli *cli, enum td_err err, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    print_failure(cli, err, format, list);
+    va_end(list);
+    return td_err_exit_code(err);
+}
+
+int td_cli_fail(const struct td_cli *cli, enum td_err err, const char *format, ...)
+{
+    const char *hint = td_err_hint(err);
+    const struct td_verb *verb = cli->args == NULL ? NULL : cli->args->verb;
+    va_list list;
+
+    va_start(list, format);
+    print_failure(cli, err, format, list);
+    va_end(list);
     if (hint[0] != '\0' && err != TD_EUSAGE) {
         fprintf(stderr, "  %s\n", hint);
     } else if (err == TD_EUSAGE) {
@@ -114,8 +132,7 @@ int td_cli_fail_call(const struct td_cli *cli, struct tidings *handle, enum td_e
                            message.count > 0 ? td_cli_shown(message) : td_err_text(response->err));
     }
     td_call_last_failure(handle, failure, sizeof failure);
-    return td_cli_fail(cli, err, "%s%s%s", td_err_text(err), failure[0] == '\0' ? "" : ": ",
-                       td_cli_shown(td_text_of(failure)));
+    return td_cli_fail(cli, err, "%s", failure[0] == '\0' ? td_err_text(err) : td_cli_shown(td_text_of(failure)));
 }
 
 int td_cli_call(struct td_cli *cli, const struct td_request *request,

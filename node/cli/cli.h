@@ -28,9 +28,12 @@ struct td_cli {
 bool td_cli_json(const struct td_cli *cli);
 
 /* "tidings VERB: what: text (CODE)" and a line with what to do, on stderr; returns the exit code.
- * The format says what failed, where and why; err's own text is added only when it says more. */
+ * The format says what failed, where and why; the line below it comes from err. */
 __attribute__((format(printf, 3, 4))) int td_cli_fail(const struct td_cli *cli, enum td_err err,
                                                       const char *format, ...);
+/* The same without the general hint, for messages that say themselves what to do. */
+__attribute__((format(printf, 3, 4))) int td_cli_refuse(const struct td_cli *cli, enum td_err err,
+                                                        const char *format, ...);
 /* A remark on stderr, not with --quiet. */
 __attribute__((format(printf, 2, 3))) void td_cli_note(const struct td_cli *cli, const char *format, ...);
 

@@ -221,7 +221,7 @@ int td_cmd_roster_verify(struct td_cli *cli)
     }
     enum td_err err = td_roster_file_read(cli->args->arguments[0], &root, &file, why, sizeof why);
     if (err != TD_OK) {
-        code = td_cli_fail(cli, err == TD_EIO ? err : TD_EROSTER, "%s", td_cli_shown(td_text_of(why)));
+        code = td_cli_refuse(cli, err == TD_EIO ? err : TD_EROSTER, "%s", td_cli_shown(td_text_of(why)));
     } else if (td_cli_json(cli)) {
         struct td_response nobody = {.now_ms = td_cli_wall_ms()};
         code = td_cli_print_json(cli, td_json_roster(&nobody, &file.roster, NULL));

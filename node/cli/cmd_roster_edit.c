@@ -61,13 +61,13 @@ static int check_quotas(const struct edit *self)
     struct td_quota_sum sum = td_roster_quotas(&self->file.roster);
 
     if (sum.registers > sum.registers_max) {
-        return td_cli_fail(self->cli, TD_EROSTER,
+        return td_cli_refuse(self->cli, TD_EROSTER,
                            "quotas of all regions come to %llu registers, nodes reserve for %llu; lower a "
                            "--quota, or raise it with roster set --registers-max and restart the nodes",
                            (unsigned long long)sum.registers, (unsigned long long)sum.registers_max);
     }
     if (sum.bytes > sum.bytes_max) {
-        return td_cli_fail(self->cli, TD_EROSTER,
+        return td_cli_refuse(self->cli, TD_EROSTER,
                            "quotas of all regions come to %llu bytes, nodes reserve for %llu; lower a "
                            "--quota-bytes, or raise it with roster set --bytes-max and restart the nodes",
                            (unsigned long long)sum.bytes, (unsigned long long)sum.bytes_max);
@@ -91,7 +91,7 @@ static int edit_save(struct edit *self, const char *what)
     }
     free((void *)(uintptr_t)raw.bytes);
     if (err != TD_OK) {
-        return td_cli_fail(self->cli, err, "%s", td_cli_shown(td_text_of(why)));
+        return td_cli_refuse(self->cli, err, "%s", td_cli_shown(td_text_of(why)));
     }
     td_cli_note(self->cli, "%sroster %llu: %s", dry_run ? "(dry run, nothing written) " : "",
                 (unsigned long long)self->file.roster.version, what);
@@ -192,7 +192,7 @@ static int take_pubkey(const struct edit *self, struct td_identity *ret_identity
         holder = client->name;
     }
     if (holder.count > 0) {
-        return td_cli_fail(self->cli, TD_EROSTER, "--pubkey: %s has this key already", td_cli_shown(holder));
+        return td_cli_refuse(self->cli, TD_EROSTER, "--pubkey: %s has this key already", td_cli_shown(holder));
     }
     return 0;
 }
@@ -256,7 +256,7 @@ static int next_region_number(const struct edit *self, struct td_region *ret_num
         open_count += roster->regions[i].state != TD_REGION_CLOSED;
     }
     if (open_count >= TD_REGIONS_MAX || highest == TD_REGION_NUMBER_MAX) {
-        return td_cli_fail(self->cli, TD_EROSTER, "a cluster has at most %d regions, and %d numbers ever",
+        return td_cli_refuse(self->cli, TD_EROSTER, "a cluster has at most %d regions, and %d numbers ever",
                            TD_REGIONS_MAX, TD_REGION_NUMBER_MAX);
     }
     ret_number->v = (uint8_t)(highest + 1);
@@ -276,7 +276,7 @@ static int add_region(struct edit *self, const char *name)
         .admitted_version = roster->version + 1,
     };
     if (td_roster_region_named(roster, region.name) != NULL) {
-        return td_cli_fail(self->cli, TD_EROSTER, "region %s is in the roster already; names are never used again", name);
+        return td_cli_refuse(self->cli, TD_EROSTER, "region %s is in the roster already; names are never used again", name);
     }
     int code = take_pubkey(self, &identity);
     if (code == 0) {
@@ -363,12 +363,12 @@ static int add_client(struct edit *self, const char *name)
     };
     for (uint32_t i = 0; i < roster->client_count; i++) {
         if (td_text_equal(roster->clients[i].name, client.name)) {
-            return td_cli_fail(self->cli, TD_EROSTER, "client %s is in the roster already", name);
+            return td_cli_refuse(self->cli, TD_EROSTER, "client %s is in the roster already", name);
         }
         client.number = roster->clients[i].number + 1; /* ascending */
     }
     if (roster->client_count >= TD_CLIENTS_MAX) {
-        return td_cli_fail(self->cli, TD_EROSTER, "a roster has at most %d clients", TD_CLIENTS_MAX);
+        return td_cli_refuse(self->cli, TD_EROSTER, "a roster has at most %d clients", TD_CLIENTS_MAX);
     }
     int code = take_pubkey(self, &identity);
     if (code == 0) {
