@@ -62,8 +62,8 @@ static enum td_err posix_list(void *self, bool (*each)(void *context, const char
 static enum td_err posix_create(void *self, const char *name, int *ret_file)
 {
     struct posix_disk *posix = self;
-    int file = openat(posix->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                      0600);
+    int file =
+        openat(posix->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0) {
         return err_of(errno);
     }
@@ -211,8 +211,8 @@ static enum td_err open_directory(struct posix_disk *posix, const char *path, ch
 static enum td_err take_lock(struct posix_disk *posix, const char *path, char *ret_why,
                              size_t why_bytes)
 {
-    posix->lock = openat(posix->directory, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                         0600);
+    posix->lock =
+        openat(posix->directory, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (posix->lock < 0) {
         return say(TD_EIO, "cannot open the lock file in", path, ret_why, why_bytes);
     }
@@ -245,7 +245,7 @@ enum td_err td_disk_posix_open(const char *directory, struct td_disk *ret_disk, 
         snprintf(ret_why, why_bytes, "out of memory");
         return TD_ENOMEM;
     }
-    *posix = (struct posix_disk){ -1, -1 };
+    *posix = (struct posix_disk){-1, -1};
     enum td_err err = open_directory(posix, directory, ret_why, why_bytes);
     if (err == TD_OK) {
         err = take_lock(posix, directory, ret_why, why_bytes);

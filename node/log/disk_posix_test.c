@@ -1,4 +1,5 @@
-/* disk_posix_test.c -- the real disk: one owner of a directory, its modes, its errors, a log on it. */
+/* disk_posix_test.c -- the real disk: one owner of a directory, its modes, its errors, a log on it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,7 +89,8 @@ static void test_bytes_come_back_and_missing_ones_are_told(void **state)
     assert_int_equal(td_disk_posix_open(directory, &disk, why, sizeof why), TD_OK);
     assert_int_equal(disk.create(disk.self, "a", &file), TD_OK);
     assert_int_equal(disk.create(disk.self, "a", &again), TD_EIO);
-    assert_int_equal(disk.write_at(disk.self, file, 4, (struct td_bytes){ (const uint8_t *)"abcd", 4 }), TD_OK);
+    assert_int_equal(
+        disk.write_at(disk.self, file, 4, (struct td_bytes){(const uint8_t *)"abcd", 4}), TD_OK);
     assert_int_equal(disk.sync(disk.self, file), TD_OK);
     assert_int_equal(disk.sync_directory(disk.self), TD_OK);
     assert_int_equal(disk.read_at(disk.self, file, 0, bytes, 8), TD_OK);
@@ -145,8 +147,9 @@ static void test_a_full_device_is_told_as_such(void **state)
         skip();
     }
     file = fileno(full);
-    assert_int_equal(disk.write_at(disk.self, file, 0, (struct td_bytes){ (const uint8_t *)"abcd", 4 }),
-                     TD_EDISKFULL);
+    assert_int_equal(
+        disk.write_at(disk.self, file, 0, (struct td_bytes){(const uint8_t *)"abcd", 4}),
+        TD_EDISKFULL);
     fclose(full);
     clean(&disk);
 }

@@ -1,5 +1,5 @@
-/* files.c -- segment files of the log: creating, appending, closing after a failure, and the bounded
- * set of open descriptors that readers share. */
+/* files.c -- segment files of the log: creating, appending, closing after a failure, and the
+ * bounded set of open descriptors that readers share. */
 #include "node/log/log_internal.h"
 
 #include <stdlib.h>
@@ -60,11 +60,10 @@ enum td_err td_log_segment_add(struct td_log *log, uint32_t number, int file, ui
         }
     }
     if (err == TD_OK) {
-        TD_ASSERT(log->segment_count == 0 ||
-                  log->segments[log->segment_count - 1].number < number);
+        TD_ASSERT(log->segment_count == 0 || log->segments[log->segment_count - 1].number < number);
         close_oldest(log);
         log->segments[log->segment_count++] =
-            (struct td_log_segment){ number, bytes, file, 0, ++log->use_tick };
+            (struct td_log_segment){number, bytes, file, 0, ++log->use_tick};
         log->file_count++;
         log->total_bytes += bytes;
     }
@@ -129,8 +128,8 @@ static enum td_err write_header(struct td_log *log, int file)
         .region = log->options.region,
     };
     td_segment_header_encode(&header, log->options.signer, bytes);
-    enum td_err err = log->disk.write_at(log->disk.self, file, 0,
-                                         (struct td_bytes){ bytes, sizeof bytes });
+    enum td_err err =
+        log->disk.write_at(log->disk.self, file, 0, (struct td_bytes){bytes, sizeof bytes});
     if (err == TD_OK) {
         err = log->disk.sync(log->disk.self, file);
     }
@@ -219,9 +218,9 @@ static void reserve(struct td_log *log, int file, uint64_t end)
     }
 }
 
-/* After a failed write or flush nobody knows which bytes are on the disk, and a second fdatasync may
- * report success for pages the kernel has dropped. So the segment ends at its last good group: cut
- * here if the disk lets us, and named in the next segment's header in any case. */
+/* After a failed write or flush nobody knows which bytes are on the disk, and a second fdatasync
+ * may report success for pages the kernel has dropped. So the segment ends at its last good group:
+ * cut here if the disk lets us, and named in the next segment's header in any case. */
 static void close_failed(struct td_log *log)
 {
     struct td_log_segment *segment = current_segment(log);
@@ -251,7 +250,7 @@ enum td_err td_log_segment_append(struct td_log *log)
     }
     reserve(log, file, end);
     enum td_err err = log->disk.write_at(log->disk.self, file, log->current_end,
-                                         (struct td_bytes){ log->image, log->image_bytes });
+                                         (struct td_bytes){log->image, log->image_bytes});
     if (err == TD_OK) {
         err = log->disk.sync(log->disk.self, file);
     }

@@ -1,5 +1,5 @@
-/* group.c -- builds the bytes of one group commit: every queued record in order, own deltas encoded,
- * hashed, put into a batch and signed on the way. */
+/* group.c -- builds the bytes of one group commit: every queued record in order, own deltas
+ * encoded, hashed, put into a batch and signed on the way. */
 #include "node/log/log_internal.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static bool encode_deltas(struct td_log *log, const struct td_log_entry *entry,
 {
     const struct td_signer *signer = log->options.signer;
     struct td_hash *leaves = log->leaves + log->leaf_count;
-    struct td_stamp stamp = { 0, 0 };
+    struct td_stamp stamp = {0, 0};
     size_t used = 0;
 
     for (uint32_t i = 0; i < entry->delta_count; i++) {
@@ -30,8 +30,8 @@ static bool encode_deltas(struct td_log *log, const struct td_log_entry *entry,
         if (count == 0) {
             return false;
         }
-        struct td_bytes raw = { bytes, count };
-        signer->hash(signer->self, 0x00, raw, (struct td_bytes){ NULL, 0 }, &leaves[i]);
+        struct td_bytes raw = {bytes, count};
+        signer->hash(signer->self, 0x00, raw, (struct td_bytes){NULL, 0}, &leaves[i]);
         log->scratch[i].raw = raw;
         log->scratch[i].leaf = leaves[i];
         log->scratch[i].index = i;

@@ -61,8 +61,8 @@ static struct td_log *log_alloc(const struct td_disk *disk, const struct td_log_
     log->leaves = malloc(TD_LOG_GROUP_LEAVES * sizeof *log->leaves);
     log->scratch = calloc(TD_BATCH_DELTAS_MAX, sizeof *log->scratch);
     log->encoded = malloc(TD_BATCH_BYTES_MAX + TD_DELTA_BYTES_MAX);
-    if (log->queue == NULL || log->completed == NULL || log->image == NULL ||
-        log->leaves == NULL || log->scratch == NULL || log->encoded == NULL) {
+    if (log->queue == NULL || log->completed == NULL || log->image == NULL || log->leaves == NULL ||
+        log->scratch == NULL || log->encoded == NULL) {
         log_free(log);
         return NULL;
     }
@@ -101,7 +101,7 @@ static bool copy_record(const struct td_record *record, struct td_log_entry *ent
         return false;
     }
     td_record_payload_encode(record, payload);
-    entry->raw = (struct td_bytes){ payload, count };
+    entry->raw = (struct td_bytes){payload, count};
     entry->type = (uint8_t)record->type;
     return true;
 }
@@ -203,8 +203,8 @@ static enum td_err flush(struct td_log *log)
     return err;
 }
 
-/* Builds and flushes one group from the first `queued` tickets. Returns how many it took; *ret_err is
- * what holds for all of them that have no failure of their own. */
+/* Builds and flushes one group from the first `queued` tickets. Returns how many it took; *ret_err
+ * is what holds for all of them that have no failure of their own. */
 static uint32_t commit_group(struct td_log *log, uint32_t queued, enum td_err *ret_err)
 {
     uint32_t count = 0;
@@ -241,7 +241,7 @@ static void complete_first(struct td_log *log, uint32_t segment, enum td_err gro
         .ticket = entry.ticket,
         .durable = err == TD_OK,
         .why = err,
-        .ref = { .ticket = entry.ticket },
+        .ref = {.ticket = entry.ticket},
         .handle = entry.handle,
     };
     if (done.durable) {
@@ -251,9 +251,8 @@ static void complete_first(struct td_log *log, uint32_t segment, enum td_err gro
             done.leaves = log->leaves + entry.leaf_start;
             done.leaf_count = entry.delta_count;
         }
-        log->completed[entry.ticket.v % TD_LOG_DONE_RING] = (struct td_log_completed){
-            entry.ticket.v, done.ref.position, entry.bytes
-        };
+        log->completed[entry.ticket.v % TD_LOG_DONE_RING] =
+            (struct td_log_completed){entry.ticket.v, done.ref.position, entry.bytes};
     }
     log->queue_head = (log->queue_head + 1) % log->options.queue_max;
     log->queue_count--;

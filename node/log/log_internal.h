@@ -11,20 +11,20 @@
 #include "node/log/segment.h"
 
 enum {
-    TD_LOG_GROUP_BYTES = 8 * 1024 * 1024,  /* of records in one write, at most */
-    TD_LOG_GROUP_LEAVES = 64 * 1024,       /* own deltas in one group, at most */
+    TD_LOG_GROUP_BYTES = 8 * 1024 * 1024, /* of records in one write, at most */
+    TD_LOG_GROUP_LEAVES = 64 * 1024,      /* own deltas in one group, at most */
     TD_LOG_RESERVE_BYTES = 4 * 1024 * 1024,
-    TD_LOG_FILES_MAX = 256,                /* descriptors kept open */
-    TD_LOG_DONE_RING = 65536,              /* newest completed tickets found by number */
+    TD_LOG_FILES_MAX = 256,   /* descriptors kept open */
+    TD_LOG_DONE_RING = 65536, /* newest completed tickets found by number */
 };
 
 /* One segment known to the log. The table is sorted by number. */
 struct td_log_segment {
     uint32_t number;
-    uint32_t bytes;    /* records up to here are durable and may be read */
-    int file;          /* -1: not open */
-    uint32_t pins;     /* readers using file right now */
-    uint64_t used_at;  /* tick of the newest use: the oldest is closed first */
+    uint32_t bytes;   /* records up to here are durable and may be read */
+    int file;         /* -1: not open */
+    uint32_t pins;    /* readers using file right now */
+    uint64_t used_at; /* tick of the newest use: the oldest is closed first */
 };
 
 /* One submitted ticket. Written by submit before it is counted; the rest by the log's thread. */
@@ -74,13 +74,13 @@ struct td_log {
 
     /* Log's thread only. */
     uint32_t next_number;
-    uint32_t previous;     /* newest segment with something durable in it */
+    uint32_t previous; /* newest segment with something durable in it */
     uint32_t previous_end;
-    bool current_open;     /* records are appended to the newest segment of the table */
-    uint32_t current;      /* its number */
+    bool current_open; /* records are appended to the newest segment of the table */
+    uint32_t current;  /* its number */
     uint32_t current_end;
     uint64_t current_reserved;
-    uint8_t *image;        /* TD_LOG_GROUP_BYTES + one record: the group as it goes to disk */
+    uint8_t *image; /* TD_LOG_GROUP_BYTES + one record: the group as it goes to disk */
     uint32_t image_bytes;
     struct td_hash *leaves; /* TD_LOG_GROUP_LEAVES, of the group */
     uint32_t leaf_count;

@@ -1,5 +1,5 @@
-/* log_read.c -- batches back from the log: from the segment by position, from memory by ticket while
- * the ticket is on its way. Any thread. */
+/* log_read.c -- batches back from the log: from the segment by position, from memory by ticket
+ * while the ticket is on its way. Any thread. */
 #include "node/log/log_internal.h"
 
 #include <string.h>
@@ -25,8 +25,8 @@ static const struct td_log_entry *find_pending(const struct td_log *log, uint64_
     return NULL;
 }
 
-/* Copies a pending batch, or finds the position of a completed one. The copy is made under the lock:
- * the bytes are borrowed only until done(). */
+/* Copies a pending batch, or finds the position of a completed one. The copy is made under the
+ * lock: the bytes are borrowed only until done(). */
 static enum td_err read_by_ticket(struct td_log *log, uint64_t ticket, void *bytes,
                                   size_t size_bytes, size_t *ret_bytes, uint64_t *ret_position)
 {

@@ -93,14 +93,14 @@ static void test_every_record_type_comes_back_as_it_was(void **state)
 {
     struct setting *setting = *state;
     struct kit *kit = &setting->kit;
-    struct td_vv_entry entries[2] = { { { { 1 }, { 2, 3 } }, 4 }, { { { 5 }, { 6, 7 } }, 8 } };
-    struct td_vv_fold fold = { { 5 }, 6 };
+    struct td_vv_entry entries[2] = {{{{1}, {2, 3}}, 4}, {{{5}, {6, 7}}, 8}};
+    struct td_vv_fold fold = {{5}, 6};
     struct td_record records[] = {
-        { .type = TD_RECORD_HAS, .u.has = { 2, 1, entries, &fold } },
-        { .type = TD_RECORD_INCARNATION, .u.incarnation = { 12, 34 } },
-        { .type = TD_RECORD_CLOSING, .u.closing = { { 1, 2 }, 3, true } },
-        { .type = TD_RECORD_WALL, .u.wall_ms = 1234 },
-        { .type = TD_RECORD_HAS, .u.has = { 0, 0, NULL, NULL } },
+        {.type = TD_RECORD_HAS, .u.has = {2, 1, entries, &fold}},
+        {.type = TD_RECORD_INCARNATION, .u.incarnation = {12, 34}},
+        {.type = TD_RECORD_CLOSING, .u.closing = {{1, 2}, 3, true}},
+        {.type = TD_RECORD_WALL, .u.wall_ms = 1234},
+        {.type = TD_RECORD_HAS, .u.has = {0, 0, NULL, NULL}},
     };
     assert_int_equal(kit_open(kit), TD_OK);
     for (size_t i = 0; i < 5; i++) {
@@ -122,7 +122,7 @@ static void test_a_batch_is_read_by_ticket_while_pending_and_by_both_after(void 
 {
     struct setting *setting = *state;
     struct kit *kit = &setting->kit;
-    struct td_log_ref by_ticket = { .ticket = { 1 } };
+    struct td_log_ref by_ticket = {.ticket = {1}};
     uint8_t bytes[4];
     size_t count;
 
@@ -133,11 +133,11 @@ static void test_a_batch_is_read_by_ticket_while_pending_and_by_both_after(void 
     expect_read(kit, by_ticket, id);
     expect_read(kit, kit->done[0].ref, id);
     assert_int_equal(td_log_read(kit->log, by_ticket, bytes, sizeof bytes, &count), TD_ETOOBIG);
-    struct td_log_ref ahead = { .position = kit->done[0].ref.position + 4096 };
+    struct td_log_ref ahead = {.position = kit->done[0].ref.position + 4096};
     assert_int_equal(td_log_read(kit->log, ahead, bytes, sizeof bytes, &count), TD_EUNKNOWN);
-    struct td_log_ref other = { .position = UINT64_C(77) << 32 | 128 };
+    struct td_log_ref other = {.position = UINT64_C(77) << 32 | 128};
     assert_int_equal(td_log_read(kit->log, other, bytes, sizeof bytes, &count), TD_EUNKNOWN);
-    struct td_log_ref none = { .ticket = { 99 } };
+    struct td_log_ref none = {.ticket = {99}};
     assert_int_equal(td_log_read(kit->log, none, bytes, sizeof bytes, &count), TD_EUNKNOWN);
 }
 
@@ -167,11 +167,10 @@ static void test_a_full_queue_refuses(void **state)
 {
     struct setting *setting = *state;
     struct kit *kit = &setting->kit;
-    struct td_record wall = { .type = TD_RECORD_WALL };
-    struct td_effect effect = { .type = TD_FX_STORE,
-                                .u.store = { .ticket = { 100 },
-                                             .kind = TD_STORE_RECORD,
-                                             .record = &wall } };
+    struct td_record wall = {.type = TD_RECORD_WALL};
+    struct td_effect effect = {
+        .type = TD_FX_STORE,
+        .u.store = {.ticket = {100}, .kind = TD_STORE_RECORD, .record = &wall}};
     kit->options.queue_max = 3;
     assert_int_equal(kit_open(kit), TD_OK);
     for (int i = 0; i < 3; i++) {
@@ -210,8 +209,7 @@ static void test_segments_rotate_and_all_stay_readable(void **state)
  * recovery brings exactly the durable ones, perhaps the failed one too, never a hole. */
 static void test_a_failed_write_or_flush_is_told_and_the_next_group_starts_a_segment(void **state)
 {
-    static const enum test_call calls[] = { TEST_WRITE, TEST_SYNC, TEST_SYNC_DIRECTORY,
-                                            TEST_CREATE };
+    static const enum test_call calls[] = {TEST_WRITE, TEST_SYNC, TEST_SYNC_DIRECTORY, TEST_CREATE};
     (void)state;
     for (size_t c = 0; c < sizeof calls / sizeof calls[0]; c++) {
         for (uint64_t after = 0; after < 6; after++) {
@@ -326,10 +324,10 @@ static struct td_delta delta_of(uint32_t i, char *job, size_t job_bytes)
 {
     int count = snprintf(job, job_bytes, "job-%u", (unsigned)i);
     return (struct td_delta){
-        .job = { job, (uint32_t)count },
+        .job = {job, (uint32_t)count},
         .attempt = 1,
-        .stamp = { 1000000 + i, i },
-        .status = { .state = TD_STATE_RUNNING },
+        .stamp = {1000000 + i, i},
+        .status = {.state = TD_STATE_RUNNING},
     };
 }
 
@@ -338,7 +336,7 @@ static void expect_real_batch(struct kit *kit, const struct td_log_done *done, u
 {
     static uint8_t bytes[TD_BATCH_BYTES_MAX], room[4 * 1024 * 1024];
     struct td_reader *reader = td_reader_alloc();
-    struct td_public_key key = { { 0 } };
+    struct td_public_key key = {{0}};
     struct td_batch batch;
     struct td_arena arena;
     size_t got;
@@ -346,7 +344,7 @@ static void expect_real_batch(struct kit *kit, const struct td_log_done *done, u
     td_arena_init(&arena, room, sizeof room);
     assert_int_equal(td_log_read(kit->log, done->ref, bytes, sizeof bytes, &got), TD_OK);
     assert_int_equal(
-        td_batch_decode((struct td_bytes){ bytes, got }, &kit_signer, reader, &arena, &batch), TD_OK);
+        td_batch_decode((struct td_bytes){bytes, got}, &kit_signer, reader, &arena, &batch), TD_OK);
     assert_true(td_batch_verify(&batch, &kit_signer, &key));
     assert_int_equal(batch.header.count, count);
     assert_int_equal(batch.header.first_seq, 41);
@@ -355,7 +353,7 @@ static void expect_real_batch(struct kit *kit, const struct td_log_done *done, u
     assert_int_equal(batch.present_count, count);
     for (uint32_t i = 0; i < count; i++) {
         struct td_hash leaf;
-        kit_signer.hash(NULL, 0, batch.deltas[i].raw, (struct td_bytes){ NULL, 0 }, &leaf);
+        kit_signer.hash(NULL, 0, batch.deltas[i].raw, (struct td_bytes){NULL, 0}, &leaf);
         assert_memory_equal(&leaf, &batch.deltas[i].leaf, sizeof leaf);
     }
     td_reader_free(reader);
@@ -367,7 +365,7 @@ static void test_own_deltas_become_one_batch_that_a_peer_accepts(void **state)
     struct kit *kit = &setting->kit;
     static struct td_delta deltas[100];
     static char jobs[100][32];
-    struct td_log_ref by_ticket = { .ticket = { 1 } };
+    struct td_log_ref by_ticket = {.ticket = {1}};
     uint8_t bytes[16];
     size_t count;
 
@@ -398,7 +396,7 @@ static void *reader_thread(void *context)
     uint64_t ticket = 1;
 
     while (ticket <= 300) {
-        struct td_log_ref ref = { .ticket = { ticket } };
+        struct td_log_ref ref = {.ticket = {ticket}};
         size_t count;
         enum td_err err = td_log_read(kit->log, ref, bytes, sizeof bytes, &count);
         if (err == TD_OK) {

@@ -1,5 +1,5 @@
-/* record.c -- encodes and decodes the log's small records. Fixed big-endian fields: they never leave
- * this machine, so they need no canonical form. */
+/* record.c -- encodes and decodes the log's small records. Fixed big-endian fields: they never
+ * leave this machine, so they need no canonical form. */
 #include "node/log/record.h"
 
 #include "node/log/segment.h"
@@ -42,7 +42,7 @@ static void incarnation_encode(struct td_incarnation incarnation, uint8_t *bytes
 
 static struct td_incarnation incarnation_decode(const uint8_t *bytes)
 {
-    return (struct td_incarnation){ td_get_u32(bytes), td_get_u32(bytes + 4) };
+    return (struct td_incarnation){td_get_u32(bytes), td_get_u32(bytes + 4)};
 }
 
 static void has_encode(const struct td_vv *has, uint8_t *bytes)
@@ -92,8 +92,8 @@ static enum td_err has_decode(struct td_bytes payload, struct td_record_room *ro
     if (payload.count < HAS_BYTES) {
         return TD_EFORMAT;
     }
-    struct td_vv has = { td_get_u32(payload.bytes), td_get_u32(payload.bytes + 4), room->entries,
-                         room->folds };
+    struct td_vv has = {td_get_u32(payload.bytes), td_get_u32(payload.bytes + 4), room->entries,
+                        room->folds};
     if (has.entry_count > TD_VV_ENTRIES_MAX || has.fold_count > TD_REGION_NUMBER_MAX ||
         payload.count != has_bytes(has.entry_count, has.fold_count)) {
         return TD_EFORMAT;

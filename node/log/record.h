@@ -1,4 +1,5 @@
-/* record.h -- payloads of the log's small records (LOG, "Records"): has, incarnation, closing, wall. */
+/* record.h -- payloads of the log's small records (LOG, "Records"): has, incarnation, closing,
+ * wall. */
 #ifndef TD_LOG_RECORD_H
 #define TD_LOG_RECORD_H
 
@@ -7,7 +8,8 @@
 enum {
     TD_VV_ENTRY_BYTES = 17,
     TD_VV_FOLD_BYTES = 5,
-    TD_RECORD_BYTES_MAX = 8 + TD_VV_ENTRIES_MAX * TD_VV_ENTRY_BYTES + TD_REGION_NUMBER_MAX * TD_VV_FOLD_BYTES
+    TD_RECORD_BYTES_MAX =
+        8 + TD_VV_ENTRIES_MAX * TD_VV_ENTRY_BYTES + TD_REGION_NUMBER_MAX * TD_VV_FOLD_BYTES
 };
 
 /* Room for the vectors of one decoded record. */
@@ -16,7 +18,8 @@ struct td_record_room {
     struct td_vv_fold folds[TD_REGION_NUMBER_MAX];
 };
 
-/* Size of the payload; 0 when the record is not one the log keeps (a batch, a hole) or over limits. */
+/* Size of the payload; 0 when the record is not one the log keeps (a batch, a hole) or over limits.
+ */
 size_t td_record_payload_bytes(const struct td_record *record);
 /* Writes exactly td_record_payload_bytes(record). */
 void td_record_payload_encode(const struct td_record *record, uint8_t *ret_bytes);

@@ -1,5 +1,5 @@
-/* recover.c -- what the log does at start (LOG, "Recovery"): finds the segments and how they follow on
- * each other, replays every good record in order, names every hole, cuts a torn tail. */
+/* recover.c -- what the log does at start (LOG, "Recovery"): finds the segments and how they follow
+ * on each other, replays every good record in order, names every hole, cuts a torn tail. */
 #include "node/log/log_internal.h"
 
 #include <stdio.h>
@@ -55,7 +55,7 @@ static bool collect(void *context, const char *name)
         recovery->found = found;
         recovery->found_capacity = capacity;
     }
-    recovery->found[recovery->found_count++] = (struct found){ .number = number };
+    recovery->found[recovery->found_count++] = (struct found){.number = number};
     return true;
 }
 
@@ -72,21 +72,21 @@ static enum td_err open_segment(struct recovery *recovery, uint32_t number, int 
     char name[TD_SEGMENT_NAME_BYTES];
 
     td_segment_name(number, name);
-    enum td_err err =
-        recovery->log->disk.open(recovery->log->disk.self, name, ret_file, ret_size);
+    enum td_err err = recovery->log->disk.open(recovery->log->disk.self, name, ret_file, ret_size);
     if (err != TD_OK) {
         snprintf(recovery->why, recovery->why_bytes, "cannot open the log's segment %s", name);
     }
     return err;
 }
 
-/* A segment of another cluster or region in the directory is a mistake of people, best told at once. */
+/* A segment of another cluster or region in the directory is a mistake of people, best told at
+ * once. */
 static enum td_err check_owner(struct recovery *recovery, const struct td_segment_header *header)
 {
     const struct td_log_options *options = &recovery->log->options;
     bool cluster_same = memcmp(&header->cluster, &options->cluster, sizeof header->cluster) == 0;
-    bool region_same = header->region.v == options->region.v || header->region.v == 0 ||
-                       options->region.v == 0;
+    bool region_same =
+        header->region.v == options->region.v || header->region.v == 0 || options->region.v == 0;
 
     if (cluster_same && region_same) {
         return TD_OK;
@@ -155,8 +155,8 @@ static void forget(struct recovery *recovery, size_t index)
     recovery->found_count--;
 }
 
-/* A segment whose number its successor's header passes over holds nothing that was ever completed as
- * durable: a failed write left it behind. */
+/* A segment whose number its successor's header passes over holds nothing that was ever completed
+ * as durable: a failed write left it behind. */
 static void drop_passed_over(struct recovery *recovery)
 {
     for (size_t i = recovery->found_count; i-- > 1;) {
@@ -176,15 +176,15 @@ static void drop_passed_over(struct recovery *recovery)
 static enum td_err load(struct recovery *recovery, uint32_t number, struct loaded *ret_loaded)
 {
     const struct td_disk *disk = &recovery->log->disk;
-    struct loaded loaded = { 0 };
+    struct loaded loaded = {0};
     uint64_t size;
 
     enum td_err err = open_segment(recovery, number, &loaded.file, &size);
     if (err != TD_OK) {
         return err;
     }
-    loaded.count = size > UINT32_MAX - READ_PIECE_BYTES ? UINT32_MAX - READ_PIECE_BYTES
-                                                        : (uint32_t)size;
+    loaded.count =
+        size > UINT32_MAX - READ_PIECE_BYTES ? UINT32_MAX - READ_PIECE_BYTES : (uint32_t)size;
     if (loaded.count > recovery->capacity) {
         uint8_t *bytes = realloc(recovery->bytes, loaded.count);
         if (bytes == NULL) {
@@ -236,7 +236,7 @@ static void replay_hole(struct recovery *recovery, uint32_t segment, uint32_t of
 {
     struct td_record hole = {
         .type = TD_RECORD_HOLE,
-        .ref = { .position = td_log_position(segment, offset) },
+        .ref = {.position = td_log_position(segment, offset)},
     };
     recovery->replay->record(recovery->replay->self, &hole);
 }
@@ -270,10 +270,10 @@ static uint32_t count_deltas(struct td_bytes raw)
 static void replay_record(struct recovery *recovery, uint32_t segment,
                           const struct td_scan_item *item)
 {
-    struct td_bytes payload = { recovery->bytes + item->offset + TD_RECORD_HEADER_BYTES,
-                                item->bytes };
+    struct td_bytes payload = {recovery->bytes + item->offset + TD_RECORD_HEADER_BYTES,
+                               item->bytes};
     struct td_record record = {
-        .ref = { .position = td_log_position(segment, item->offset), .bytes = item->bytes },
+        .ref = {.position = td_log_position(segment, item->offset), .bytes = item->bytes},
     };
 
     if (item->type == TD_RECORD_SEAL) {
@@ -293,9 +293,9 @@ static void replay_record(struct recovery *recovery, uint32_t segment,
     recovery->replay->record(recovery->replay->self, &record);
 }
 
-/* In the newest segment the last group may never have been flushed: what is bad in it is the trace of
- * a crash, and everything from there on was never completed. What is bad before the last group's first
- * header had been flushed before that header was written: it is damage. */
+/* In the newest segment the last group may never have been flushed: what is bad in it is the trace
+ * of a crash, and everything from there on was never completed. What is bad before the last group's
+ * first header had been flushed before that header was written: it is damage. */
 static void cut_torn_tail(struct recovery *recovery, struct td_scan *scan)
 {
     size_t last_group = 0;
@@ -373,7 +373,7 @@ static enum td_err replay_loaded(struct recovery *recovery, size_t index, struct
     uint32_t reach = end_by_successor(recovery, index);
     uint32_t count = reach != 0 && reach < loaded->count ? reach : loaded->count;
     bool newest = index + 1 == recovery->found_count;
-    struct td_scan scan = { 0 };
+    struct td_scan scan = {0};
 
     enum td_err err = td_segment_scan(recovery->bytes, count, number, reach,
                                       recovery->log->options.signer, &scan);

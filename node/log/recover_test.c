@@ -1,5 +1,5 @@
-/* recover_test.c -- what the log finds again after crashes at every call, torn tails of every length,
- * flipped bits in every byte, missing and foreign segments. */
+/* recover_test.c -- what the log finds again after crashes at every call, torn tails of every
+ * length, flipped bits in every byte, missing and foreign segments. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -38,8 +38,8 @@ static void expect_seen(size_t from, const uint32_t *ids, size_t count)
     }
 }
 
-/* One life: groups of 1, 2, 3 tickets until the disk goes or rounds are over. Notes the ids completed
- * as durable behind those of earlier lives. */
+/* One life: groups of 1, 2, 3 tickets until the disk goes or rounds are over. Notes the ids
+ * completed as durable behind those of earlier lives. */
 static size_t live(uint32_t *durable, size_t count, int rounds)
 {
     for (int round = 0; round < rounds && !disk.off; round++) {
@@ -165,7 +165,7 @@ static void write_singles(uint32_t count)
 static void test_a_tail_torn_at_any_byte_is_cut_and_all_before_it_kept(void **state)
 {
     static struct test_disk whole;
-    const uint32_t ids[] = { 1, 2, 3 };
+    const uint32_t ids[] = {1, 2, 3};
     (void)state;
     begin(1);
     write_singles(3);
@@ -173,8 +173,8 @@ static void test_a_tail_torn_at_any_byte_is_cut_and_all_before_it_kept(void **st
     memcpy(last, kit.done, sizeof last);
     whole = disk;
 
-    uint32_t start = (uint32_t)last[1].ref.position, finish =
-        (uint32_t)last[2].ref.position + td_record_span(last[2].ref.bytes);
+    uint32_t start = (uint32_t)last[1].ref.position,
+             finish = (uint32_t)last[2].ref.position + td_record_span(last[2].ref.bytes);
     for (uint32_t cut = start; cut <= finish; cut++) {
         for (int zeros = 0; zeros < 2; zeros++) {
             test_disk_copy(&disk, &whole);
@@ -191,8 +191,8 @@ static void test_a_tail_torn_at_any_byte_is_cut_and_all_before_it_kept(void **st
             kept = cut == finish ? 3 : kept;
             uint32_t second_end =
                 (uint32_t)last[1].ref.position + TD_RECORD_HEADER_BYTES + last[1].ref.bytes;
-            kept = cut < (uint32_t)last[2].ref.position && cut >= second_end && zeros != 0 ? 2
-                                                                                           : kept;
+            kept =
+                cut < (uint32_t)last[2].ref.position && cut >= second_end && zeros != 0 ? 2 : kept;
             expect_seen(0, ids, kept);
             assert_int_equal(kit.recovery.damaged_records, 0);
             kit_receive(&kit); /* never into the old segment */
@@ -211,7 +211,8 @@ static void test_a_tail_torn_at_any_byte_is_cut_and_all_before_it_kept(void **st
     test_disk_fini(&disk);
 }
 
-static void test_a_flipped_bit_anywhere_in_a_middle_record_is_one_hole_and_the_rest_is_kept(void **state)
+static void
+test_a_flipped_bit_anywhere_in_a_middle_record_is_one_hole_and_the_rest_is_kept(void **state)
 {
     static struct test_disk whole;
     (void)state;
@@ -224,7 +225,7 @@ static void test_a_flipped_bit_anywhere_in_a_middle_record_is_one_hole_and_the_r
         test_disk_copy(&disk, &whole);
         test_disk_file(&disk, "0000000001.seg")->bytes[at + byte] ^= (uint8_t)(1u << byte % 8);
         assert_int_equal(kit_open(&kit), TD_OK);
-        const uint32_t expected[] = { 1, 2, 0, 4, 5 };
+        const uint32_t expected[] = {1, 2, 0, 4, 5};
         assert_int_equal(kit.seen_count, 5);
         for (size_t i = 0; i < 5; i++) {
             assert_int_equal(kit.seen[i].type, i == 2 ? TD_RECORD_HOLE : TD_RECORD_BATCH);
@@ -239,7 +240,8 @@ static void test_a_flipped_bit_anywhere_in_a_middle_record_is_one_hole_and_the_r
     test_disk_fini(&disk);
 }
 
-/* After an orderly end the last record is known to have been flushed: damage there is a hole too. */
+/* After an orderly end the last record is known to have been flushed: damage there is a hole too.
+ */
 static void test_damage_to_the_last_record_of_a_closed_log_is_a_hole(void **state)
 {
     (void)state;
@@ -344,14 +346,29 @@ static void test_records_of_another_place_or_segment_never_pass(void **state)
     begin(1);
     write_singles(5);
     struct test_file *file = test_disk_file(&disk, "0000000001.seg");
-    uint32_t from = (uint32_t)kit.done[0].ref.position, to = (uint32_t)kit.done[4].ref.position +
-                    td_record_span(kit.done[4].ref.bytes);
+    uint32_t from = (uint32_t)kit.done[0].ref.position,
+             to = (uint32_t)kit.done[4].ref.position + td_record_span(kit.done[4].ref.bytes);
     uint32_t count = td_record_span(kit.done[0].ref.bytes);
     test_file_resize(file, to + count);
     memcpy(file->bytes + to, file->bytes + from, count); /* stale bytes of a reused area */
     assert_int_equal(kit_open(&kit), TD_OK);
     assert_int_equal(kit.recovery.batches, 5);
     assert_int_equal(kit.recovery.torn_bytes, count - (8 - kit_raw_bytes(1) % 8) % 8);
+    end();
+}
+
+static void test_a_record_copied_to_its_place_in_another_segment_does_not_pass(void **state)
+{
+    (void)state;
+    begin(1);
+    write_singles(16);
+    struct test_file *one = test_disk_file(&disk, "0000000001.seg");
+    struct test_file *two = test_disk_file(&disk, "0000000002.seg");
+    uint32_t at = (uint32_t)kit.done[0].ref.position;
+    memcpy(two->bytes + at, one->bytes + at, td_record_span(kit.done[0].ref.bytes));
+    assert_int_equal(kit_open(&kit), TD_OK);
+    assert_int_equal(kit.recovery.batches, 15);
+    assert_int_equal(kit.recovery.damaged_records, 1);
     end();
 }
 
@@ -363,7 +380,7 @@ static void test_an_unknown_format_number_stops_the_start_and_says_so(void **sta
     write_singles(2);
     bytes = test_disk_file(&disk, "0000000001.seg")->bytes;
     bytes[11] = 2; /* a real one of format 2 has a checksum of its own */
-    kit_signer.checksum(NULL, (struct td_bytes){ bytes, 112 }, (struct td_bytes){ NULL, 0 },
+    kit_signer.checksum(NULL, (struct td_bytes){bytes, 112}, (struct td_bytes){NULL, 0},
                         bytes + 112);
     assert_int_equal(kit_open(&kit), TD_ECORRUPT);
     assert_non_null(strstr(kit.why, "format number 2"));
@@ -454,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_a_middle_segment_cut_short_is_a_hole),
         cmocka_unit_test(test_a_damaged_segment_header_is_a_hole_and_its_records_are_kept),
         cmocka_unit_test(test_records_of_another_place_or_segment_never_pass),
+        cmocka_unit_test(test_a_record_copied_to_its_place_in_another_segment_does_not_pass),
         cmocka_unit_test(test_an_unknown_format_number_stops_the_start_and_says_so),
         cmocka_unit_test(test_segments_of_another_cluster_or_region_are_refused),
         cmocka_unit_test(test_an_unreadable_disk_is_named_as_holes_not_as_an_empty_log),

@@ -1,5 +1,5 @@
-/* segment.c -- encodes and checks the headers of segment files and records, and finds the records of a
- * segment that may be torn or damaged anywhere. */
+/* segment.c -- encodes and checks the headers of segment files and records, and finds the records
+ * of a segment that may be torn or damaged anywhere. */
 #include "node/log/segment.h"
 
 #include <stdio.h>
@@ -15,7 +15,7 @@ enum {
     PREFIX_BYTES = 8, /* of a record's header: length, type, flags, two zeros */
     SEAL_BYTES = 8 + PREFIX_BYTES,
 };
-static const uint8_t MAGIC[8] = { 't', 'i', 'd', 'i', 'n', 'g', 's', '\n' };
+static const uint8_t MAGIC[8] = {'t', 'i', 'd', 'i', 'n', 'g', 's', '\n'};
 
 void td_segment_name(uint32_t number, char ret_name[TD_SEGMENT_NAME_BYTES])
 {
@@ -42,7 +42,8 @@ bool td_segment_name_parse(const char *name, uint32_t *ret_number)
     return true;
 }
 
-void td_segment_header_encode(const struct td_segment_header *header, const struct td_signer *signer,
+void td_segment_header_encode(const struct td_segment_header *header,
+                              const struct td_signer *signer,
                               uint8_t ret_bytes[TD_SEGMENT_HEADER_BYTES])
 {
     memset(ret_bytes, 0, TD_SEGMENT_HEADER_BYTES);
@@ -56,8 +57,8 @@ void td_segment_header_encode(const struct td_segment_header *header, const stru
     td_put_u32(ret_bytes + 32, header->previous_end);
     memcpy(ret_bytes + 36, header->cluster.bytes, sizeof header->cluster.bytes);
     ret_bytes[52] = header->region.v;
-    signer->checksum(signer->self, (struct td_bytes){ ret_bytes, HEADER_SUM_AT },
-                     (struct td_bytes){ NULL, 0 }, ret_bytes + HEADER_SUM_AT);
+    signer->checksum(signer->self, (struct td_bytes){ret_bytes, HEADER_SUM_AT},
+                     (struct td_bytes){NULL, 0}, ret_bytes + HEADER_SUM_AT);
 }
 
 static bool header_sum_good(const uint8_t *bytes, uint32_t format, const struct td_signer *signer)
@@ -67,8 +68,8 @@ static bool header_sum_good(const uint8_t *bytes, uint32_t format, const struct 
 
     memcpy(copy, bytes, sizeof copy);
     td_put_u32(copy + 8, format);
-    signer->checksum(signer->self, (struct td_bytes){ copy, sizeof copy },
-                     (struct td_bytes){ NULL, 0 }, sum);
+    signer->checksum(signer->self, (struct td_bytes){copy, sizeof copy}, (struct td_bytes){NULL, 0},
+                     sum);
     return memcmp(sum, bytes + HEADER_SUM_AT, sizeof sum) == 0;
 }
 
@@ -76,7 +77,7 @@ enum td_err td_segment_header_decode(const uint8_t bytes[TD_SEGMENT_HEADER_BYTES
                                      const struct td_signer *signer,
                                      struct td_segment_header *ret_header)
 {
-    struct td_segment_header header = { 0 };
+    struct td_segment_header header = {0};
     uint32_t format = td_get_u32(bytes + 8);
 
     if (memcmp(bytes, MAGIC, sizeof MAGIC) != 0 || format == 0) {
@@ -121,7 +122,7 @@ static void seal_sum(const struct td_record_head *head, struct td_bytes payload,
     uint8_t seal[SEAL_BYTES];
 
     seal_encode(head, seal);
-    signer->checksum(signer->self, (struct td_bytes){ seal, sizeof seal }, payload, ret_sum);
+    signer->checksum(signer->self, (struct td_bytes){seal, sizeof seal}, payload, ret_sum);
 }
 
 void td_record_finish(const struct td_record_head *head, const struct td_signer *signer,
@@ -134,9 +135,9 @@ void td_record_finish(const struct td_record_head *head, const struct td_signer 
 
     seal_encode(head, seal);
     memcpy(bytes, seal + 8, PREFIX_BYTES);
-    seal_sum(head, (struct td_bytes){ NULL, 0 }, signer, sum);
+    seal_sum(head, (struct td_bytes){NULL, 0}, signer, sum);
     memcpy(bytes + PREFIX_BYTES, sum, HEAD_SUM_BYTES);
-    seal_sum(head, (struct td_bytes){ payload, head->bytes }, signer, sum);
+    seal_sum(head, (struct td_bytes){payload, head->bytes}, signer, sum);
     memcpy(bytes + PREFIX_BYTES + HEAD_SUM_BYTES, sum, SUM_BYTES);
     memset(bytes + used, 0, td_record_span(head->bytes) - used);
 }
@@ -150,14 +151,14 @@ bool td_record_head_check(uint32_t segment, uint32_t offset,
                           const uint8_t bytes[TD_RECORD_HEADER_BYTES],
                           const struct td_signer *signer, struct td_record_head *ret_head)
 {
-    struct td_record_head head = { segment, offset, td_get_u32(bytes), bytes[4], bytes[5] };
+    struct td_record_head head = {segment, offset, td_get_u32(bytes), bytes[4], bytes[5]};
     uint8_t sum[SUM_BYTES];
 
     if (head.bytes > TD_RECORD_PAYLOAD_MAX || !type_known(head.type) ||
         head.flags > TD_RECORD_GROUP || bytes[6] != 0 || bytes[7] != 0) {
         return false;
     }
-    seal_sum(&head, (struct td_bytes){ NULL, 0 }, signer, sum);
+    seal_sum(&head, (struct td_bytes){NULL, 0}, signer, sum);
     if (memcmp(sum, bytes + PREFIX_BYTES, HEAD_SUM_BYTES) != 0) {
         return false;
     }
@@ -171,7 +172,7 @@ bool td_record_body_check(const struct td_record_head *head,
 {
     uint8_t sum[SUM_BYTES];
 
-    seal_sum(head, (struct td_bytes){ payload, head->bytes }, signer, sum);
+    seal_sum(head, (struct td_bytes){payload, head->bytes}, signer, sum);
     return memcmp(sum, bytes + PREFIX_BYTES + HEAD_SUM_BYTES, SUM_BYTES) == 0;
 }
 
@@ -193,7 +194,7 @@ static bool scan_add(struct td_scan *scan, struct td_scan_item item)
 void td_scan_fini(struct td_scan *scan)
 {
     free(scan->items);
-    *scan = (struct td_scan){ 0 };
+    *scan = (struct td_scan){0};
 }
 
 static uint32_t data_end_of(const uint8_t *bytes, uint32_t count)
@@ -219,8 +220,8 @@ static int record_at(const uint8_t *bytes, uint32_t count, uint32_t segment, uin
                : 1;
 }
 
-/* The next good header behind offset, or data_end. A header's checksum names its place, so bytes that
- * merely look like one, a copy of another record included, are not taken for one. */
+/* The next good header behind offset, or data_end. A header's checksum names its place, so bytes
+ * that merely look like one, a copy of another record included, are not taken for one. */
 static uint32_t next_record(const uint8_t *bytes, uint32_t count, uint32_t segment, uint32_t offset,
                             uint32_t data_end, const struct td_signer *signer)
 {
@@ -242,7 +243,7 @@ enum td_err td_segment_scan(const uint8_t *bytes, uint32_t count, uint32_t segme
     scan->data_end = data_end_of(bytes, count);
     while (offset < scan->data_end) {
         struct td_record_head head;
-        struct td_scan_item item = { .offset = offset };
+        struct td_scan_item item = {.offset = offset};
         int found = record_at(bytes, count, segment, offset, signer, &head);
 
         if (found == 0) {
@@ -262,7 +263,7 @@ enum td_err td_segment_scan(const uint8_t *bytes, uint32_t count, uint32_t segme
         }
     }
     if (offset < reach) {
-        struct td_scan_item lost = { .offset = offset, .bytes = reach - offset, .damaged = true };
+        struct td_scan_item lost = {.offset = offset, .bytes = reach - offset, .damaged = true};
         bool joined = scan->count > 0 && scan->items[scan->count - 1].damaged;
         if (!joined && !scan_add(scan, lost)) {
             return TD_ENOMEM;

@@ -1,6 +1,6 @@
-/* segment.h -- the bytes of a segment file (LOG, "Format"): names, the header of a file, the header of
- * a record, and finding good records again between damaged ones. Pure functions over memory; no disk.
- * All numbers are big-endian. */
+/* segment.h -- the bytes of a segment file (LOG, "Format"): names, the header of a file, the header
+ * of a record, and finding good records again between damaged ones. Pure functions over memory; no
+ * disk. All numbers are big-endian. */
 #ifndef TD_LOG_SEGMENT_H
 #define TD_LOG_SEGMENT_H
 
@@ -32,7 +32,8 @@ struct td_segment_header {
 void td_segment_name(uint32_t number, char ret_name[TD_SEGMENT_NAME_BYTES]);
 /* False when it is not the name of a segment. */
 bool td_segment_name_parse(const char *name, uint32_t *ret_number);
-void td_segment_header_encode(const struct td_segment_header *header, const struct td_signer *signer,
+void td_segment_header_encode(const struct td_segment_header *header,
+                              const struct td_signer *signer,
                               uint8_t ret_bytes[TD_SEGMENT_HEADER_BYTES]);
 /* TD_OK; TD_ECORRUPT: damaged; TD_EVERSION: whole, but of a format number not known here. */
 TD_MUST_USE enum td_err td_segment_header_decode(const uint8_t bytes[TD_SEGMENT_HEADER_BYTES],
@@ -40,8 +41,9 @@ TD_MUST_USE enum td_err td_segment_header_decode(const uint8_t bytes[TD_SEGMENT_
                                                  struct td_segment_header *ret_header);
 
 struct td_record_head {
-    uint32_t segment, offset; /* where it lies: part of both checksums, so stale bytes never verify */
-    uint32_t bytes;           /* of the payload */
+    uint32_t segment,
+        offset;     /* where it lies: part of both checksums, so stale bytes never verify */
+    uint32_t bytes; /* of the payload */
     uint8_t type;
     uint8_t flags;
 };
@@ -52,11 +54,12 @@ static inline uint32_t td_record_span(uint32_t payload_bytes)
     return (TD_RECORD_HEADER_BYTES + payload_bytes + TD_RECORD_ALIGN - 1) &
            ~(uint32_t)(TD_RECORD_ALIGN - 1);
 }
-/* Writes header and padding around the payload, which already lies at bytes + TD_RECORD_HEADER_BYTES. */
+/* Writes header and padding around the payload, which already lies at bytes +
+ * TD_RECORD_HEADER_BYTES. */
 void td_record_finish(const struct td_record_head *head, const struct td_signer *signer,
                       uint8_t *bytes);
-/* Checks the header alone: its own checksum, the type, the length. ret_head: segment and offset come
- * from the arguments. */
+/* Checks the header alone: its own checksum, the type, the length. ret_head: segment and offset
+ * come from the arguments. */
 TD_MUST_USE bool td_record_head_check(uint32_t segment, uint32_t offset,
                                       const uint8_t bytes[TD_RECORD_HEADER_BYTES],
                                       const struct td_signer *signer,

@@ -1,5 +1,5 @@
-/* test_disk.c -- the failing disk of test_disk.h. Each file has its bytes as a reader sees them, the
- * bytes that are on the platter, and the unflushed writes that lead from one to the other. */
+/* test_disk.c -- the failing disk of test_disk.h. Each file has its bytes as a reader sees them,
+ * the bytes that are on the platter, and the unflushed writes that lead from one to the other. */
 #include "node/log/test_disk.h"
 
 #include <stdio.h>
@@ -155,7 +155,7 @@ static void apply(uint8_t **bytes, uint64_t *count, const struct test_write *wri
 
 static void change(struct test_file *file, uint64_t offset, const uint8_t *bytes, uint64_t count)
 {
-    struct test_write write = { offset, bytes == NULL ? NULL : copy_of(bytes, count), count };
+    struct test_write write = {offset, bytes == NULL ? NULL : copy_of(bytes, count), count};
     apply(&file->bytes, &file->count, &write);
     note_write(file, write);
 }
@@ -181,7 +181,7 @@ static enum td_err door_create(void *self, const char *name, int *ret_file)
     TD_ASSERT(test_disk_file(test, name) == NULL);
     TD_ASSERT(test->file_count < TEST_DISK_FILES_MAX);
     struct test_file *file = &test->files[test->file_count];
-    *file = (struct test_file){ .exists = true };
+    *file = (struct test_file){.exists = true};
     snprintf(file->name, sizeof file->name, "%s", name);
     *ret_file = (int)test->file_count++;
     test->opens++;
@@ -275,8 +275,8 @@ static void flush_some(struct test_disk *test, struct test_file *file)
             uint64_t sector_left =
                 TEST_DISK_SECTOR_BYTES - (write->offset + at) % TEST_DISK_SECTOR_BYTES;
             uint64_t left = write->count - at;
-            struct test_write sector = { write->offset + at, write->bytes + at,
-                                         left < sector_left ? left : sector_left };
+            struct test_write sector = {write->offset + at, write->bytes + at,
+                                        left < sector_left ? left : sector_left};
             if ((next_random(test) & 1) != 0) {
                 apply(&file->durable, &file->durable_count, &sector);
             }
@@ -362,12 +362,11 @@ static void settle_names(struct test_disk *test, enum test_crash how)
 {
     for (size_t i = test->file_count; i-- > 0;) {
         struct test_file *file = &test->files[i];
-        bool keep = how == TEST_CRASH_KEEP ||
-                    (how == TEST_CRASH_RANDOM && (next_random(test) & 1) != 0);
+        bool keep = how == TEST_CRASH_RANDOM && (next_random(test) & 1) != 0;
         bool exists = keep ? file->exists : file->exists_durable;
         for (size_t k = i + 1; k < test->file_count; k++) {
-            exists = exists &&
-                     !(test->files[k].exists && strcmp(test->files[k].name, file->name) == 0);
+            exists =
+                exists && !(test->files[k].exists && strcmp(test->files[k].name, file->name) == 0);
         }
         file->exists = exists;
         file->exists_durable = exists;
@@ -376,14 +375,15 @@ static void settle_names(struct test_disk *test, enum test_crash how)
 
 void test_disk_crash(struct test_disk *test, enum test_crash how)
 {
-    settle_names(test, how);
+    if (how != TEST_CRASH_KEEP) {
+        settle_names(test, how);
+    }
     for (size_t i = 0; i < test->file_count; i++) {
         struct test_file *file = &test->files[i];
         if (how == TEST_CRASH_KEEP) {
-            flush_all(file);
-            resize(&file->durable, &file->durable_count, file->count);
-            copy(file->durable, file->bytes, file->count);
-        } else if (how == TEST_CRASH_RANDOM) {
+            continue;
+        }
+        if (how == TEST_CRASH_RANDOM) {
             flush_some(test, file);
         }
         forget_writes(file);

@@ -1,6 +1,6 @@
 /* test_disk.h -- a disk in memory that fails as real ones do, for the log's tests: what was not
- * flushed is lost, kept or torn by sectors at a crash; calls fail or the power goes at a chosen one;
- * room ends; bits flip. One thread. */
+ * flushed is lost, kept or torn by sectors at a crash; calls fail or the power goes at a chosen
+ * one; room ends; bits flip. One thread. */
 #ifndef TD_LOG_TEST_DISK_H
 #define TD_LOG_TEST_DISK_H
 
@@ -9,12 +9,19 @@
 enum { TEST_DISK_FILES_MAX = 64, TEST_DISK_SECTOR_BYTES = 512 };
 
 enum test_crash {
-    TEST_CRASH_KEEP,   /* the process died: everything written is there */
+    TEST_CRASH_KEEP,   /* the process died: everything written is there, but not yet flushed */
     TEST_CRASH_LOSE,   /* power: nothing unflushed is there */
     TEST_CRASH_RANDOM, /* power: each unflushed sector and name on its own */
 };
-enum test_call { TEST_WRITE = 1, TEST_SYNC = 2, TEST_SYNC_DIRECTORY = 4, TEST_CREATE = 8,
-                 TEST_TRUNCATE = 16, TEST_REMOVE = 32, TEST_ANY = 63 };
+enum test_call {
+    TEST_WRITE = 1,
+    TEST_SYNC = 2,
+    TEST_SYNC_DIRECTORY = 4,
+    TEST_CREATE = 8,
+    TEST_TRUNCATE = 16,
+    TEST_REMOVE = 32,
+    TEST_ANY = 63
+};
 
 struct test_write; /* written but not flushed */
 
@@ -34,9 +41,9 @@ struct test_disk {
     uint64_t calls;        /* that change something, so far */
     uint64_t power_off_at; /* at this call the power goes; 0 = never */
     bool off;
-    uint32_t fail_calls;   /* kinds of enum test_call that fail ... */
-    uint64_t fail_after;   /* ... after that many good ones ... */
-    uint64_t fail_count;   /* ... and that often */
+    uint32_t fail_calls; /* kinds of enum test_call that fail ... */
+    uint64_t fail_after; /* ... after that many good ones ... */
+    uint64_t fail_count; /* ... and that often */
     enum td_err fail_err;
     uint64_t capacity; /* bytes of all files; 0 = no end */
     bool read_fails;

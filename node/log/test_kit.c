@@ -85,8 +85,8 @@ void kit_init(struct kit *kit, struct td_disk disk)
         .segment_bytes = 1 << 20,
         .queue_max = 64,
         .key_number = 3,
-        .cluster = { { 1, 2, 3 } },
-        .region = { 9 },
+        .cluster = {{1, 2, 3}},
+        .region = {9},
         .signer = &kit_signer,
     };
     kit->next_id = 1;
@@ -96,7 +96,7 @@ static struct kit_seen *see(struct kit *kit, enum td_record_type type, struct td
 {
     TD_ASSERT(kit->seen_count < KIT_TICKETS_MAX);
     struct kit_seen *seen = &kit->seen[kit->seen_count++];
-    *seen = (struct kit_seen){ .type = type, .ref = ref };
+    *seen = (struct kit_seen){.type = type, .ref = ref};
     return seen;
 }
 
@@ -133,8 +133,8 @@ static void on_done(void *self, const struct td_log_done *done)
 
 enum td_err kit_open(struct kit *kit)
 {
-    struct td_log_replay replay = { kit, on_batch, on_record };
-    struct td_log_sink sink = { kit, on_done };
+    struct td_log_replay replay = {kit, on_batch, on_record};
+    struct td_log_sink sink = {kit, on_done};
 
     kit->seen_count = 0;
     kit->done_count = 0;
@@ -175,25 +175,24 @@ uint32_t kit_receive(struct kit *kit)
     TD_ASSERT(kit->raw_count < KIT_TICKETS_MAX);
     kit->raws[kit->raw_count++] = raw;
     kit_raw(id, raw);
-    struct td_effect effect = { .u.store = { .kind = TD_STORE_RECEIVED,
-                                             .handle = raw,
-                                             .raw = { raw, kit_raw_bytes(id) } } };
+    struct td_effect effect = {
+        .u.store = {.kind = TD_STORE_RECEIVED, .handle = raw, .raw = {raw, kit_raw_bytes(id)}}};
     submit(kit, &effect);
     return id;
 }
 
 void kit_record(struct kit *kit, const struct td_record *record)
 {
-    struct td_effect effect = { .u.store = { .kind = TD_STORE_RECORD, .record = record } };
+    struct td_effect effect = {.u.store = {.kind = TD_STORE_RECORD, .record = record}};
     submit(kit, &effect);
 }
 
 void kit_own(struct kit *kit, const struct td_delta *deltas, uint32_t count, uint64_t first_seq)
 {
-    struct td_effect effect = { .u.store = { .kind = TD_STORE_OWN,
-                                             .origin = { { 9 }, { 1, 77 } },
-                                             .first_seq = first_seq,
-                                             .delta_count = count,
-                                             .deltas = deltas } };
+    struct td_effect effect = {.u.store = {.kind = TD_STORE_OWN,
+                                           .origin = {{9}, {1, 77}},
+                                           .first_seq = first_seq,
+                                           .delta_count = count,
+                                           .deltas = deltas}};
     submit(kit, &effect);
 }

@@ -1,5 +1,5 @@
-/* test_kit.h -- what the log's tests share: a toy signer, batches that can be told apart, a log opened
- * over any disk with everything it replays and completes noted down. */
+/* test_kit.h -- what the log's tests share: a toy signer, batches that can be told apart, a log
+ * opened over any disk with everything it replays and completes noted down. */
 #ifndef TD_LOG_TEST_KIT_H
 #define TD_LOG_TEST_KIT_H
 
