@@ -570,6 +570,9 @@ void td_deliver_to_spool(struct tidings *t)
 /* Lock held. */
 static bool add_replayed(struct tidings *t, struct td_update_batch *batch, const struct td_update *update)
 {
+    if (update->err != TD_OK || !td_job_valid(update->job) || td_status_check(&update->status) != TD_OK) {
+        return true; /* from a file: checked, not believed; nobody can do anything with it */
+    }
     struct td_entry *entry = td_seen_get(&t->seen, update->job, update->attempt);
     struct td_item item = { .entry = entry, .deadline_ms = UINT64_MAX };
     if (entry == NULL) {
