@@ -39,12 +39,14 @@ need_packages() {
         die "missing packages: ${missing}(apt-get failed, see ${TMPDIR:-/tmp}/tidings-apt.log)"
 }
 
-# build DIR [cmake options]: configures and builds all targets; the compiler's words only on failure.
+# build DIR [cmake options]: configures and builds all targets, or those named in $targets; the
+# compiler's words only on failure.
 build() {
     local dir=$1 log
     shift
     log=$dir.log
-    { cmake -G Ninja -S "$top" -B "$dir" "$@" && ninja -C "$dir"; } >"$log" 2>&1 || {
+    # shellcheck disable=SC2086
+    { cmake -G Ninja -S "$top" -B "$dir" "$@" && ninja -C "$dir" ${targets:-}; } >"$log" 2>&1 || {
         tail -n 40 "$log" >&2
         die "the build in $dir failed; all of it: $log"
     }
