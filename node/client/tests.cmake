@@ -2,3 +2,4 @@
 td_test(client_test SOURCES client_test.c fake_node.c USES tidings_client)
 td_test(client_text_test SOURCES text_test.c USES tidings_client)
 td_test(client_spool_test SOURCES spool_test.c USES tidings_client)
+td_test(client_json_test SOURCES json_test.c USES tidings_json)
