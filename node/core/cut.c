@@ -134,6 +134,16 @@ static uint32_t fold_limit(struct td_core *core, struct td_region number, const 
     return limit;
 }
 
+uint32_t td_fold_told(const struct td_region_info *region)
+{
+    for (uint32_t i = 0; region->heard && i < region->head_has.vv.fold_count; i++) {
+        if (region->head_has.folds[i].region.v == region->number.v) {
+            return region->head_has.folds[i].start_below;
+        }
+    }
+    return 0;
+}
+
 /* The origin folds first: others follow what its own heads say (vectors.c checks claims the same way),
  * so one node's gap in knowledge cannot hide deltas of somebody else. */
 static void fold_region(struct td_core *core, uint8_t slot, const struct td_vv *cut)
@@ -142,12 +152,7 @@ static void fold_region(struct td_core *core, uint8_t slot, const struct td_vv *
     uint32_t limit = fold_limit(core, region->number, cut);
 
     if (slot != core->self_slot) {
-        uint32_t told = 0;
-        for (uint32_t i = 0; i < region->head_has.vv.fold_count; i++) {
-            if (region->head_has.folds[i].region.v == region->number.v) {
-                told = region->head_has.folds[i].start_below;
-            }
-        }
+        uint32_t told = td_fold_told(region);
         limit = limit < told ? limit : told;
     }
     if (limit <= core->fold_below[region->number.v]) {

@@ -13,6 +13,7 @@ enum {
     TD_SOURCE_CHANGE_MS = 1000, /* at most one change per region in this time */
     TD_SOURCE_BACK_MS = 5000,   /* the direct path has to keep up for so long */
     TD_STUCK_MS = 2000,         /* live did not bring it for so long: ask for a transfer */
+    TD_FOLD_MS = 4000,          /* a fold of its origin did not follow from closings for so long */
     TD_TRANSFER_QUIET_MS = 2000,
     TD_REPAIR_ROUND_MS = 5000,
     TD_HEAD_SOON_MS = 50,
@@ -77,6 +78,9 @@ void td_source_choose(struct td_core *core, uint8_t region_slot); /* first choic
 /* First dot of this region that the vector names (as far as signed) and we have not received;
  * seq 0 = none. region.v = 0 looks at all. */
 struct td_dot td_lacking(const struct td_core *core, const struct td_vv *vv, struct td_region region);
+
+/* The fold that a region's newest head names of itself; 0 = none. */
+uint32_t td_fold_told(const struct td_region_info *region);
 
 /* transfer.c, transfer_send.c */
 void td_transfer_chunk(struct td_core *core, uint32_t link, const struct td_event *event);

@@ -313,6 +313,23 @@ static void direct_check(struct td_core *core, uint8_t slot)
     }
 }
 
+/* A fold follows from closings and the cut by itself. Whoever was away or restarted in between never
+ * hears the closing again: a transfer from somebody who has the fold ends with it. */
+static void fold_check(struct td_core *core, uint8_t slot)
+{
+    struct td_region_info *region = &core->regions[slot];
+
+    if (td_fold_told(region) <= core->fold_below[region->number.v]) {
+        region->fold_since_ms = 0;
+    } else if (region->fold_since_ms == 0) {
+        region->fold_since_ms = td_max_u64(core->now.boot_ms, 1);
+    } else if (core->now.boot_ms >= region->fold_since_ms + TD_FOLD_MS) {
+        region->fold_since_ms = core->now.boot_ms;
+        region->need_transfer = true;
+        td_transfer_want(core);
+    }
+}
+
 /* Safety net: something the origin signed and a neighbour has did not come by any live lane. */
 static void stuck_check(struct td_core *core, uint8_t slot)
 {
@@ -382,6 +399,7 @@ void td_source_tick(struct td_core *core)
             head_lag_check(core, slot);
             direct_check(core, slot);
             stuck_check(core, slot);
+            fold_check(core, slot);
         }
     }
 }

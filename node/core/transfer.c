@@ -68,6 +68,12 @@ static uint64_t score(const struct td_core *core, const struct td_link *link)
             unsigned_lack += 1;
         }
     }
+    for (uint32_t i = 0; i < link->has.vv.fold_count; i++) {
+        const struct td_vv_fold *fold = &link->has.vv.folds[i];
+        uint8_t slot = td_region_slot(core, fold->region);
+        signed_lack += slot < TD_SLOTS && fold->start_below > core->fold_below[fold->region.v] &&
+                       td_fold_told(&core->regions[slot]) > core->fold_below[fold->region.v];
+    }
     if (signed_lack == 0 && core->now.boot_ms < link->unsigned_until_ms) {
         unsigned_lack = 0;
     }
@@ -320,12 +326,32 @@ static void write_claim(struct td_core *core)
     transfer->record_ticket = core->ticket_next;
 }
 
+/* Folds count as far as their origins vouch for them; what came of it is written down once more. */
+static void apply_claim(struct td_core *core, const struct td_vv *claim)
+{
+    bool folded = false;
+    uint32_t before[TD_REGIONS_MAX];
+
+    for (uint32_t i = 0; i < claim->fold_count; i++) {
+        before[i] = core->fold_below[claim->folds[i].region.v];
+    }
+    td_vectors_claim(core, claim);
+    for (uint32_t i = 0; i < claim->fold_count; i++) {
+        folded = folded || core->fold_below[claim->folds[i].region.v] > before[i];
+    }
+    struct td_record *record =
+        folded ? td_store_record(core, TD_WHAT_OTHER, TD_RECORD_HAS) : NULL;
+    if (record != NULL) {
+        record->u.has = td_vectors_has(core);
+    }
+}
+
 static void finish(struct td_core *core)
 {
     struct td_transfer_in *transfer = &core->transfer;
     bool again = false;
 
-    td_vectors_claim(core, &transfer->claim.vv);
+    apply_claim(core, &transfer->claim.vv);
     transfer->active = transfer->ended = false;
     uint8_t sender = td_region_slot(core, transfer->sender);
     if (sender < TD_SLOTS) {
