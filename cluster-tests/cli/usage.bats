@@ -136,7 +136,6 @@ load helper
     }
     has "$(offered tidings pub)" publish
     has "$(offered tidings publish --from)" --from-jsonl
-    has "$(offered tidings get a -o)" ""
     has "$(offered tidings get a --output js)" jsonl
     has "$(offered tidings roster ad)" add-client
     has "$(offered tidings roster add x --pub)" --pubkey

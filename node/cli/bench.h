@@ -16,7 +16,7 @@ struct td_bench;
 struct td_bench_slot {
     struct td_bench *bench;
     uint64_t seq;
-    uint64_t intended_us;
+    uint64_t intended_us; /* 0 = a final state behind the load; not measured */
     uint32_t job;
 };
 /* A node that is measured. */
@@ -46,18 +46,18 @@ struct td_bench {
     uint32_t in_flight, batch;
 
     uint64_t start_us, end_us; /* of publishing */
-    uint64_t published, late, queue_full;
+    uint64_t published, finals, late, queue_full; /* finals are part of published */
     uint64_t *offered; /* per job: newest seq handed over; main thread */
     atomic_bool stop;  /* watchers */
 
     /* The handle's thread writes these; read them after tidings_flush. */
-    uint64_t acknowledged, refused;
+    uint64_t acknowledged, load_acknowledged, refused;
     int refused_err;
     uint64_t *confirmed; /* per job: newest seq acknowledged */
     struct td_histogram ack;
     struct td_region region;
     struct td_vv_entry newest; /* the highest dot acknowledged */
-    uint64_t acknowledged_us;
+    uint64_t load_us, acknowledged_us; /* last answer of the load, and of all */
 
     /* Ring of free slots: the handle's thread puts, the main thread takes. */
     struct td_bench_slot *slots;

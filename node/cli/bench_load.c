@@ -116,7 +116,11 @@ static void count_answer(struct td_bench *bench, const struct td_bench_slot *slo
     }
     bench->acknowledged++;
     bench->acknowledged_us = now_us;
-    td_histogram_add(&bench->ack, now_us > slot->intended_us ? now_us - slot->intended_us : 0, 1);
+    if (slot->intended_us != 0) {
+        bench->load_acknowledged++;
+        bench->load_us = now_us;
+        td_histogram_add(&bench->ack, now_us > slot->intended_us ? now_us - slot->intended_us : 0, 1);
+    }
     if (slot->seq > bench->confirmed[slot->job]) {
         bench->confirmed[slot->job] = slot->seq;
     }
@@ -213,10 +217,12 @@ static int publish_one(struct td_bench *bench, uint32_t job, uint64_t due_us, en
             return TIDINGS_OK;
         }
     }
+    bool measured = state != TIDINGS_COMPLETED;
     uint64_t now_us = td_cli_mono_us();
     slot->job = job;
     slot->seq = ++bench->published;
-    slot->intended_us = due_us != 0 ? due_us : now_us;
+    slot->intended_us = !measured ? 0 : due_us != 0 ? due_us : now_us;
+    bench->finals += !measured;
     bench->late += due_us != 0 && now_us > due_us + LATE_US;
     return offer(bench, slot, state);
 }

@@ -15,7 +15,7 @@ static void note_changes(struct td_bench_node *node, const struct td_response *r
         uint64_t seq = 0;
         uint64_t intended_us = 0;
         const struct td_register_view *view = &response->u.registers.registers[i];
-        if (td_bench_detail_parse(view->status.detail, &seq, &intended_us)) {
+        if (td_bench_detail_parse(view->status.detail, &seq, &intended_us) && intended_us != 0) {
             td_histogram_add(&node->seen, now_us > intended_us ? now_us - intended_us : 0, 1);
         }
     }
@@ -41,12 +41,7 @@ static void follow(struct td_bench_node *node, struct tidings *handle)
         if (err == TD_OK && result.response.err == TD_OK) {
             const struct td_response *response = &result.response;
             note_changes(node, response);
-            if (response->u.registers.count > 0) {
-                cursor = response->u.registers.registers[response->u.registers.count - 1].arrival;
-            }
-            if (response->u.registers.next_cursor != 0) {
-                cursor = response->u.registers.next_cursor;
-            }
+            cursor = response->u.registers.next_cursor;
             process = response->process;
             atomic_store(&node->ready, true);
         } else {

@@ -281,12 +281,13 @@ static uint64_t lost_in_all(const struct td_bench *bench)
 
 static void print_result(const struct td_bench *bench)
 {
-    double seconds = seconds_between(bench->start_us, bench->acknowledged_us);
+    double seconds = seconds_between(bench->start_us, bench->load_us);
 
-    printf("published %llu   acknowledged %llu   lost %llu   late sends %llu   refused %llu\n", (unsigned long long)bench->published,
+    printf("published %llu and %llu final states   acknowledged %llu   lost %llu   late sends %llu   refused %llu\n",
+           (unsigned long long)(bench->published - bench->finals), (unsigned long long)bench->finals,
            (unsigned long long)bench->acknowledged, (unsigned long long)lost_in_all(bench), (unsigned long long)bench->late,
            (unsigned long long)bench->refused);
-    printf("%.0f updates/s acknowledged over %.2f s\n", (double)bench->acknowledged / seconds, seconds);
+    printf("%.0f updates/s acknowledged over %.2f s\n", (double)bench->load_acknowledged / seconds, seconds);
     print_latencies(bench);
     for (unsigned i = 0; i < bench->node_count; i++) {
         const struct td_bench_node *node = &bench->nodes[i];
@@ -329,13 +330,13 @@ static int print_json(const struct td_bench *bench)
             json_array_append_new(nodes, json);
         }
     }
-    json_t *body = json_pack("{s:s, s:o, s:i, s:f, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "schema", "tidings.bench/1",
+    json_t *body = json_pack("{s:s, s:o, s:i, s:f, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "schema", "tidings.bench/1",
                              "rate", bench->rate == 0 ? json_string("max") : json_integer((json_int_t)bench->rate), "jobs", (int)bench->job_count,
                              "duration_seconds", (double)bench->duration_us / 1e6, "payload_bytes", (int)bench->payload_bytes, "in_flight",
-                             (int)bench->in_flight, "batch", (int)bench->batch, "published", (json_int_t)bench->published, "acknowledged",
+                             (int)bench->in_flight, "batch", (int)bench->batch, "published", (json_int_t)bench->published, "final_states", (json_int_t)bench->finals, "acknowledged",
                              (json_int_t)bench->acknowledged, "lost", (json_int_t)lost_in_all(bench), "late", (json_int_t)bench->late, "refused",
                              (json_int_t)bench->refused, "acknowledged_per_second",
-                             (double)bench->acknowledged / seconds_between(bench->start_us, bench->acknowledged_us), "ack",
+                             (double)bench->load_acknowledged / seconds_between(bench->start_us, bench->load_us), "ack",
                              histogram_json(&bench->ack), "nodes", nodes);
     return td_cli_print_json(bench->cli, body);
 }

@@ -117,11 +117,10 @@ static void take_answer(struct watch *self, struct td_call_result *take_result)
     }
     for (uint32_t i = 0; i < response->u.registers.count && self->left > 0; i++) {
         print_change(self, response, &response->u.registers.registers[i]);
-        self->cursor = response->u.registers.registers[i].arrival;
         self->left--;
     }
-    if (response->u.registers.next_cursor != 0) {
-        self->cursor = response->u.registers.next_cursor;
+    if (self->left > 0) {
+        self->cursor = response->u.registers.next_cursor; /* 0: nothing ever changed there */
     }
     self->process = response->process;
     fflush(stdout);
