@@ -231,8 +231,11 @@ static struct accepted merge_present(struct td_core *core, const struct td_batch
     const struct td_inc *inc = &core->incs[core->slots[slot].inc];
     const uint64_t concurrent_before = core->loser_concurrent_number;
     for (uint32_t i = 0; i < batch->present_count; ++i) {
-        if (i + 4 < batch->present_count) {
-            __builtin_prefetch(&core->buckets[td_job_bucket(core, batch->deltas[i + 4].job_hash)]);
+        for (uint32_t stage = 0; stage < TD_PREFETCH_STAGES; ++stage) {
+            const uint32_t ahead = i + TD_PREFETCH_AHEAD * (TD_PREFETCH_STAGES - stage);
+            if (ahead < batch->present_count) {
+                td_table_prefetch(core, batch->deltas[ahead].job_hash, stage);
+            }
         }
         const struct td_delta *delta = &batch->deltas[i];
         const uint64_t seq = core->slots[slot].first_seq + delta->index;

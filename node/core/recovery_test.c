@@ -202,7 +202,7 @@ static void test_empty_log_recovers_and_starts_with_number_one(void **state)
         replica_seen(replica, (struct td_incarnation){ 50 + i * 50, 1 });
         replica_tick(replica, 61 * 1000);
         replica_settle(replica);
-        (void)replica_publish_one(replica, test_update("b", 1, TD_STATE_RUNNING));
+        (void)replica_publish_one(replica, test_update("b", (uint16_t)(i + 1), TD_STATE_RUNNING));
     }
     assert_int_equal(replica_publish_one(replica, test_update("c", 1, TD_STATE_RUNNING)).err, TD_ECLONE);
 }

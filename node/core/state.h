@@ -460,6 +460,9 @@ struct td_text td_register_job(const struct td_core *core, const struct td_regis
 /* Unpacks the body; slices point into the body, arrays into step scratch. False when scratch is used up. */
 bool td_register_view(struct td_core *core, uint32_t reg, struct td_register_view *ret_view);
 bool td_register_delta(struct td_core *core, uint32_t reg, struct td_delta *ret_delta);
+/* Warms the cache for a merge that comes soon: 0 its bucket, 1 its register, 2 body and neighbours. */
+enum { TD_PREFETCH_STAGES = 3, TD_PREFETCH_AHEAD = 5 };
+void td_table_prefetch(const struct td_core *core, uint64_t job_hash, uint32_t stage);
 uint16_t td_register_bucket(uint64_t register_hash);
 uint32_t td_job_bucket(const struct td_core *core, uint64_t job_hash); /* hash chain it lies in */
 /* Everything merged for this register: winner, its clock, concurrent losers. Ascending by region;

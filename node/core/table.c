@@ -150,6 +150,39 @@ uint32_t td_table_find(const struct td_core *core, uint64_t job_hash, struct td_
     return at != TD_NONE && core->registers[at].attempt == attempt ? at : TD_NONE;
 }
 
+static void prefetch_two_lines(const void *bytes)
+{
+    __builtin_prefetch(bytes);
+    __builtin_prefetch((const uint8_t *)bytes + 64);
+}
+
+void td_table_prefetch(const struct td_core *core, uint64_t job_hash, uint32_t stage)
+{
+    const uint32_t *bucket = &core->buckets[td_job_bucket(core, job_hash)];
+    if (stage == 0) {
+        __builtin_prefetch(bucket);
+        return;
+    }
+    if (*bucket == 0) {
+        return;
+    }
+    const struct td_register *reg = &core->registers[*bucket - 1];
+    if (stage == 1) {
+        prefetch_two_lines(reg);
+        return;
+    }
+    prefetch_two_lines(core->bodies + reg->body * 16);
+    if (reg->next_live < core->config.limits.registers_max) {
+        __builtin_prefetch(&core->registers[reg->next_live]);
+    }
+    if (reg->prev_live < core->config.limits.registers_max) {
+        __builtin_prefetch(&core->registers[reg->prev_live]);
+    }
+    if (reg->next_in_bucket != 0) {
+        prefetch_two_lines(&core->registers[reg->next_in_bucket - 1]);
+    }
+}
+
 /* The link in the bucket's chain that leads to this register (index + 1). */
 static uint32_t *bucket_link(struct td_core *core, uint32_t index)
 {
