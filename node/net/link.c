@@ -439,8 +439,10 @@ static void take_input(struct link *link)
     pthread_mutex_unlock(&link->lock);
 }
 
-static void take_timers(struct link *link, uint64_t now_ms)
+static void take_timers(struct link *link)
 {
+    uint64_t now_ms = net_now_ms(); /* not before receive_ms */
+
     if (link->phase <= PHASE_MEETING && now_ms >= link->handshake_end_ms &&
         (link->phase == PHASE_HANDSHAKE || link->info.kind == TD_LINK_REGION)) {
         if (link->phase == PHASE_HANDSHAKE) {
@@ -511,7 +513,7 @@ static bool run_link(struct work *work, struct worker *worker)
         link_roster_changed(link);
     }
     if (link->phase != PHASE_CLOSED) {
-        take_timers(link, now_ms);
+        take_timers(link);
     }
     if (link->phase != PHASE_CLOSED) {
         link_pump(link);
