@@ -513,6 +513,14 @@ static enum fake_act answer_feed(void *self, struct fake_node *node, const struc
     struct feed *feed = self;
     (void)node;
     uint64_t first = feed->first_arrival;
+    if (request->op == TD_OP_GET) {
+        bool known = memcmp(request->u.get.job.bytes, "job/1", 5) == 0;
+        views[0] = view_of("job/1", TD_STATE_RUNNING, first);
+        response->err = known ? TD_OK : TD_EUNKNOWN;
+        response->u.registers.count = known;
+        response->u.registers.registers = views;
+        return FAKE_ANSWER;
+    }
     bool ours = request->u.watch.process.start == response->process.start;
     if (request->u.watch.process.start != 0 && !ours) {
         feed->resumed = true;

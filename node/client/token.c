@@ -140,7 +140,7 @@ static enum td_err cursor_read(struct td_bytes wire, struct td_reader *reader, s
     struct td_watch_cursor cursor = { 0 };
     (void)td_reader_init(reader, wire);
     (void)td_reader_enter(reader, 4, UINT32_MAX);
-    cursor.arrival = td_reader_uint(reader, TD_SEQ_MAX);
+    cursor.arrival = td_reader_uint(reader, UINT64_MAX);
     cursor.process.start = (uint32_t)td_reader_uint(reader, UINT32_MAX);
     cursor.process.random = (uint32_t)td_reader_uint(reader, UINT32_MAX);
     td_vv_read(reader, arena, &cursor.after);

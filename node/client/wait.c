@@ -15,6 +15,9 @@ struct wait {
     uint64_t deadline_ms;
     struct tidings_freshness *freshness;
     size_t first, count; /* the jobs followed at the moment: at most TD_WATCH_JOBS_MAX */
+    size_t indexes[TD_WATCH_JOBS_MAX];
+    bool looked; /* the present status of the followed jobs was read since the watch has a place */
+    int err;
     uint64_t slice_end_ms;
     const char *names[TD_WATCH_JOBS_MAX];
 };
@@ -81,15 +84,39 @@ static void choose(struct wait *wait)
     for (size_t looks = 0; looks < wait->job_count && wait->count < TD_WATCH_JOBS_MAX; looks++) {
         struct tidings_wait_job *job = &wait->jobs[(wait->first + looks) % wait->job_count];
         if (open_job(job)) {
+            wait->indexes[wait->count] = (wait->first + looks) % wait->job_count;
             wait->names[wait->count++] = job->job;
         }
     }
     wait->first = (wait->first + TD_WATCH_JOBS_MAX) % wait->job_count;
 }
 
+/* What is true already. Read after the watch has its place, so that no change falls in between. */
+static int look(struct wait *wait)
+{
+    for (size_t i = 0; i < wait->count; i++) {
+        struct tidings_wait_job *job = &wait->jobs[wait->indexes[i]];
+        struct tidings_status status;
+        int err = tidings_get(wait->t, job->job, job->attempt, &status, wait->freshness);
+        if (err == TIDINGS_OK) {
+            take(wait, &status);
+        } else if (err != TIDINGS_EUNKNOWN && err != TIDINGS_ETIMEOUT) {
+            return err;
+        }
+    }
+    wait->looked = true;
+    return TIDINGS_OK;
+}
+
 static bool on_event(void *self, const struct tidings_watch_at *at)
 {
     struct wait *wait = self;
+    if (!wait->looked || at->event == TIDINGS_WATCH_RESET) {
+        wait->err = look(wait);
+        if (wait->err != TIDINGS_OK) {
+            return false;
+        }
+    }
     if (wait->freshness != NULL) {
         *wait->freshness = *at->freshness;
     }
@@ -102,17 +129,19 @@ static bool on_event(void *self, const struct tidings_watch_at *at)
            (!more_groups || now_ms < wait->slice_end_ms);
 }
 
-/* Everything known of the chosen jobs first, then their changes. */
+/* Their changes from now on; what is known already is read once the watch has its place. */
 static int follow(struct wait *wait)
 {
     uint64_t now_ms = td_now_ms();
     uint64_t left_ms = wait->deadline_ms - now_ms;
     struct tidings_watch_options options = { .jobs = wait->names,
                                              .job_count = wait->count,
-                                             .from_start = true,
                                              .idle_ms = left_ms < SLICE_MS ? (uint32_t)left_ms : SLICE_MS };
     wait->slice_end_ms = now_ms + SLICE_MS;
-    return tidings_watch(wait->t, &options, on_event, wait);
+    wait->looked = false;
+    wait->err = TIDINGS_OK;
+    int err = tidings_watch(wait->t, &options, on_event, wait);
+    return err == TIDINGS_OK ? wait->err : err;
 }
 
 static int run(struct wait *wait)

@@ -11,7 +11,16 @@
 #include "node/client/text.h"
 #include "node/client/update.h"
 
-enum { WATCH_LIMIT = 512, IDLE_MS_DEFAULT = 1000, RETRY_PAUSE_MS = 50 };
+enum { WATCH_LIMIT = 512, IDLE_MS_DEFAULT = 1000, RETRY_PAUSE_MS = 50, EMPTY_PAUSE_MS = 100 };
+/* A cursor within the node's walk through everything it knows; opaque otherwise. */
+#define CURSOR_WALK_BIT (UINT64_C(1) << 63)
+
+/* A version vector with its memory. */
+struct vector {
+    struct td_vv vv;
+    struct td_vv_entry entries[TD_VV_ENTRIES_MAX];
+    struct td_vv_fold folds[TD_REGIONS_MAX];
+};
 
 struct watch {
     struct tidings *t;
@@ -20,27 +29,27 @@ struct watch {
     uint32_t idle_ms;
     uint64_t cursor;
     struct td_incarnation process;
-    bool placed; /* cursor belongs to process */
-    struct td_vv after;
-    struct td_vv_entry entries[TD_VV_ENTRIES_MAX];
-    struct td_vv_fold folds[TD_REGIONS_MAX];
+    bool placed;  /* cursor belongs to process */
+    bool walking; /* the node walks through everything known; walk_has is from its first page */
+    struct vector walk_has;
+    struct vector after; /* everything it covers was delivered */
     uint64_t answered_ms;
     struct tidings_status status;
     struct tidings_freshness freshness;
 };
 
-static void keep_vector(struct watch *watch, const struct td_vv *has)
+static void keep_vector(struct vector *vector, const struct td_vv *has)
 {
-    watch->after.entry_count = has->entry_count;
-    watch->after.fold_count = has->fold_count;
+    vector->vv.entry_count = has->entry_count;
+    vector->vv.fold_count = has->fold_count;
     if (has->entry_count > 0) {
-        memcpy(watch->entries, has->entries, has->entry_count * sizeof watch->entries[0]);
+        memcpy(vector->entries, has->entries, has->entry_count * sizeof vector->entries[0]);
     }
     if (has->fold_count > 0) {
-        memcpy(watch->folds, has->folds, has->fold_count * sizeof watch->folds[0]);
+        memcpy(vector->folds, has->folds, has->fold_count * sizeof vector->folds[0]);
     }
-    watch->after.entries = watch->entries;
-    watch->after.folds = watch->folds;
+    vector->vv.entries = vector->entries;
+    vector->vv.folds = vector->folds;
 }
 
 static bool same_process(struct td_incarnation a, struct td_incarnation b)
@@ -52,12 +61,28 @@ static bool same_process(struct td_incarnation a, struct td_incarnation b)
 static bool emit(struct watch *watch, enum tidings_watch_event event, const struct tidings_status *status,
                  bool (*call)(void *self, const struct tidings_watch_at *at), void *self)
 {
-    struct td_watch_cursor cursor = { watch->cursor, watch->process, watch->after };
+    struct td_watch_cursor cursor = { watch->cursor, watch->process, watch->after.vv };
     char *text = td_cursor_to_text(&cursor);
     struct tidings_watch_at at = { event, status, &watch->freshness, text != NULL ? text : "" };
     bool more = call(self, &at);
     free(text);
     return more;
+}
+
+/* From where another node would go on. Within a walk through everything known only what the node had at
+ * its first page is certain to be delivered by its end; what came later follows behind it. */
+static void advance_vector(struct watch *watch, const struct td_response *response)
+{
+    bool walk = (response->u.registers.next_cursor & CURSOR_WALK_BIT) != 0;
+    if (walk && !watch->walking) {
+        keep_vector(&watch->walk_has, &response->has);
+    }
+    if (!walk && watch->walking) {
+        keep_vector(&watch->after, &watch->walk_has.vv);
+    } else if (!walk && response->u.registers.count < WATCH_LIMIT) {
+        keep_vector(&watch->after, &response->has);
+    }
+    watch->walking = walk;
 }
 
 static bool deliver(struct watch *watch, const struct td_response *response, bool moved,
@@ -66,7 +91,9 @@ static bool deliver(struct watch *watch, const struct td_response *response, boo
     uint32_t count = response->u.registers.count;
     td_freshness_to_public(response, &watch->freshness);
     watch->process = response->process;
+    watch->walking = watch->walking && !moved;
     if (response->u.registers.reset || moved) {
+        watch->cursor = 0; /* the old place means nothing here: resuming now is beginning anew */
         if (!emit(watch, TIDINGS_WATCH_RESET, NULL, call, self)) {
             return false;
         }
@@ -79,18 +106,15 @@ static bool deliver(struct watch *watch, const struct td_response *response, boo
             return false;
         }
     }
-    watch->cursor = response->u.registers.next_cursor > 0 ? response->u.registers.next_cursor
-                                                          : watch->cursor;
-    if (count < WATCH_LIMIT) {
-        keep_vector(watch, &response->has); /* everything up to here was delivered */
-    }
+    watch->cursor = response->u.registers.next_cursor; /* 0: a node that knows nothing yet */
+    advance_vector(watch, response);
     watch->placed = true;
     return count > 0 || emit(watch, TIDINGS_WATCH_IDLE, NULL, call, self);
 }
 
 static enum td_err ask(struct watch *watch, struct td_call_result *ret_result)
 {
-    struct td_request request = { .op = TD_OP_WATCH, .after = watch->after };
+    struct td_request request = { .op = TD_OP_WATCH, .after = watch->after.vv };
     /* The first answer comes at once: from then on there is a place to resume from. */
     request.timeout_ms = watch->placed ? watch->idle_ms : 0;
     request.u.watch.filter = watch->filter;
@@ -131,7 +155,7 @@ static enum td_err start(struct watch *watch, const struct tidings_watch_options
             watch->cursor = cursor.arrival;
             watch->process = cursor.process;
             watch->placed = true;
-            keep_vector(watch, &cursor.after);
+            keep_vector(&watch->after, &cursor.after);
         }
         td_token_release(&memory);
     }
@@ -160,6 +184,10 @@ static enum td_err step(struct watch *watch, bool *more,
         bool moved = watch->placed && !same_process(watch->process, result.response.process);
         watch->answered_ms = td_now_ms();
         *more = deliver(watch, &result.response, moved, call, self);
+        if (*more && watch->cursor == 0) {
+            /* A node without any change yet answers "everything known" at once: do not spin. */
+            pause_ms(watch->idle_ms < EMPTY_PAUSE_MS ? watch->idle_ms : EMPTY_PAUSE_MS);
+        }
     } else if (outage(err) && !watch->t->stopping &&
                td_now_ms() < watch->answered_ms + watch->t->timeout_ms) {
         pause_ms(RETRY_PAUSE_MS);
@@ -179,8 +207,6 @@ int tidings_watch(tidings *t, const struct tidings_watch_options *options,
         return TD_ENOMEM;
     }
     watch->t = t;
-    watch->after.entries = watch->entries;
-    watch->after.folds = watch->folds;
     enum td_err err = start(watch, options != NULL ? options : &all);
     while (err == TD_OK && more) {
         err = step(watch, &more, event, self);
