@@ -100,7 +100,7 @@ static bool fill_counted(struct td_core *core, struct td_head *head)
 }
 
 /* Sum of the buckets modulo 2^256, byte 0 lowest as in table.c. */
-static struct td_hash digest_sum(const struct td_core *core)
+struct td_hash td_digest_sum(const struct td_core *core)
 {
     struct td_hash sum = {{0}};
 
@@ -134,7 +134,7 @@ static bool fill(struct td_core *core, struct td_head *head)
     head->stamp.ms = core->now.wall_ms < TD_STAMP_MS_MAX ? core->now.wall_ms : TD_STAMP_MS_MAX;
     head->roster_version = core->roster_version;
     head->recovering = core->recovering;
-    head->digest = digest_sum(core);
+    head->digest = td_digest_sum(core);
     head->has = td_vectors_has(core);
     head->proto_min = head->proto_max = TD_PROTO_NUMBER;
     head->software = core->config.software;

@@ -359,6 +359,7 @@ void td_heads_received(struct td_core *core, uint32_t link, const struct td_head
     pass_on(core, slot, link);
     td_fresh_head(core, slot, head);
     td_recover_head(core, head);
+    td_repair_head(core, slot);
     td_cut_covered(core);
     td_fresh_update(core);
     td_transfer_stored(core); /* a claim may have waited for this signature */

@@ -123,6 +123,9 @@ void td_fetch_begin(struct td_core *core, struct td_fetch_job *job, uint32_t lin
                     const struct td_dot *dots, uint32_t count);
 void td_fetch_slice(struct td_core *core, struct td_fetch_job *job);
 void td_repair_slot_freed(struct td_core *core, uint32_t slot);
+/* Compares a region's signed digest with ours, where no link of its own lets the rounds do it. */
+void td_repair_head(struct td_core *core, uint8_t region_slot);
+struct td_hash td_digest_sum(const struct td_core *core);
 
 /* heads.c, head_own.c, recover.c */
 void td_heads_proof(struct td_core *core, uint32_t link, const struct td_event *event);

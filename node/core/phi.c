@@ -19,15 +19,16 @@ void td_phi_answered(struct td_core *core, struct td_link *link, uint32_t rtt_us
     uint64_t gap_ms = core->now.boot_ms - link->answered_ms;
     uint32_t gap = gap_ms > 60000 ? 60000 : (uint32_t)gap_ms;
 
-    if (link->rtt_known) {
-        link->srtt_us = (uint32_t)(((uint64_t)link->srtt_us * 7 + rtt_us) / 8);
+    link->srtt_us = link->rtt_known ? (uint32_t)(((uint64_t)link->srtt_us * 7 + rtt_us) / 8) : rtt_us;
+    if (!link->rtt_known) { /* the time from link up to the first answer is no heartbeat gap */
+        link->gap_mean_ms = link->gap_dev_ms = 0;
+    } else if (link->gap_mean_ms == 0) {
+        link->gap_mean_ms = gap > 0 ? gap : 1;
+        link->gap_dev_ms = gap / 2;
+    } else {
         uint32_t off = gap > link->gap_mean_ms ? gap - link->gap_mean_ms : link->gap_mean_ms - gap;
         link->gap_dev_ms = (link->gap_dev_ms * 3 + off) / 4;
         link->gap_mean_ms = (link->gap_mean_ms * 7 + gap) / 8;
-    } else {
-        link->srtt_us = rtt_us;
-        link->gap_mean_ms = gap;
-        link->gap_dev_ms = gap / 2;
     }
     link->rtt_known = true;
     link->answered_ms = core->now.boot_ms;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { DIFFER_ROUNDS = 3, DOUBT_REPAIRS = 2, QUIET_MS = 10000, RETRY_MS = 50 };
+enum { DIFFER_HEADS = 20, DIFFER_ROUNDS = 3, DOUBT_REPAIRS = 2, QUIET_MS = 10000, RETRY_MS = 50 };
 
 struct repair_link {
     uint32_t id;          /* the link this belongs to; another one starts anew */
@@ -111,6 +111,30 @@ static void doubt_set(struct td_core *core, struct td_region_info *region, bool 
     if (region->doubt != doubt) {
         region->doubt = doubt;
         td_fx_trace(core, TD_TR_DIGEST_DOUBT, region->number, doubt, 0);
+    }
+}
+
+/* At equal vectors for many heads in a row, while no link of its own exists: the relay withholds. */
+void td_repair_head(struct td_core *core, uint8_t slot)
+{
+    struct td_region_info *region = &core->regions[slot];
+
+    if (td_link_of(core, slot) != TD_NONE) {
+        region->digest_differs = 0;
+        return;
+    }
+    if (core->store_first != core->store_next || !vectors_equal(core, &region->head_has.vv)) {
+        return;
+    }
+    struct td_hash sum = td_digest_sum(core);
+    if (memcmp(&sum, &region->head_digest, sizeof sum) == 0) {
+        region->digest_differs = 0;
+        doubt_set(core, region, false);
+        return;
+    }
+    count_up(&region->digest_differs);
+    if (region->digest_differs >= DIFFER_HEADS) {
+        doubt_set(core, region, true);
     }
 }
 

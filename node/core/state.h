@@ -159,6 +159,7 @@ struct td_region_info {
     /* Something of this region that others announced and we lack: since when (lag_since_ms). */
     struct td_dot lag_dot, stuck_dot;
     uint64_t stuck_since_ms;
+    uint8_t digest_differs;    /* heads in a row with our vectors and another digest */
     uint64_t fold_since_ms;    /* its own head names a fold that we do not have; 0 = no */
     struct td_dot direct_mark; /* newest received at the last check of the direct path */
     uint64_t direct_check_ms;
