@@ -275,6 +275,20 @@ static void on_interrupt(int signal_number)
     td_cli_interrupted = 1;
 }
 
+static void on_interrupt_leave(int signal_number)
+{
+    (void)signal_number;
+    _exit(TD_EXIT_INTERRUPTED);
+}
+
+void td_cli_leave_on_interrupt(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt_leave};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
+
 void td_cli_catch_interrupt(void)
 {
     struct sigaction action = {.sa_handler = on_interrupt};

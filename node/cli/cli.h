@@ -74,8 +74,9 @@ const char *td_cli_time_of_day(const struct td_cli *cli, uint64_t unix_ms);
 /* "1 region", "3 regions". */
 const char *td_cli_plural(uint64_t count, const char *one, const char *many);
 
-/* Ctrl-C: the first sets td_cli_interrupted, the second leaves at once with 130. Before the call the
- * first one leaves. */
+/* Ctrl-C leaves at once with 130. */
+void td_cli_leave_on_interrupt(void);
+/* For long work: the first Ctrl-C sets td_cli_interrupted, the second leaves at once with 130. */
 extern volatile sig_atomic_t td_cli_interrupted;
 void td_cli_catch_interrupt(void);
 

@@ -7,7 +7,7 @@
 #include "node/client/json.h"
 #include "proto/order.h"
 
-/* All pages of one answer; kept until the end because lines may be sorted. */
+/* Pages are let go as soon as they are printed; with --sort all are kept until the end. */
 struct pages {
     struct td_call_result *results;
     size_t count, max;
@@ -17,6 +17,12 @@ struct pages {
 struct line {
     const struct td_response *response;
     const struct td_register_view *view;
+};
+/* Where lines go. -o json is one body, written piece by piece: a list may be larger than memory. */
+struct sink {
+    struct td_cli *cli;
+    struct td_table *table; /* NULL for json and jsonl */
+    uint64_t count;
 };
 
 static struct td_call_result *next_slot(struct pages *pages)
@@ -33,7 +39,6 @@ static struct td_call_result *next_slot(struct pages *pages)
     return &pages->results[pages->count];
 }
 
-/* Only this page when it was printed already. */
 static void release_pages(struct pages *pages)
 {
     for (size_t i = 0; i < pages->count; i++) {
@@ -130,100 +135,150 @@ static struct line *sorted_lines(const struct td_cli *cli, const struct pages *p
     return lines;
 }
 
-static int print_json_body(struct td_cli *cli, const struct pages *pages, const struct line *lines, size_t count)
+/* The body without its jobs, cut at the place where they go. malloc'ed; NULL when out of memory. */
+static char *empty_body(const struct td_response *response, size_t *ret_jobs_at)
 {
-    const struct td_response *last = &pages->results[pages->count - 1].response;
+    static const char marker[] = "\"jobs\":[";
+    struct td_response empty = *response;
 
-    if (pages->count == 1 && !td_args_has(cli->args, TD_FLAG_SORT)) {
-        return td_cli_print_json(cli, td_json_list(last, NULL));
+    empty.u.registers.count = 0;
+    char *text = td_json_text(td_json_list(&empty, NULL));
+    char *at = text == NULL ? NULL : strstr(text, marker);
+    if (at == NULL) {
+        free(text);
+        return NULL;
     }
-    /* Several pages in one body: the last page's envelope around the jobs of all. */
-    json_t *body = td_json_list(last, NULL);
-    json_t *jobs = json_array();
-    for (size_t i = 0; i < count; i++) {
-        json_array_append_new(jobs, td_json_job(lines[i].response, lines[i].view));
-    }
-    if (body != NULL) {
-        json_object_set(body, "jobs", jobs);
-    }
-    json_decref(jobs);
-    return td_cli_print_json(cli, body);
+    *ret_jobs_at = (size_t)(at - text) + strlen(marker);
+    return text;
 }
 
-static int print_rows(struct td_cli *cli, const struct pages *pages, const struct line *lines, size_t count)
+static int sink_open(struct sink *sink)
 {
-    struct td_table *table = td_job_table(cli);
+    if (td_cli_json(sink->cli)) {
+        return 0;
+    }
+    sink->table = td_job_table(sink->cli);
+    return sink->table != NULL ? 0 : td_cli_fail(sink->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
+}
 
-    if (table == NULL) {
-        return td_cli_fail(cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
+/* Everything before the first job comes from the first page. */
+static void sink_begin_json(const struct td_response *response)
+{
+    size_t jobs_at = 0;
+    char *text = empty_body(response, &jobs_at);
+
+    if (text != NULL) {
+        fwrite(text, 1, jobs_at, stdout);
+    }
+    free(text);
+}
+
+static void sink_line(struct sink *sink, const struct line *line)
+{
+    char *text = NULL;
+
+    sink->count++;
+    if (sink->table != NULL) {
+        td_job_row(sink->cli, sink->table, line->response, line->view);
+        return;
+    }
+    text = td_json_text(td_json_job(line->response, line->view));
+    if (sink->cli->form == TD_FORM_JSON && sink->count > 1) {
+        putchar(',');
+    }
+    if (text != NULL) {
+        fputs(text, stdout);
+    }
+    if (sink->cli->form == TD_FORM_JSONL) {
+        putchar('\n');
+    }
+    free(text);
+}
+
+/* Cursor and freshness come from the last page. */
+static void sink_end(struct sink *sink, const struct td_response *last, uint64_t cursor)
+{
+    char fresh[1024];
+
+    if (sink->cli->form == TD_FORM_JSON) {
+        size_t jobs_at = 0;
+        char *text = empty_body(last, &jobs_at);
+        puts(text == NULL ? "]}" : text + jobs_at);
+        free(text);
+    }
+    if (sink->table == NULL || sink->cli->form == TD_FORM_PLAIN) {
+        return;
+    }
+    td_table_print(sink->table);
+    td_fresh_text(sink->cli, last, fresh, sizeof fresh);
+    printf("%s. %s\n", td_cli_plural(sink->count, "job", "jobs"), fresh);
+    if (cursor != 0) {
+        printf("More: --cursor %llu\n", (unsigned long long)cursor);
+    }
+}
+
+static int print_pages(struct sink *sink, const struct pages *pages)
+{
+    size_t count = line_count(pages);
+    struct line *lines = sorted_lines(sink->cli, pages, count);
+
+    if (lines == NULL && count > 0) {
+        return td_cli_fail(sink->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
     }
     for (size_t i = 0; i < count; i++) {
-        td_job_row(cli, table, lines[i].response, lines[i].view);
+        sink_line(sink, &lines[i]);
     }
-    td_table_print(table);
-    td_table_free(table);
-    if (cli->form != TD_FORM_PLAIN) {
-        char fresh[1024];
-        td_fresh_text(cli, &pages->results[pages->count - 1].response, fresh, sizeof fresh);
-        printf("%s. %s\n", td_cli_plural(count, "job", "jobs"), fresh);
-        if (pages->cursor != 0) {
-            printf("More: --cursor %llu\n", (unsigned long long)pages->cursor);
-        }
-    }
+    free(lines);
     return 0;
 }
 
-static int print_pages(struct td_cli *cli, const struct pages *pages)
+/* Leaves the newest page in place: its envelope ends the answer. */
+static void release_older(struct pages *pages)
 {
-    size_t count = line_count(pages);
-    struct line *lines = sorted_lines(cli, pages, count);
-    int code = 0;
+    struct td_call_result last = pages->results[pages->count - 1];
 
-    if (lines == NULL && count > 0) {
-        return td_cli_fail(cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
+    for (size_t i = 0; i + 1 < pages->count; i++) {
+        td_call_release(&pages->results[i]);
     }
-    if (cli->form == TD_FORM_JSON) {
-        code = print_json_body(cli, pages, lines, count);
-    } else if (cli->form == TD_FORM_JSONL) {
-        for (size_t i = 0; i < count && code == 0; i++) {
-            code = td_cli_print_json(cli, td_json_job(lines[i].response, lines[i].view));
-        }
-    } else {
-        code = print_rows(cli, pages, lines, count);
-    }
-    free(lines);
-    return code;
+    pages->results[0] = last;
+    pages->count = 1;
 }
 
-static bool streams(const struct td_cli *cli)
+static int list_all(struct sink *sink, const struct td_filter *filter, struct pages *pages)
 {
-    return !td_args_has(cli->args, TD_FLAG_SORT) && (cli->form == TD_FORM_PLAIN || cli->form == TD_FORM_JSONL);
-}
+    bool sorts = td_args_has(sink->cli->args, TD_FLAG_SORT);
+    bool more = true;
 
-static int list_all(struct td_cli *cli, const struct td_filter *filter, struct pages *pages)
-{
-    int code = 0;
-    int stale = 0;
-
-    do {
-        code = fetch(cli, filter, pages);
-        if (code == 0 && streams(cli)) {
-            code = print_pages(cli, pages);
-            stale = td_cli_check_stale(cli, &pages->results[pages->count - 1].response);
-            release_pages(pages);
+    for (bool first = true; more; first = false) {
+        int code = fetch(sink->cli, filter, pages);
+        if (code != 0) {
+            return code;
         }
-    } while (code == 0 && pages->cursor != 0 && pages->left > 0);
-    if (code == 0 && !streams(cli)) {
-        code = print_pages(cli, pages);
-        stale = td_cli_check_stale(cli, &pages->results[pages->count - 1].response);
+        if (first && sink->cli->form == TD_FORM_JSON) {
+            sink_begin_json(&pages->results[0].response);
+        }
+        more = pages->cursor != 0 && pages->left > 0 && ferror(stdout) == 0;
+        if (sorts && more) {
+            continue;
+        }
+        if (!sorts && !first) {
+            release_older(pages);
+        }
+        code = print_pages(sink, pages);
+        if (code != 0) {
+            return code;
+        }
     }
-    return code != 0 ? code : stale;
+    const struct td_response *last = &pages->results[pages->count - 1].response;
+    sink_end(sink, last, pages->cursor);
+    return td_cli_check_stale(sink->cli, last);
 }
 
 int td_cmd_list(struct td_cli *cli)
 {
     struct td_call_result names;
     struct td_filter filter;
+    struct sink sink = {.cli = cli};
     struct pages pages = {.left = td_args_uint(cli->args, TD_FLAG_LIMIT, UINT64_MAX)};
     const char *cursor = td_args_text(cli->args, TD_FLAG_CURSOR);
     char *end = NULL;
@@ -239,8 +294,12 @@ int td_cmd_list(struct td_cli *cli)
         code = td_job_filter(cli, &names.response, &filter);
     }
     if (code == 0) {
-        code = list_all(cli, &filter, &pages);
+        code = sink_open(&sink);
     }
+    if (code == 0) {
+        code = list_all(&sink, &filter, &pages);
+    }
+    td_table_free(sink.table);
     release_pages(&pages);
     td_call_release(&names);
     return code;

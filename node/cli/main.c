@@ -139,6 +139,7 @@ int main(int argc, char *argv[])
     struct td_cli cli = {.args = &args};
 
     choose_locale();
+    td_cli_leave_on_interrupt();
     if (argc <= 1) {
         td_help_main(stderr);
         return td_err_exit_code(TD_EUSAGE);
