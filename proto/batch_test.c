@@ -2,6 +2,7 @@
  */
 #include "proto/batch.h"
 #include "proto/test_main.h"
+#include "proto/writer.h"
 
 enum { COUNT = 7 };
 
@@ -146,6 +147,61 @@ static void test_batch_of_the_largest_size_decodes_and_larger_does_not_fit(void 
         td_batch_build(&header, deltas, &test->signer, test->out, count - 1, &signature), 0);
 }
 
+/* The envelope written by hand around a real header, signature and deltas. */
+static struct td_bytes write_envelope(struct td_test *test, const struct td_batch *batch,
+                                      uint32_t kind, uint32_t delta_count, uint32_t index_count,
+                                      uint32_t hash_count)
+{
+    struct td_writer writer;
+    td_writer_init(&writer, test->out, TD_TEST_OUT_BYTES);
+    td_writer_array(&writer, kind == 0 ? 4 : 6);
+    td_writer_uint(&writer, kind);
+    td_writer_bin(&writer, batch->header_raw);
+    td_writer_bin(&writer, (struct td_bytes){batch->signature.bytes, 64});
+    td_writer_array(&writer, delta_count);
+    for (uint32_t i = 0; i < delta_count; i++) {
+        td_writer_bin(&writer, batch->deltas[i % batch->present_count].raw);
+    }
+    if (kind == 1) {
+        td_writer_array(&writer, index_count);
+        for (uint32_t i = 0; i < index_count; i++) {
+            td_writer_uint(&writer, i);
+        }
+        td_writer_array(&writer, hash_count);
+        for (uint32_t i = 0; i < hash_count; i++) {
+            td_writer_bin(&writer, (struct td_bytes){batch->deltas[0].leaf.bytes, 32});
+        }
+    }
+    return (struct td_bytes){test->out, td_writer_done(&writer)};
+}
+
+static void test_counts_that_do_not_fit_the_header_are_refused(void **state)
+{
+    struct td_test *test = *state;
+    struct td_batch whole;
+    struct td_batch got;
+    assert_int_equal(decode(test, td_test_batch(test, 4), &whole), TD_OK);
+    assert_int_equal(decode(test, write_envelope(test, &whole, 0, 4, 0, 0), &got), TD_OK);
+    for (uint32_t deltas = 0; deltas <= 5; deltas++) {
+        if (deltas != 4) {
+            assert_int_not_equal(decode(test, write_envelope(test, &whole, 0, deltas, 0, 0), &got),
+                                 TD_OK);
+        }
+        for (uint32_t indexes = 0; indexes <= 5; indexes++) {
+            for (uint32_t hashes = 0; hashes <= 3; hashes++) {
+                struct td_bytes raw = write_envelope(test, &whole, 1, deltas, indexes, hashes);
+                enum td_err err = decode(test, raw, &got);
+                /* One hash fits behind the first two of four; it is the wrong one. */
+                bool shape = deltas == indexes &&
+                             ((deltas == 2 && hashes == 1) || (deltas == 3 && hashes == 1) ||
+                              (deltas == 1 && hashes == 2));
+                assert_int_not_equal(err, TD_OK);
+                assert_int_equal(err == TD_EBADSIG, shape);
+            }
+        }
+    }
+}
+
 static void test_overlapping_unequal_headers_equivocate(void **state)
 {
     (void)state;
@@ -173,6 +229,7 @@ int main(void)
         TD_UNIT_TEST(test_every_thinning_and_rethinning_verifies_and_has_one_form),
         TD_UNIT_TEST(test_no_bit_of_a_batch_can_be_changed_whole_or_thinned),
         TD_UNIT_TEST(test_batch_of_the_largest_size_decodes_and_larger_does_not_fit),
+        TD_UNIT_TEST(test_counts_that_do_not_fit_the_header_are_refused),
         TD_UNIT_TEST(test_overlapping_unequal_headers_equivocate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,6 +141,13 @@ static void test_signed_numbers_keep_their_sign(void **state)
         assert_int_equal(decode_response(test, (struct td_bytes){test->out, count}, &got), TD_OK);
         assert_true(got.u.status.regions[0].offset_known);
         assert_true(got.u.status.regions[0].offset_ms == values[i]);
+        if (values[i] == -1) { /* the only [1, 1] of the answer; as minus nothing it is refused */
+            uint8_t *at = memmem(test->out, count, "\x92\x01\x01", 3);
+            assert_non_null(at);
+            at[2] = 0;
+            assert_int_equal(decode_response(test, (struct td_bytes){test->out, count}, &got),
+                             TD_EFORMAT);
+        }
     }
 }
 

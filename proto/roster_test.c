@@ -214,6 +214,25 @@ static void test_card_survives_and_no_bit_of_it_can_be_changed(void **state)
     }
 }
 
+/* The signature covers the inner bytes only, so the envelope's own form is checked by itself. */
+static void test_longer_header_around_the_signed_bytes_is_refused(void **state)
+{
+    struct td_test *test = *state;
+    struct td_card made;
+    struct td_card got;
+    uint8_t longer[TD_CARD_BYTES_MAX];
+    td_test_card(test, &made);
+    size_t count = td_card_encode(&made, &test->signer, test->out, TD_CARD_BYTES_MAX);
+    assert_int_equal(test->out[1], 0xc4);
+    longer[0] = 0x92;
+    longer[1] = 0xc5;
+    longer[2] = 0;
+    memcpy(longer + 3, test->out + 2, count - 2);
+    struct td_bytes raw = {longer, count + 1};
+    assert_int_equal(td_card_decode(raw, &test->signer, &test->key, test->reader, &got),
+                     TD_EFORMAT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +244,7 @@ int main(void)
         TD_UNIT_TEST(test_newer_roster_has_a_higher_version_or_the_smaller_hash),
         TD_UNIT_TEST(test_client_touches_only_its_prefixes),
         TD_UNIT_TEST(test_card_survives_and_no_bit_of_it_can_be_changed),
+        TD_UNIT_TEST(test_longer_header_around_the_signed_bytes_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
