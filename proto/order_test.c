@@ -125,6 +125,10 @@ static void test_every_listed_error_answers_and_others_do_not_crash(void **state
     }
     assert_true(count > 40);
     assert_true(strlen(td_err_text((enum td_err)9999)) > 0);
+    assert_string_equal(td_err_text((enum td_err)9999), td_err_text((enum td_err)250));
+    assert_string_equal(td_err_text(TD_ETIMEOUT), "timed out");
+    assert_int_equal(td_err_http_status(TD_EDISKFULL), 507);
+    assert_int_equal(td_err_exit_code(TD_ECONFIG), 78);
     assert_int_equal(td_err_class((enum td_err)9999), TD_CLASS_REJECT);
     assert_int_equal(td_err_class(TD_EBUSY), TD_CLASS_RETRY);
 }

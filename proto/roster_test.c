@@ -72,7 +72,7 @@ static struct td_region_key *key_at(struct td_roster *roster, uint32_t i)
     return (struct td_region_key *)(uintptr_t)&roster->regions[i].keys[0];
 }
 
-enum { BREAKS = 12 };
+enum { BREAKS = 13 };
 
 static enum td_err break_rule(struct td_roster *roster, int rule)
 {
@@ -107,6 +107,13 @@ static enum td_err break_rule(struct td_roster *roster, int rule)
     case 9:
         client_at(roster, 0)->number = 0;
         return TD_EROSTER;
+    case 11: {
+        static const struct td_closing one = {{1, 1}, 1, false};
+        region_at(roster, 0)->state = TD_REGION_CLOSING;
+        region_at(roster, 0)->closed = &one;
+        region_at(roster, 0)->closed_count = 1;
+        return TD_EROSTER;
+    }
     case 10:
         region_at(roster, 0)->name = td_test_literal("a\tb");
         return TD_EROSTER;
