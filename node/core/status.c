@@ -97,6 +97,20 @@ static void fill_heard(const struct td_core *core, uint8_t region_slot, struct t
     view->software = (struct td_text){ region->software, region->software_bytes };
 }
 
+/* Number of the newest head of this very life of a region, our own included; false = not known. */
+static bool newest_head(const struct td_core *core, struct td_origin origin, uint64_t *ret_number)
+{
+    const uint8_t slot = core->slot_of[origin.region.v];
+    if (slot == 255) {
+        return false;
+    }
+    const bool self = slot == core->self_slot;
+    const struct td_incarnation life = self ? core->process : core->regions[slot].head_incarnation;
+    *ret_number = self ? core->head_signed_number : core->regions[slot].head_number;
+    return (self || core->regions[slot].heard) &&
+           td_incarnation_compare(life, origin.incarnation) == 0;
+}
+
 /* Whom this region says it hears: its echo table names the newest ticks it has seen. The age is that of
  * the tick of a region whose heads we hold ourselves. */
 static void fill_hears(struct td_core *core, uint8_t region_slot, struct td_region_view *view)
@@ -113,11 +127,8 @@ static void fill_hears(struct td_core *core, uint8_t region_slot, struct td_regi
             continue; /* newest two of each region: one row */
         }
         rows[count].region = about;
-        const uint8_t slot = core->slot_of[about.v];
-        if (slot != 255 && core->regions[slot].heard &&
-            td_incarnation_compare(core->regions[slot].head_incarnation,
-                                   region->echo[i].origin.incarnation) == 0) {
-            const uint64_t newest = core->regions[slot].head_number;
+        uint64_t newest = 0;
+        if (newest_head(core, region->echo[i].origin, &newest)) {
             const uint64_t echoed = region->echo[i].number;
             rows[count].missing_known = true;
             rows[count].missing = newest > echoed ? newest - echoed : 0;
