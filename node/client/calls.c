@@ -45,7 +45,7 @@ void td_calls_send(struct tidings *t, uint64_t now_ms)
         }
         job->sent = true;
         job->node_index = t->node_index;
-        job->answer_by_ms = now_ms + job->node_wait_ms + TD_ANSWER_GRACE_MS;
+        job->answer_by_ms = now_ms + job->node_wait_ms + job->grace_ms;
     }
     (void)pthread_mutex_unlock(&t->hub.lock);
 }
@@ -235,6 +235,7 @@ enum td_err td_call(struct tidings *t, const struct td_request *request,
         timeout_ms = request->timeout_ms > 0 && timeout_ms <= request->timeout_ms ? least_ms : timeout_ms;
         job.deadline_ms = td_now_ms() + timeout_ms;
         job.node_wait_ms = request->timeout_ms;
+        job.grace_ms = td_grace_ms(timeout_ms);
         job.this_node_only = options->this_node_only;
         (void)pthread_cond_init(&job.finished, NULL);
         err = wait_for(t, &job);

@@ -308,6 +308,32 @@ static void test_a_draining_node_is_left_for_the_next(void **state)
     fake_node_stop(b);
 }
 
+static enum fake_act silent(void *self, struct fake_node *node, const struct td_request *request,
+                            struct td_response *response)
+{
+    (void)self;
+    (void)node;
+    (void)request;
+    (void)response;
+    return FAKE_SILENT;
+}
+
+static void test_a_stuck_node_leaves_time_for_the_next(void **state)
+{
+    (void)state;
+    struct fake_node *a = fake_node_start(path_of("a"), 1, silent, NULL);
+    struct fake_node *b = fake_node_start(path_of("b"), 2, NULL, NULL);
+    tidings *handle = open_with((struct tidings_options){ .timeout_ms = 2000 }, "a", "b");
+    struct tidings_update update = running("job/1");
+    struct tidings_result result;
+    assert_int_equal(tidings_publish(handle, &update, &result), TIDINGS_OK);
+    assert_int_equal(result.region, 2);
+    assert_int_equal(fake_node_updates(a), 1);
+    tidings_close(handle);
+    fake_node_stop(a);
+    fake_node_stop(b);
+}
+
 static void test_a_wrong_address_is_told_at_once(void **state)
 {
     (void)state;
@@ -644,6 +670,7 @@ int main(void)
         cmocka_unit_test(test_after_failing_over_the_token_of_the_first_node_goes_along),
         cmocka_unit_test(test_a_partial_report_refused_elsewhere_goes_as_a_full_one),
         cmocka_unit_test(test_a_draining_node_is_left_for_the_next),
+        cmocka_unit_test(test_a_stuck_node_leaves_time_for_the_next),
         cmocka_unit_test(test_a_wrong_address_is_told_at_once),
         cmocka_unit_test(test_closing_answers_what_is_open),
         cmocka_unit_test(test_the_spool_keeps_reports_and_replays_them_in_order),

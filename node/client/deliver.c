@@ -75,6 +75,12 @@ static void put_tokens(struct td_update_batch *batch)
     }
 }
 
+/* The node may wait for a token or for acks; not so long that we could not turn elsewhere. */
+static uint32_t node_wait_ms(const struct tidings *t)
+{
+    return t->ack > 0 ? t->timeout_ms / 3 * 2 : t->timeout_ms / 3;
+}
+
 static size_t encode_batch(struct tidings *t, struct td_update_batch *batch, uint64_t id)
 {
     struct td_request request = { .id = id, .op = TD_OP_PUBLISH };
@@ -85,8 +91,7 @@ static size_t encode_batch(struct tidings *t, struct td_update_batch *batch, uin
         t->scratch = malloc(room);
         t->scratch_bytes = t->scratch != NULL ? room : 0;
     }
-    /* The node may wait for a token or for acks; not so long that we could not turn elsewhere. */
-    request.timeout_ms = t->ack > 0 ? t->timeout_ms : t->timeout_ms / 2;
+    request.timeout_ms = node_wait_ms(t);
     request.u.publish.ack = t->ack;
     request.u.publish.count = batch->count;
     request.u.publish.updates = batch->updates;
@@ -118,7 +123,7 @@ static bool send_batch(struct tidings *t, struct td_update_batch *batch, uint64_
     batch->state = TD_BATCH_IN_FLIGHT;
     batch->sent_before = true;
     batch->id = id;
-    batch->answer_by_ms = now_ms + (t->ack > 0 ? t->timeout_ms : t->timeout_ms / 2) + TD_ANSWER_GRACE_MS;
+    batch->answer_by_ms = now_ms + node_wait_ms(t) + td_grace_ms(t->timeout_ms);
     (void)pthread_mutex_unlock(&t->hub.lock);
     return true;
 }

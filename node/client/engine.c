@@ -22,6 +22,11 @@ uint64_t td_now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint32_t td_grace_ms(uint64_t timeout_ms)
+{
+    return timeout_ms / 4 < TD_ANSWER_GRACE_MS ? (uint32_t)(timeout_ms / 4) : TD_ANSWER_GRACE_MS;
+}
+
 size_t td_arena_bytes_for(size_t payload_bytes)
 {
     /* Every element has at least one wire byte per field; the largest growth is that of labels and

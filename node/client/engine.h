@@ -20,7 +20,7 @@ enum {
     TD_DYING_MAX = 64,
     TD_CONNECT_MS = 2000,
     TD_HANDSHAKE_MS = 5000,
-    TD_ANSWER_GRACE_MS = 2000, /* beyond the time the node was told it may wait */
+    TD_ANSWER_GRACE_MS = 2000, /* at most, beyond the time the node was told it may wait */
     TD_PING_MS = 1500,
     TD_SILENCE_MS = 5000,
     TD_BATCH_EAGER = 64,       /* so many updates leave without waiting for company */
@@ -38,6 +38,7 @@ struct td_call_job {
     size_t payload_bytes;
     uint64_t deadline_ms;
     uint32_t node_wait_ms;
+    uint32_t grace_ms;
     uint64_t give_up_failures; /* no node: at this count of failed dials */
     bool this_node_only;
     bool sent;
@@ -135,6 +136,9 @@ struct tidings {
 };
 
 uint64_t td_now_us(void);
+/* So long a node may be silent beyond what it was told it may wait: short enough that of an operation's
+ * time something is left for another node. */
+uint32_t td_grace_ms(uint64_t timeout_ms);
 
 /* engine.c */
 void *td_engine_run(void *self);

@@ -56,9 +56,12 @@ int main(int argc, char **argv)
     update.state = TIDINGS_COMPLETED;
     update.progress = 10000;
     report(handle, &update);
+    struct tidings_stats stats;
     int err = tidings_flush(handle, 0);
-    tidings_close(handle); /* what has no answer yet goes into the spool */
-    printf("%s: %u refused\n", err == TIDINGS_OK ? "all answered" : "some wait in the spool",
-           (unsigned)atomic_load(&refused));
+    tidings_get_stats(handle, &stats);
+    tidings_close(handle); /* what has no answer yet goes into the spool, for the next start */
+    printf("%llu reports settled, %u refused%s\n", (unsigned long long)stats.published,
+           (unsigned)atomic_load(&refused),
+           err != TIDINGS_OK || stats.spool_bytes > 0 ? "; some wait in async_worker.spool" : "");
     return 0;
 }
