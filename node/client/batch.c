@@ -30,10 +30,10 @@ void td_batch_free(struct td_update_batch *batch)
 
 void td_batch_reset(struct td_update_batch *batch)
 {
-    struct td_update_batch clean = { .size = batch->size,
-                                     .updates = batch->updates,
-                                     .items = batch->items,
-                                     .blocks = batch->blocks };
+    struct td_update_batch clean = {.size = batch->size,
+                                    .updates = batch->updates,
+                                    .items = batch->items,
+                                    .blocks = batch->blocks};
     for (struct td_text_block *block = clean.blocks; block != NULL; block = block->next) {
         block->used_bytes = 0;
     }
@@ -84,7 +84,7 @@ static char *take(struct td_update_batch *batch, size_t bytes)
 
 static struct td_text copy(char **at, struct td_text text)
 {
-    struct td_text copied = { *at, text.count };
+    struct td_text copied = {*at, text.count};
     if (text.count > 0) {
         memcpy(*at, text.bytes, text.count);
     }

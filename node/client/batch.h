@@ -1,6 +1,7 @@
-/* batch.h -- updates that leave in one request, with copies of their texts and who waits for each. Memory
- * is kept when a batch is used again: no allocation per update once warm. The handle's lock covers it
- * while it is in the handle's lists; its contents belong to the handle's thread once closed. */
+/* batch.h -- updates that leave in one request, with copies of their texts and who waits for each.
+ * Memory is kept when a batch is used again: no allocation per update once warm. The handle's lock
+ * covers it while it is in the handle's lists; its contents belong to the handle's thread once
+ * closed. */
 #ifndef TD_CLIENT_BATCH_H
 #define TD_CLIENT_BATCH_H
 
@@ -37,9 +38,9 @@ struct td_update_batch {
     struct td_text_block *blocks; /* the newest first */
     size_t wire_bytes;            /* upper bound of the encoded updates */
     uint64_t opened_us;
-    bool urgent;       /* somebody waits for an update in it */
+    bool urgent; /* somebody waits for an update in it */
     bool sent_before;
-    uint64_t spool_end; /* replay: cursor behind its record; 0 = not from the spool */
+    uint64_t spool_end;    /* replay: cursor behind its record; 0 = not from the spool */
     enum td_err retry_err; /* why it is sent again */
 
     uint64_t id; /* of the request in flight */

@@ -1,5 +1,5 @@
-/* calls.c -- raw requests: the caller encodes, the handle's thread sends, fails over and matches the
- * answer by id, the caller decodes. */
+/* calls.c -- raw requests: the caller encodes, the handle's thread sends, fails over and matches
+ * the answer by id, the caller decodes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,7 @@ void td_calls_send(struct tidings *t, uint64_t now_ms)
             finish(job, TD_ENONODE);
             continue;
         }
-        struct td_bytes payload = { job->payload, job->payload_bytes };
+        struct td_bytes payload = {job->payload, job->payload_bytes};
         if (td_conn_send(t->conn, TD_MSG_REQUEST, payload) != TD_OK) {
             break; /* backlog: the next round */
         }
@@ -209,7 +209,7 @@ static enum td_err decode(struct tidings *t, struct td_call_result *result, size
     result->arena_bytes = malloc(arena_bytes);
     if (reader != NULL && result->arena_bytes != NULL) {
         td_arena_init(&arena, result->arena_bytes, arena_bytes);
-        err = td_response_decode((struct td_bytes){ result->bytes, bytes }, reader, &arena,
+        err = td_response_decode((struct td_bytes){result->bytes, bytes}, reader, &arena,
                                  &result->response);
     }
     td_reader_free(reader);
@@ -224,15 +224,16 @@ static enum td_err decode(struct tidings *t, struct td_call_result *result, size
 enum td_err td_call(struct tidings *t, const struct td_request *request,
                     const struct td_call_options *options, struct td_call_result *ret_result)
 {
-    struct td_call_options none = { 0 };
-    struct td_call_job job = { 0 };
+    struct td_call_options none = {0};
+    struct td_call_job job = {0};
     options = options != NULL ? options : &none;
     memset(ret_result, 0, sizeof *ret_result);
     enum td_err err = encode(t, request, options->no_token, &job);
     if (err == TD_OK) {
         uint64_t timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : t->timeout_ms;
         uint64_t least_ms = (uint64_t)request->timeout_ms + TD_ANSWER_GRACE_MS;
-        timeout_ms = request->timeout_ms > 0 && timeout_ms <= request->timeout_ms ? least_ms : timeout_ms;
+        timeout_ms =
+            request->timeout_ms > 0 && timeout_ms <= request->timeout_ms ? least_ms : timeout_ms;
         job.deadline_ms = td_now_ms() + timeout_ms;
         job.node_wait_ms = request->timeout_ms;
         job.grace_ms = td_grace_ms(timeout_ms);

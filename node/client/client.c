@@ -73,7 +73,8 @@ void td_pool_give(struct tidings *t, struct td_update_batch *batch)
 
 /* ---- open ---- */
 
-static int refuse(char *why, size_t why_bytes, enum td_err err, const char *what, const char *detail)
+static int refuse(char *why, size_t why_bytes, enum td_err err, const char *what,
+                  const char *detail)
 {
     if (why != NULL && why_bytes > 0) {
         (void)snprintf(why, why_bytes, "%s%s", what, detail);
@@ -138,7 +139,8 @@ static int set_trust(struct tidings *t, const struct tidings_options *options, c
         return TD_OK;
     }
     if (options->key_file == NULL || options->root == NULL) {
-        return refuse(why, why_bytes, TD_EUSAGE, "a tcp:// node needs a key file and the root key", "");
+        return refuse(why, why_bytes, TD_EUSAGE, "a tcp:// node needs a key file and the root key",
+                      "");
     }
     enum td_err err = td_identity_from_text(options->root, &root);
     if (err != TD_OK) {
@@ -151,7 +153,7 @@ static int set_trust(struct tidings *t, const struct tidings_options *options, c
 
 static int set_after(struct tidings *t, const char *text, char *why, size_t why_bytes)
 {
-    struct td_token_memory memory = { 0 };
+    struct td_token_memory memory = {0};
     t->has.entries = t->has_entries[0];
     t->has.folds = t->has_folds[0];
     if (text == NULL) {
@@ -210,7 +212,8 @@ static int init_threads(struct tidings *t)
     return t->reader == NULL ? TD_ENOMEM : TD_OK;
 }
 
-static int set_all(struct tidings *t, const struct tidings_options *options, char *why, size_t why_bytes)
+static int set_all(struct tidings *t, const struct tidings_options *options, char *why,
+                   size_t why_bytes)
 {
     const char *nodes = options->nodes != NULL ? options->nodes : getenv("TIDINGS_NODE");
     int err = init_threads(t);
@@ -221,14 +224,16 @@ static int set_all(struct tidings *t, const struct tidings_options *options, cha
     err = err == TD_OK ? set_after(t, options->after, why, why_bytes) : err;
     if (err == TD_OK && options->writer != NULL) {
         t->writer = strdup(options->writer);
-        struct td_status status = { .writer = { t->writer, (uint32_t)strlen(options->writer) } };
+        struct td_status status = {.writer = {t->writer, (uint32_t)strlen(options->writer)}};
         err = t->writer == NULL ? TD_ENOMEM : (int)td_status_check(&status);
         if (err != TD_OK) {
-            return refuse(why, why_bytes, (enum td_err)err, "writer: ", td_err_text((enum td_err)err));
+            return refuse(why, why_bytes, (enum td_err)err,
+                          "writer: ", td_err_text((enum td_err)err));
         }
     }
     if (err == TD_OK && options->spool != NULL) {
-        uint64_t bytes_max = options->spool_bytes_max == 0 ? BYTES_DEFAULT : options->spool_bytes_max;
+        uint64_t bytes_max =
+            options->spool_bytes_max == 0 ? BYTES_DEFAULT : options->spool_bytes_max;
         char none[1];
         err = (int)td_spool_open(options->spool, bytes_max, &t->spool, why != NULL ? why : none,
                                  why != NULL ? why_bytes : 0);
@@ -238,7 +243,7 @@ static int set_all(struct tidings *t, const struct tidings_options *options, cha
 
 static void handle_free(struct tidings *t)
 {
-    struct td_update_batch *heads[] = { t->live.first, t->replay.first, t->pool };
+    struct td_update_batch *heads[] = {t->live.first, t->replay.first, t->pool};
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         while (heads[i] != NULL) {
             struct td_update_batch *next = heads[i]->next;
@@ -265,7 +270,7 @@ static void handle_free(struct tidings *t)
 int tidings_open(const struct tidings_options *options, tidings **ret_tidings, char *ret_why,
                  size_t why_bytes)
 {
-    struct tidings_options none = { 0 };
+    struct tidings_options none = {0};
     struct tidings *t = calloc(1, sizeof *t);
     if (t == NULL) {
         return TD_ENOMEM;
@@ -337,12 +342,14 @@ static struct td_update_batch *filling_batch(struct tidings *t, const struct td_
 /* Lock held. */
 static bool full(const struct tidings *t, size_t wire_bytes)
 {
-    return t->queued_updates >= t->queue_updates_max || t->queued_bytes + wire_bytes > t->queue_bytes_max ||
+    return t->queued_updates >= t->queue_updates_max ||
+           t->queued_bytes + wire_bytes > t->queue_bytes_max ||
            (t->spool != NULL && t->spool_full && t->no_node);
 }
 
 /* Lock held: a token given at opening names one register. */
-static void seed_from_token(struct tidings *t, struct td_entry *entry, const struct td_update *update)
+static void seed_from_token(struct tidings *t, struct td_entry *entry,
+                            const struct td_update *update)
 {
     const struct td_seen *seen = &t->after.seen;
     bool unseen = entry->seen.dot.seq == 0 && seen->register_hash != 0;
@@ -366,8 +373,7 @@ static int enqueue(struct tidings *t, const struct td_update *update, tidings_do
     struct td_entry *entry = td_seen_get(&t->seen, update->job, update->attempt);
     struct td_update_batch *batch = entry == NULL ? NULL : filling_batch(t, update);
     struct td_item item = {
-        .done = done, .self = self, .entry = entry, .deadline_ms = td_now_ms() + t->timeout_ms
-    };
+        .done = done, .self = self, .entry = entry, .deadline_ms = td_now_ms() + t->timeout_ms};
     if (batch == NULL || !td_seen_merge(entry, update) || !td_batch_add(batch, update, &item)) {
         return entry == NULL ? TIDINGS_FULL : TD_ENOMEM;
     }
@@ -382,8 +388,8 @@ static int enqueue(struct tidings *t, const struct td_update *update, tidings_do
     return TD_OK;
 }
 
-static int publish(struct tidings *t, const struct tidings_update *from, tidings_done done, void *self,
-                   bool urgent)
+static int publish(struct tidings *t, const struct tidings_update *from, tidings_done done,
+                   void *self, bool urgent)
 {
     struct td_label labels[TD_LABELS_MAX];
     struct td_update update;
@@ -397,7 +403,8 @@ static int publish(struct tidings *t, const struct tidings_update *from, tidings
     return result;
 }
 
-int tidings_publish_async(tidings *t, const struct tidings_update *update, tidings_done done, void *self)
+int tidings_publish_async(tidings *t, const struct tidings_update *update, tidings_done done,
+                          void *self)
 {
     return publish(t, update, done, self, false);
 }
@@ -419,9 +426,10 @@ static void wake_waiter(void *self, const struct tidings_result *result)
     (void)pthread_mutex_unlock(&waiter->t->hub.lock);
 }
 
-int tidings_publish(tidings *t, const struct tidings_update *update, struct tidings_result *ret_result)
+int tidings_publish(tidings *t, const struct tidings_update *update,
+                    struct tidings_result *ret_result)
 {
-    struct waiter waiter = { .t = t };
+    struct waiter waiter = {.t = t};
     (void)pthread_cond_init(&waiter.answered, NULL);
     int err = publish(t, update, wake_waiter, &waiter, true);
     if (err == TD_OK) {
@@ -483,7 +491,7 @@ int tidings_flush(tidings *t, uint32_t timeout_ms)
 size_t tidings_token(tidings *t, char *ret_text, size_t text_bytes, size_t *ret_need)
 {
     (void)pthread_mutex_lock(&t->hub.lock);
-    struct td_token token = { .has = t->has };
+    struct td_token token = {.has = t->has};
     char *text = td_token_to_text(&token);
     (void)pthread_mutex_unlock(&t->hub.lock);
     size_t need = text != NULL ? strlen(text) + 1 : 0;

@@ -1,5 +1,5 @@
-/* client_test.c -- the library against nodes of this process: coalescing, bounds, failing over, resends,
- * full statuses, spool, watch and wait. */
+/* client_test.c -- the library against nodes of this process: coalescing, bounds, failing over,
+ * resends, full statuses, spool, watch and wait. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,8 +32,8 @@ static tidings *open_with(struct tidings_options options, const char *first, con
     char nodes[300];
     char why[256];
     tidings *handle = NULL;
-    (void)snprintf(nodes, sizeof nodes, "ipc://%s%s%s", path_of(first), second != NULL ? ",ipc://" : "",
-                   second != NULL ? path_of(second) : "");
+    (void)snprintf(nodes, sizeof nodes, "ipc://%s%s%s", path_of(first),
+                   second != NULL ? ",ipc://" : "", second != NULL ? path_of(second) : "");
     options.nodes = nodes;
     int err = tidings_open(&options, &handle, why, sizeof why);
     if (err != TIDINGS_OK) {
@@ -44,7 +44,7 @@ static tidings *open_with(struct tidings_options options, const char *first, con
 
 static struct tidings_update running(const char *job)
 {
-    return (struct tidings_update){ .job = job, .attempt = 1, .state = TIDINGS_RUNNING };
+    return (struct tidings_update){.job = job, .attempt = 1, .state = TIDINGS_RUNNING};
 }
 
 static atomic_uint done_count, done_failed;
@@ -60,7 +60,7 @@ static void test_a_publish_returns_what_the_node_gave_it(void **state)
 {
     (void)state;
     struct fake_node *node = fake_node_start(path_of("a"), 3, NULL, NULL);
-    tidings *handle = open_with((struct tidings_options){ .writer = "w-1" }, "a", NULL);
+    tidings *handle = open_with((struct tidings_options){.writer = "w-1"}, "a", NULL);
     struct tidings_update update = running("job/1");
     struct tidings_result result;
     struct tidings_stats stats;
@@ -83,24 +83,24 @@ static void test_a_wrong_update_is_refused_before_it_is_queued(void **state)
 {
     (void)state;
     struct fake_node *node = fake_node_start(path_of("a"), 1, NULL, NULL);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", NULL);
+    tidings *handle = open_with((struct tidings_options){0}, "a", NULL);
     char long_text[700];
     memset(long_text, 'x', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = '\0';
-    struct tidings_label twice[2] = { { "k", "1" }, { "k", "2" } };
+    struct tidings_label twice[2] = {{"k", "1"}, {"k", "2"}};
     struct {
         struct tidings_update update;
         int err;
     } rows[] = {
-        { { .job = "", .state = TIDINGS_RUNNING }, TIDINGS_EJOBID },
-        { { .job = "a\nb", .state = TIDINGS_RUNNING }, TIDINGS_EJOBID },
-        { { .job = long_text, .state = TIDINGS_RUNNING }, TIDINGS_EJOBID },
-        { { .job = "j", .state = (enum tidings_state)8 }, TIDINGS_ESTATE },
-        { { .job = "j", .set_progress = true, .progress = 10001 }, TIDINGS_EPROGRESS },
-        { { .job = "j", .set_progress = true, .progress = -2 }, TIDINGS_EPROGRESS },
-        { { .job = "j", .detail = long_text }, TIDINGS_EDETAIL },
-        { { .job = "j", .labels = twice, .label_count = 2 }, TIDINGS_ELABELS },
-        { { .job = "j", .writer = long_text }, TIDINGS_EWRITER },
+        {{.job = "", .state = TIDINGS_RUNNING}, TIDINGS_EJOBID},
+        {{.job = "a\nb", .state = TIDINGS_RUNNING}, TIDINGS_EJOBID},
+        {{.job = long_text, .state = TIDINGS_RUNNING}, TIDINGS_EJOBID},
+        {{.job = "j", .state = (enum tidings_state)8}, TIDINGS_ESTATE},
+        {{.job = "j", .set_progress = true, .progress = 10001}, TIDINGS_EPROGRESS},
+        {{.job = "j", .set_progress = true, .progress = -2}, TIDINGS_EPROGRESS},
+        {{.job = "j", .detail = long_text}, TIDINGS_EDETAIL},
+        {{.job = "j", .labels = twice, .label_count = 2}, TIDINGS_ELABELS},
+        {{.job = "j", .writer = long_text}, TIDINGS_EWRITER},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         int err = tidings_publish_async(handle, &rows[i].update, NULL, NULL);
@@ -117,7 +117,7 @@ static void test_updates_are_coalesced_while_answers_are_out(void **state)
 {
     (void)state;
     struct fake_node *node = fake_node_start(path_of("a"), 1, NULL, NULL);
-    tidings *handle = open_with((struct tidings_options){ .in_flight_max = 1 }, "a", NULL);
+    tidings *handle = open_with((struct tidings_options){.in_flight_max = 1}, "a", NULL);
     struct tidings_update first = running("first");
     char job[32];
     atomic_store(&done_count, 0);
@@ -144,7 +144,7 @@ static void test_several_requests_are_in_flight_and_bounded(void **state)
 {
     (void)state;
     struct fake_node *node = fake_node_start(path_of("a"), 1, NULL, NULL);
-    struct tidings_options options = { .in_flight_max = 3, .batch_updates_max = 10 };
+    struct tidings_options options = {.in_flight_max = 3, .batch_updates_max = 10};
     tidings *handle = open_with(options, "a", NULL);
     char job[32];
     fake_node_hold(node, true);
@@ -167,7 +167,7 @@ static void test_a_full_queue_says_so_and_takes_more_once_answered(void **state)
 {
     (void)state;
     struct fake_node *node = fake_node_start(path_of("a"), 1, NULL, NULL);
-    tidings *handle = open_with((struct tidings_options){ .queue_updates_max = 8 }, "a", NULL);
+    tidings *handle = open_with((struct tidings_options){.queue_updates_max = 8}, "a", NULL);
     struct tidings_update update = running("job/1");
     atomic_store(&done_count, 0);
     fake_node_hold(node, true);
@@ -184,8 +184,8 @@ static void test_a_full_queue_says_so_and_takes_more_once_answered(void **state)
     fake_node_stop(node);
 }
 
-static enum fake_act drop_first(void *self, struct fake_node *node, const struct td_request *request,
-                                struct td_response *response)
+static enum fake_act drop_first(void *self, struct fake_node *node,
+                                const struct td_request *request, struct td_response *response)
 {
     atomic_uint *left = self;
     (void)node;
@@ -199,7 +199,7 @@ static void test_an_unanswered_publish_is_sent_again(void **state)
     (void)state;
     atomic_uint drops = 1;
     struct fake_node *node = fake_node_start(path_of("a"), 1, drop_first, &drops);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", NULL);
+    tidings *handle = open_with((struct tidings_options){0}, "a", NULL);
     struct tidings_update update = running("job/1");
     struct tidings_stats stats;
     update.detail = "half way";
@@ -226,7 +226,7 @@ static void test_after_failing_over_the_token_of_the_first_node_goes_along(void 
     (void)state;
     struct fake_node *a = fake_node_start(path_of("a"), 1, NULL, NULL);
     struct fake_node *b = fake_node_start(path_of("b"), 2, NULL, NULL);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", "b");
+    tidings *handle = open_with((struct tidings_options){0}, "a", "b");
     struct tidings_update update = running("job/1");
     struct tidings_result first, second;
     assert_int_equal(tidings_publish(handle, &update, &first), TIDINGS_OK);
@@ -244,8 +244,8 @@ static void test_after_failing_over_the_token_of_the_first_node_goes_along(void 
     fake_node_stop(b);
 }
 
-static enum fake_act refuse_partial(void *self, struct fake_node *node, const struct td_request *request,
-                                    struct td_response *response)
+static enum fake_act refuse_partial(void *self, struct fake_node *node,
+                                    const struct td_request *request, struct td_response *response)
 {
     struct td_result *results = fake_node_results(node);
     (void)self;
@@ -262,7 +262,7 @@ static void test_a_partial_report_refused_elsewhere_goes_as_a_full_one(void **st
     (void)state;
     struct fake_node *a = fake_node_start(path_of("a"), 1, NULL, NULL);
     struct fake_node *b = fake_node_start(path_of("b"), 2, refuse_partial, NULL);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", "b");
+    tidings *handle = open_with((struct tidings_options){0}, "a", "b");
     struct tidings_update update = running("job/1");
     struct tidings_stats stats;
     update.detail = "12 of 30 tables";
@@ -298,7 +298,7 @@ static void test_a_draining_node_is_left_for_the_next(void **state)
     (void)state;
     struct fake_node *a = fake_node_start(path_of("a"), 1, draining, NULL);
     struct fake_node *b = fake_node_start(path_of("b"), 2, NULL, NULL);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", "b");
+    tidings *handle = open_with((struct tidings_options){0}, "a", "b");
     struct tidings_update update = running("job/1");
     struct tidings_result result;
     assert_int_equal(tidings_publish(handle, &update, &result), TIDINGS_OK);
@@ -323,7 +323,7 @@ static void test_a_stuck_node_leaves_time_for_the_next(void **state)
     (void)state;
     struct fake_node *a = fake_node_start(path_of("a"), 1, silent, NULL);
     struct fake_node *b = fake_node_start(path_of("b"), 2, NULL, NULL);
-    tidings *handle = open_with((struct tidings_options){ .timeout_ms = 2000 }, "a", "b");
+    tidings *handle = open_with((struct tidings_options){.timeout_ms = 2000}, "a", "b");
     struct tidings_update update = running("job/1");
     struct tidings_result result;
     assert_int_equal(tidings_publish(handle, &update, &result), TIDINGS_OK);
@@ -337,7 +337,7 @@ static void test_a_stuck_node_leaves_time_for_the_next(void **state)
 static void test_a_wrong_address_is_told_at_once(void **state)
 {
     (void)state;
-    tidings *handle = open_with((struct tidings_options){ .timeout_ms = 60000 }, "nobody", NULL);
+    tidings *handle = open_with((struct tidings_options){.timeout_ms = 60000}, "nobody", NULL);
     struct tidings_update update = running("job/1");
     assert_int_equal(tidings_publish(handle, &update, NULL), TIDINGS_ENONODE);
     struct tidings_status status;
@@ -349,7 +349,7 @@ static void test_closing_answers_what_is_open(void **state)
 {
     (void)state;
     struct fake_node *node = fake_node_start(path_of("a"), 1, NULL, NULL);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", NULL);
+    tidings *handle = open_with((struct tidings_options){0}, "a", NULL);
     struct tidings_update update = running("job/1");
     atomic_store(&done_count, 0);
     atomic_store(&done_failed, 0);
@@ -369,7 +369,7 @@ static void test_the_spool_keeps_reports_and_replays_them_in_order(void **state)
     char job[32];
     (void)snprintf(spool, sizeof spool, "%s", path_of("spool"));
     (void)unlink(spool);
-    struct tidings_options options = { .spool = spool };
+    struct tidings_options options = {.spool = spool};
     tidings *handle = open_with(options, "later", NULL);
     struct tidings_result result;
     for (unsigned i = 0; i < 20; i++) {
@@ -408,7 +408,7 @@ static void test_a_full_spool_says_full(void **state)
     char spool[128];
     (void)snprintf(spool, sizeof spool, "%s", path_of("small"));
     (void)unlink(spool);
-    struct tidings_options options = { .spool = spool, .spool_bytes_max = 600, .timeout_ms = 300 };
+    struct tidings_options options = {.spool = spool, .spool_bytes_max = 600, .timeout_ms = 300};
     tidings *handle = open_with(options, "nobody", NULL);
     struct tidings_update update = running("job/1");
     int err = TIDINGS_OK;
@@ -426,7 +426,7 @@ static void test_a_full_spool_says_full(void **state)
 
 static struct td_register_view view_of(const char *job, enum td_state state, uint64_t arrival)
 {
-    struct td_register_view view = { .job = { job, (uint32_t)strlen(job) }, .attempt = 1 };
+    struct td_register_view view = {.job = {job, (uint32_t)strlen(job)}, .attempt = 1};
     view.status.state = state;
     view.status.entered_ms[state] = UINT64_C(1700000000000) + arrival;
     view.stamp.ms = UINT64_C(1700000000000) + arrival;
@@ -437,15 +437,15 @@ static struct td_register_view view_of(const char *job, enum td_state state, uin
     return view;
 }
 
-static enum fake_act answer_get(void *self, struct fake_node *node, const struct td_request *request,
-                                struct td_response *response)
+static enum fake_act answer_get(void *self, struct fake_node *node,
+                                const struct td_request *request, struct td_response *response)
 {
     static struct td_register_view view;
     static const struct td_fresh_view fresh[2] = {
-        { .region = { 1 }, .age_known = true, .age_ms = 900 },
-        { .region = { 2 }, .missing_known = true, .missing = 4 },
+        {.region = {1}, .age_known = true, .age_ms = 900},
+        {.region = {2}, .missing_known = true, .missing = 4},
     };
-    static const struct td_region_name names[2] = { { { 1 }, { "eu", 2 } }, { { 2 }, { "us", 2 } } };
+    static const struct td_region_name names[2] = {{{1}, {"eu", 2}}, {{2}, {"us", 2}}};
     (void)self;
     (void)node;
     response->freshness_count = 2;
@@ -467,7 +467,7 @@ static void test_get_tells_status_and_freshness(void **state)
 {
     (void)state;
     struct fake_node *node = fake_node_start(path_of("a"), 9, answer_get, NULL);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", NULL);
+    tidings *handle = open_with((struct tidings_options){0}, "a", NULL);
     struct tidings_status status;
     struct tidings_freshness freshness;
     assert_int_equal(tidings_get(handle, "known", 0, &status, &freshness), TIDINGS_OK);
@@ -484,14 +484,14 @@ static void test_get_tells_status_and_freshness(void **state)
     fake_node_stop(node);
 }
 
-static enum fake_act answer_list(void *self, struct fake_node *node, const struct td_request *request,
-                                 struct td_response *response)
+static enum fake_act answer_list(void *self, struct fake_node *node,
+                                 const struct td_request *request, struct td_response *response)
 {
     static struct td_register_view views[2];
     (void)self;
     (void)node;
     /* Pages: one register, an empty slice, one register, the end. */
-    static const uint64_t next[] = { 10, 20, 0 };
+    static const uint64_t next[] = {10, 20, 0};
     uint64_t page = request->u.list.cursor / 10;
     response->u.registers.next_cursor = next[page];
     response->u.registers.count = page == 1 ? 0 : 1;
@@ -504,7 +504,7 @@ static void test_list_passes_over_empty_pages(void **state)
 {
     (void)state;
     struct fake_node *node = fake_node_start(path_of("a"), 1, answer_list, NULL);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", NULL);
+    tidings *handle = open_with((struct tidings_options){0}, "a", NULL);
     tidings_list *list = NULL;
     struct tidings_status status;
     bool more = false;
@@ -531,8 +531,8 @@ struct feed {
     bool resumed;
 };
 
-static enum fake_act answer_feed(void *self, struct fake_node *node, const struct td_request *request,
-                                 struct td_response *response)
+static enum fake_act answer_feed(void *self, struct fake_node *node,
+                                 const struct td_request *request, struct td_response *response)
 {
     static struct td_register_view views[2];
     static struct td_vv_entry has;
@@ -561,7 +561,7 @@ static enum fake_act answer_feed(void *self, struct fake_node *node, const struc
     response->u.registers.count = behind ? 2 : 0;
     response->u.registers.registers = views;
     response->u.registers.next_cursor = first + 1;
-    has = (struct td_vv_entry){ { { 1 }, { 1, 1 } }, first + 1 };
+    has = (struct td_vv_entry){{{1}, {1, 1}}, first + 1};
     response->has.entry_count = 1;
     response->has.entries = &has;
     return FAKE_ANSWER;
@@ -589,13 +589,13 @@ static bool on_watch(void *self, const struct tidings_watch_at *at)
 static void test_watch_resumes_on_the_next_node_and_says_so(void **state)
 {
     (void)state;
-    struct feed first = { .second = TD_STATE_RUNNING, .first_arrival = 100, .drop_after = true };
-    struct feed second = { .second = TD_STATE_COMPLETED, .first_arrival = 7 };
+    struct feed first = {.second = TD_STATE_RUNNING, .first_arrival = 100, .drop_after = true};
+    struct feed second = {.second = TD_STATE_COMPLETED, .first_arrival = 7};
     struct fake_node *a = fake_node_start(path_of("a"), 1, answer_feed, &first);
     struct fake_node *b = fake_node_start(path_of("b"), 2, answer_feed, &second);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", "b");
-    struct tidings_watch_options options = { .from_start = true, .idle_ms = 50 };
-    struct watched watched = { .updates_wanted = 4 };
+    tidings *handle = open_with((struct tidings_options){0}, "a", "b");
+    struct tidings_watch_options options = {.from_start = true, .idle_ms = 50};
+    struct watched watched = {.updates_wanted = 4};
     assert_int_equal(tidings_watch(handle, &options, on_watch, &watched), TIDINGS_OK);
     assert_int_equal(watched.updates, 4);
     assert_int_equal(watched.resets, 1);
@@ -603,7 +603,7 @@ static void test_watch_resumes_on_the_next_node_and_says_so(void **state)
     assert_true(second.resumed);
     assert_true(second.seen_after_seq == 101);
     struct td_watch_cursor cursor;
-    struct td_token_memory memory = { 0 };
+    struct td_token_memory memory = {0};
     assert_int_equal(td_cursor_from_text(watched.cursor, &cursor, &memory), TD_OK);
     assert_true(cursor.arrival == 8);
     td_token_release(&memory);
@@ -615,11 +615,11 @@ static void test_watch_resumes_on_the_next_node_and_says_so(void **state)
 static void test_wait_ends_on_another_final_state(void **state)
 {
     (void)state;
-    struct feed feed = { .second = TD_STATE_FAILED, .first_arrival = 1 };
+    struct feed feed = {.second = TD_STATE_FAILED, .first_arrival = 1};
     struct fake_node *node = fake_node_start(path_of("a"), 1, answer_feed, &feed);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", NULL);
-    struct tidings_wait_job job = { .job = "job/1" };
-    struct tidings_wait_options options = { .states = 1 << TIDINGS_COMPLETED };
+    tidings *handle = open_with((struct tidings_options){0}, "a", NULL);
+    struct tidings_wait_job job = {.job = "job/1"};
+    struct tidings_wait_options options = {.states = 1 << TIDINGS_COMPLETED};
     assert_int_equal(tidings_wait(handle, &job, 1, &options, NULL), TIDINGS_EOTHERFINAL);
     assert_true(job.other_final);
     options.states = 1 << TIDINGS_FAILED;
@@ -627,7 +627,7 @@ static void test_wait_ends_on_another_final_state(void **state)
     options.states = 1 << TIDINGS_RUNNING; /* already passed */
     assert_int_equal(tidings_wait(handle, &job, 1, &options, NULL), TIDINGS_OK);
     options.timeout_ms = 200;
-    struct tidings_wait_job other = { .job = "job/2" };
+    struct tidings_wait_job other = {.job = "job/2"};
     assert_int_equal(tidings_wait(handle, &other, 1, &options, NULL), TIDINGS_ETIMEOUT);
     assert_false(other.seen);
     tidings_close(handle);
@@ -638,8 +638,8 @@ static void test_a_raw_call_returns_the_answer_and_who_gave_it(void **state)
 {
     (void)state;
     struct fake_node *node = fake_node_start(path_of("a"), 4, answer_get, NULL);
-    tidings *handle = open_with((struct tidings_options){ 0 }, "a", NULL);
-    struct td_request request = { .op = TD_OP_STATUS };
+    tidings *handle = open_with((struct tidings_options){0}, "a", NULL);
+    struct td_request request = {.op = TD_OP_STATUS};
     struct td_call_result result;
     assert_int_equal(td_call(handle, &request, NULL, &result), TD_OK);
     assert_int_equal(result.response.op, TD_OP_STATUS);

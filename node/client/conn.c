@@ -1,5 +1,6 @@
-/* conn.c -- NNG streams by the five rules: every operation has a time-out; one lock and one closing flag
- * guard submission; no aio is stopped and used again; a dialer serves once; callbacks do no work. */
+/* conn.c -- NNG streams by the five rules: every operation has a time-out; one lock and one closing
+ * flag guard submission; no aio is stopped and used again; a dialer serves once; callbacks do no
+ * work. */
 #include "node/client/conn.h"
 
 #include <nng/nng.h>
@@ -102,7 +103,7 @@ static void on_sent(void *self)
 /* Rule 2: flag and submission under one lock; after closing nothing is submitted. */
 static void submit_receive(struct td_conn *conn)
 {
-    nng_iov iov = { conn->input, sizeof conn->input };
+    nng_iov iov = {conn->input, sizeof conn->input};
     (void)pthread_mutex_lock(&conn->config.hub->lock);
     if (!conn->closing && conn->failure == 0) {
         conn->received = false;
@@ -116,8 +117,8 @@ static void submit_receive(struct td_conn *conn)
 
 static void submit_send(struct td_conn *conn)
 {
-    nng_iov iov = { conn->sending.bytes + conn->sending_at,
-                    conn->sending.used_bytes - conn->sending_at };
+    nng_iov iov = {conn->sending.bytes + conn->sending_at,
+                   conn->sending.used_bytes - conn->sending_at};
     (void)pthread_mutex_lock(&conn->config.hub->lock);
     if (!conn->closing && conn->failure == 0) {
         conn->sent = false;
@@ -146,7 +147,7 @@ static void conn_free(struct td_conn *conn)
     if (conn->dialer != NULL) {
         nng_stream_dialer_free(conn->dialer);
     }
-    nng_aio *aios[] = { conn->dial_aio, conn->recv_aio, conn->send_aio };
+    nng_aio *aios[] = {conn->dial_aio, conn->recv_aio, conn->send_aio};
     for (size_t i = 0; i < sizeof aios / sizeof aios[0]; i++) {
         if (aios[i] != NULL) {
             nng_aio_free(aios[i]);
@@ -169,7 +170,8 @@ enum td_err td_conn_open(const struct td_conn_config *config, struct td_conn **r
     td_buffer_init(&conn->out, OUT_BYTES_MAX);
     td_buffer_init(&conn->sending, OUT_BYTES_MAX);
     enum td_err err = alloc_operations(conn);
-    int result = err == TD_OK ? nng_stream_dialer_alloc(&conn->dialer, config->address) : NNG_ENOMEM;
+    int result =
+        err == TD_OK ? nng_stream_dialer_alloc(&conn->dialer, config->address) : NNG_ENOMEM;
     if (result != 0) {
         conn_free(conn);
         return result == NNG_ENOMEM ? TD_ENOMEM : TD_ENONODE;
@@ -201,8 +203,9 @@ static enum td_err open_channel(struct td_conn *conn)
 }
 
 /* A node without a card is not in any roster: it cannot prove to belong to this cluster. */
-static enum td_err peer_known(void *self, enum td_channel_kind kind, const struct td_public_key *link_key,
-                              const struct td_card *card, uint16_t proto)
+static enum td_err peer_known(void *self, enum td_channel_kind kind,
+                              const struct td_public_key *link_key, const struct td_card *card,
+                              uint16_t proto)
 {
     struct td_conn *conn = self;
     (void)kind;
@@ -219,8 +222,8 @@ struct receiver {
 };
 
 static enum td_err receiver_peer_known(void *self, enum td_channel_kind kind,
-                                       const struct td_public_key *link_key, const struct td_card *card,
-                                       uint16_t proto)
+                                       const struct td_public_key *link_key,
+                                       const struct td_card *card, uint16_t proto)
 {
     return peer_known(((struct receiver *)self)->conn, kind, link_key, card, proto);
 }
@@ -233,11 +236,11 @@ static void receiver_frame(void *self, uint8_t type, uint8_t *take_payload, size
 
 static enum td_err feed(struct td_conn *conn, size_t count, td_conn_frame frame, void *self)
 {
-    struct receiver receiver = { conn, frame, self };
-    struct td_channel_sink sink = { &receiver, receiver_peer_known, receiver_frame };
+    struct receiver receiver = {conn, frame, self};
+    struct td_channel_sink sink = {&receiver, receiver_peer_known, receiver_frame};
     conn->heard_ms = td_now_ms();
     enum td_err err =
-        td_channel_receive(conn->channel, (struct td_bytes){ conn->input, count }, &sink, &conn->out);
+        td_channel_receive(conn->channel, (struct td_bytes){conn->input, count}, &sink, &conn->out);
     return conn->peer_err != TD_OK ? conn->peer_err : err;
 }
 
@@ -251,8 +254,8 @@ struct news {
 static struct news take_news(struct td_conn *conn)
 {
     (void)pthread_mutex_lock(&conn->config.hub->lock);
-    struct news news = { conn->dialled, conn->received,       conn->sent,
-                         conn->failure, conn->received_bytes, conn->sent_bytes };
+    struct news news = {conn->dialled, conn->received,       conn->sent,
+                        conn->failure, conn->received_bytes, conn->sent_bytes};
     conn->dialled = false;
     conn->received = false;
     conn->sent = false;
@@ -301,7 +304,7 @@ enum td_err td_conn_pump(struct td_conn *conn, td_conn_frame frame, void *self)
         return err;
     }
     if (news.failure != 0) {
-        return conn->channel == NULL ? TD_ENONODE
+        return conn->channel == NULL                   ? TD_ENONODE
                : td_channel_established(conn->channel) ? TD_ECLOSEDLINK
                                                        : TD_EHANDSHAKE;
     }
@@ -316,7 +319,7 @@ bool td_conn_ready(const struct td_conn *conn)
 
 enum td_err td_conn_send(struct td_conn *conn, uint8_t type, struct td_bytes payload)
 {
-    struct td_out_frame frame = { type, payload };
+    struct td_out_frame frame = {type, payload};
     TD_ASSERT(td_conn_ready(conn));
     return td_channel_seal(conn->channel, &frame, 1, &conn->out);
 }

@@ -1,6 +1,6 @@
-/* conn.h -- one connection to one node: NNG byte stream plus td_channel. The callbacks of NNG only note
- * what happened and wake the handle's thread; everything else runs there. A connection is used once: a
- * failed dial or a lost stream means a new object (FACTS: a dialer is never used twice). */
+/* conn.h -- one connection to one node: NNG byte stream plus td_channel. The callbacks of NNG only
+ * note what happened and wake the handle's thread; everything else runs there. A connection is used
+ * once: a failed dial or a lost stream means a new object (FACTS: a dialer is never used twice). */
 #ifndef TD_CLIENT_CONN_H
 #define TD_CLIENT_CONN_H
 
@@ -18,7 +18,8 @@ void td_hub_signal(struct td_hub *hub); /* lock held */
 
 struct td_conn_config {
     struct td_hub *hub;
-    const char *address; /* ipc://PATH or tcp://HOST:PORT; borrowed as long as the connection lives */
+    const char
+        *address; /* ipc://PATH or tcp://HOST:PORT; borrowed as long as the connection lives */
     const struct td_secret *secret; /* tcp */
     struct td_public_key root_sign_key;
     uint64_t roster_version_min;
@@ -26,12 +27,14 @@ struct td_conn_config {
 };
 
 /* Frames arrive here, from inside td_conn_pump. Takes ownership of take_payload. */
-typedef void (*td_conn_frame)(void *self, uint8_t type, uint8_t *take_payload, size_t payload_bytes);
+typedef void (*td_conn_frame)(void *self, uint8_t type, uint8_t *take_payload,
+                              size_t payload_bytes);
 
 struct td_conn;
 
 /* Starts dialling. */
-TD_MUST_USE enum td_err td_conn_open(const struct td_conn_config *config, struct td_conn **ret_conn);
+TD_MUST_USE enum td_err td_conn_open(const struct td_conn_config *config,
+                                     struct td_conn **ret_conn);
 /* Moves whatever has arrived and whatever must leave. Any error means: td_conn_kill. */
 TD_MUST_USE enum td_err td_conn_pump(struct td_conn *conn, td_conn_frame frame, void *self);
 /* The handshake is through: requests may be sent. */

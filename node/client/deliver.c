@@ -1,5 +1,5 @@
-/* deliver.c -- publishes: closed batches become requests, answers become results; what has no answer is
- * sent again (a repeated report is a noop), with the newest token of each register. */
+/* deliver.c -- publishes: closed batches become requests, answers become results; what has no
+ * answer is sent again (a repeated report is a noop), with the newest token of each register. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,8 @@ bool td_deliver_waiting(struct tidings *t)
     return t->live.first != NULL || t->replay.first != NULL;
 }
 
-/* A batch that still fills may leave when it is large, old or waited for; when nothing is in flight it
- * waits for linger_us only. Returns the moment in us from which it may; 0 = at once. */
+/* A batch that still fills may leave when it is large, old or waited for; when nothing is in flight
+ * it waits for linger_us only. Returns the moment in us from which it may; 0 = at once. */
 static uint64_t leaves_at_us(const struct tidings *t, const struct td_update_batch *batch)
 {
     if (batch->state != TD_BATCH_FILLING || batch->urgent || batch->count >= t->batch_updates_max) {
@@ -59,7 +59,8 @@ static struct td_update_batch *next_batch(struct tidings *t, uint64_t now_ms, ui
     return batch;
 }
 
-/* The newest token of each register: a later publish beats every earlier one whose answer we had. */
+/* The newest token of each register: a later publish beats every earlier one whose answer we had.
+ */
 static void put_tokens(struct td_update_batch *batch)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -81,9 +82,9 @@ static uint32_t node_wait_ms(const struct tidings *t)
     return t->ack > 0 ? t->timeout_ms / 3 * 2 : t->timeout_ms / 3;
 }
 
-static size_t encode_batch(struct tidings *t, struct td_update_batch *batch, uint64_t id)
+size_t td_deliver_encode(struct tidings *t, struct td_update_batch *batch, uint64_t id)
 {
-    struct td_request request = { .id = id, .op = TD_OP_PUBLISH };
+    struct td_request request = {.id = id, .op = TD_OP_PUBLISH};
     size_t room = batch->wire_bytes + TD_VV_ENTRIES_MAX * 32 + 4096;
     put_tokens(batch);
     if (room > t->scratch_bytes) {
@@ -100,7 +101,8 @@ static size_t encode_batch(struct tidings *t, struct td_update_batch *batch, uin
     if (t->after_given || (t->seen.evicted > 0 && t->stats.failovers > 0)) {
         request.after = t->has;
     }
-    size_t used = t->scratch != NULL ? td_request_encode(&request, t->scratch, t->scratch_bytes) : 0;
+    size_t used =
+        t->scratch != NULL ? td_request_encode(&request, t->scratch, t->scratch_bytes) : 0;
     (void)pthread_mutex_unlock(&t->hub.lock);
     return used;
 }
@@ -111,9 +113,9 @@ static bool send_batch(struct tidings *t, struct td_update_batch *batch, uint64_
     uint64_t id = t->next_id++;
     (void)pthread_mutex_unlock(&t->hub.lock);
     td_batch_compact(batch);
-    size_t bytes = encode_batch(t, batch, id);
-    if (bytes == 0 || td_conn_send(t->conn, TD_MSG_REQUEST,
-                                   (struct td_bytes){ t->scratch, bytes }) != TD_OK) {
+    size_t bytes = td_deliver_encode(t, batch, id);
+    if (bytes == 0 ||
+        td_conn_send(t->conn, TD_MSG_REQUEST, (struct td_bytes){t->scratch, bytes}) != TD_OK) {
         return false;
     }
     (void)pthread_mutex_lock(&t->hub.lock);
@@ -143,7 +145,7 @@ void td_deliver_send(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)
 void td_deliver_unsend(struct tidings *t)
 {
     (void)pthread_mutex_lock(&t->hub.lock);
-    struct td_update_list *lists[] = { &t->live, &t->replay };
+    struct td_update_list *lists[] = {&t->live, &t->replay};
     for (size_t i = 0; i < 2; i++) {
         for (struct td_update_batch *batch = lists[i]->first; batch != NULL; batch = batch->next) {
             if (batch->state == TD_BATCH_IN_FLIGHT) {
@@ -177,8 +179,8 @@ static struct tidings_result public_result(const struct td_result *from)
 }
 
 /* Tells whoever waits; lock not held. */
-static void tell(struct tidings *t, struct td_update_batch *batch, uint32_t i,
-                 const struct tidings_result *result)
+void td_deliver_tell(struct tidings *t, struct td_update_batch *batch, uint32_t i,
+                     const struct tidings_result *result)
 {
     struct td_item *item = &batch->items[i];
     TD_ASSERT(!item->answered);
@@ -195,7 +197,7 @@ static void tell(struct tidings *t, struct td_update_batch *batch, uint32_t i,
 }
 
 /* The books of everything told since the last time, under one lock. */
-static void settle(struct tidings *t, struct td_update_batch *batch, bool refused)
+void td_deliver_settle(struct tidings *t, struct td_update_batch *batch, bool refused)
 {
     (void)pthread_mutex_lock(&t->hub.lock);
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -219,34 +221,8 @@ static void settle(struct tidings *t, struct td_update_batch *batch, bool refuse
     (void)pthread_mutex_unlock(&t->hub.lock);
 }
 
-/* Frees the records in front that are answered, then the batches. */
-static void release_replayed(struct tidings *t)
-{
-    uint64_t cursor = 0;
-    (void)pthread_mutex_lock(&t->hub.lock);
-    while (t->replay.first != NULL && t->replay.first->left == 0 &&
-           t->replay.first->state != TD_BATCH_IN_FLIGHT) {
-        struct td_update_batch *batch = t->replay.first;
-        cursor = batch->spool_end;
-        td_list_remove(&t->replay, batch);
-        td_pool_give(t, batch);
-    }
-    (void)pthread_mutex_unlock(&t->hub.lock);
-    if (cursor > 0) {
-        enum td_err err = td_spool_release(t->spool, cursor);
-        (void)pthread_mutex_lock(&t->hub.lock);
-        t->spool_full = err != TD_OK;
-        t->stats.spool_bytes = td_spool_bytes(t->spool);
-        if (td_spool_empty(t->spool)) {
-            t->spool_cursor = 0;
-        }
-        (void)pthread_cond_broadcast(&t->changed);
-        (void)pthread_mutex_unlock(&t->hub.lock);
-    }
-}
-
 /* The batch is through (left = 0), or goes back to be sent again. */
-static void retire(struct tidings *t, struct td_update_batch *batch)
+void td_deliver_retire(struct tidings *t, struct td_update_batch *batch)
 {
     (void)pthread_mutex_lock(&t->hub.lock);
     if (batch->state == TD_BATCH_IN_FLIGHT) {
@@ -265,7 +241,7 @@ static void retire(struct tidings *t, struct td_update_batch *batch)
     }
     (void)pthread_mutex_unlock(&t->hub.lock);
     if (t->replay.first != NULL) {
-        release_replayed(t);
+        td_replay_release(t);
     }
 }
 
@@ -315,7 +291,8 @@ static enum fate judge(struct tidings *t, struct td_update_batch *batch, uint32_
 }
 
 /* Lock held. */
-static void remember(struct tidings *t, struct td_update_batch *batch, const struct td_response *response)
+static void remember(struct tidings *t, struct td_update_batch *batch,
+                     const struct td_response *response)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct td_result *result = &response->u.publish.results[i];
@@ -334,7 +311,7 @@ static void pause_publishing(struct tidings *t, uint64_t now_ms)
 static void answer_batch(struct tidings *t, struct td_update_batch *batch,
                          const struct td_response *response)
 {
-    struct verdict verdict = { 0 };
+    struct verdict verdict = {0};
     uint64_t refused = 0;
     bool whole = response->err == TD_OK; /* else one error for all */
     (void)pthread_mutex_lock(&t->hub.lock);
@@ -344,15 +321,15 @@ static void answer_batch(struct tidings *t, struct td_update_batch *batch,
     }
     (void)pthread_mutex_unlock(&t->hub.lock);
     for (uint32_t i = 0; i < batch->count; i++) {
-        struct td_result failed = { .err = response->err };
+        struct td_result failed = {.err = response->err};
         const struct td_result *result = whole ? &response->u.publish.results[i] : &failed;
         if (judge(t, batch, i, result, &verdict) == FATE_TELL) {
             struct tidings_result told = public_result(result);
-            tell(t, batch, i, &told);
+            td_deliver_tell(t, batch, i, &told);
             refused += told.err != TD_OK;
         }
     }
-    settle(t, batch, false);
+    td_deliver_settle(t, batch, false);
     (void)pthread_mutex_lock(&t->hub.lock);
     t->stats.refused += refused;
     (void)pthread_mutex_unlock(&t->hub.lock);
@@ -369,7 +346,7 @@ static void answer_batch(struct tidings *t, struct td_update_batch *batch,
 
 static struct td_update_batch *in_flight(struct tidings *t, uint64_t id)
 {
-    struct td_update_list *lists[] = { &t->live, &t->replay };
+    struct td_update_list *lists[] = {&t->live, &t->replay};
     (void)pthread_mutex_lock(&t->hub.lock);
     struct td_update_batch *found = NULL;
     for (size_t i = 0; i < 2; i++) {
@@ -404,28 +381,29 @@ bool td_deliver_response(struct tidings *t, uint64_t id, struct td_bytes payload
                    name.count > 0 ? name.bytes : "");
     (void)pthread_mutex_unlock(&t->hub.lock);
     answer_batch(t, batch, &response);
-    retire(t, batch);
+    td_deliver_retire(t, batch);
     return true;
 }
 
 /* ---- giving up ---- */
 
 /* Tells the updates of a batch for which `due` holds, then retires it. Not while in flight. */
-static void fail_due(struct tidings *t, struct td_update_batch *batch, uint64_t now_ms, enum td_err err)
+static void fail_due(struct tidings *t, struct td_update_batch *batch, uint64_t now_ms,
+                     enum td_err err)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->items[i].answered || batch->items[i].deadline_ms > now_ms) {
             continue;
         }
-        struct tidings_result result = { .err = (int)err };
-        tell(t, batch, i, &result);
+        struct tidings_result result = {.err = (int)err};
+        td_deliver_tell(t, batch, i, &result);
     }
-    settle(t, batch, true);
-    retire(t, batch);
+    td_deliver_settle(t, batch, true);
+    td_deliver_retire(t, batch);
 }
 
 /* Lock held: takes a batch out of filling so that only the thread touches it. */
-static void close_filling(struct tidings *t, struct td_update_batch *batch)
+void td_deliver_close(struct tidings *t, struct td_update_batch *batch)
 {
     if (batch == t->filling) {
         t->filling = NULL;
@@ -453,7 +431,7 @@ static struct td_update_batch *overdue_batch(struct tidings *t, uint64_t now_ms,
         }
         if (due_ms <= now_ms) {
             found = batch;
-            close_filling(t, batch);
+            td_deliver_close(t, batch);
         } else if (due_ms != UINT64_MAX && due_ms * 1000 < *wake_us) {
             *wake_us = due_ms * 1000;
         }
@@ -486,9 +464,9 @@ void td_deliver_expire(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)
             t->leave_err = TD_ETIMEOUT;
             return;
         }
-        enum td_err err = t->no_node                     ? t->round_err
+        enum td_err err = t->no_node                  ? t->round_err
                           : batch->retry_err != TD_OK ? batch->retry_err
-                                                         : TD_ETIMEOUT;
+                                                      : TD_ETIMEOUT;
         fail_due(t, batch, now_ms, err);
     }
 }
@@ -502,7 +480,7 @@ void td_deliver_fail_all(struct tidings *t, enum td_err err)
         (void)pthread_mutex_lock(&t->hub.lock);
         struct td_update_batch *batch = t->live.first;
         if (batch != NULL && batch->order < end) {
-            close_filling(t, batch);
+            td_deliver_close(t, batch);
         }
         (void)pthread_mutex_unlock(&t->hub.lock);
         if (batch == NULL || batch->order >= end) {
@@ -510,176 +488,4 @@ void td_deliver_fail_all(struct tidings *t, enum td_err err)
         }
         fail_due(t, batch, UINT64_MAX, err);
     }
-}
-
-/* ---- the spool ---- */
-
-static enum td_err spool_batch(struct tidings *t, struct td_update_batch *batch)
-{
-    td_batch_compact(batch);
-    size_t bytes = encode_batch(t, batch, 0);
-    if (bytes == 0) {
-        return TD_ENOMEM;
-    }
-    return td_spool_append(t->spool, (struct td_bytes){ t->scratch, bytes });
-}
-
-static void tell_spooled(struct tidings *t, struct td_update_batch *batch)
-{
-    uint64_t spooled = 0;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        struct tidings_result result = { .spooled = true, .attempt = batch->updates[i].attempt };
-        if (!batch->items[i].answered) {
-            tell(t, batch, i, &result);
-            spooled++;
-        }
-    }
-    settle(t, batch, false);
-    (void)pthread_mutex_lock(&t->hub.lock);
-    t->stats.spooled_updates += spooled;
-    (void)pthread_mutex_unlock(&t->hub.lock);
-    retire(t, batch);
-}
-
-/* Appends what fits, one sync for all, then tells. Batches enter while we write: only those up to
- * `last` belong to this group. */
-void td_deliver_to_spool(struct tidings *t)
-{
-    uint64_t last = 0;
-    enum td_err err = TD_OK;
-    (void)pthread_mutex_lock(&t->hub.lock);
-    struct td_update_batch *batch = t->live.first;
-    while (batch != NULL && err == TD_OK) {
-        close_filling(t, batch);
-        (void)pthread_mutex_unlock(&t->hub.lock);
-        err = spool_batch(t, batch);
-        last = err == TD_OK ? batch->order : last;
-        (void)pthread_mutex_lock(&t->hub.lock);
-        batch = batch->next;
-    }
-    (void)pthread_mutex_unlock(&t->hub.lock);
-    enum td_err sync_err = td_spool_sync(t->spool);
-    (void)pthread_mutex_lock(&t->hub.lock);
-    t->spool_full = err != TD_OK || sync_err != TD_OK;
-    t->stats.spool_bytes = td_spool_bytes(t->spool);
-    batch = sync_err == TD_OK ? t->live.first : NULL;
-    (void)pthread_mutex_unlock(&t->hub.lock);
-    while (batch != NULL && batch->order <= last) {
-        tell_spooled(t, batch);
-        (void)pthread_mutex_lock(&t->hub.lock);
-        batch = t->live.first;
-        (void)pthread_mutex_unlock(&t->hub.lock);
-    }
-}
-
-/* Lock held. */
-static bool add_replayed(struct tidings *t, struct td_update_batch *batch, const struct td_update *update)
-{
-    if (update->err != TD_OK || !td_job_valid(update->job) || td_status_check(&update->status) != TD_OK) {
-        return true; /* from a file: checked, not believed; nobody can do anything with it */
-    }
-    struct td_entry *entry = td_seen_get(&t->seen, update->job, update->attempt);
-    struct td_item item = { .entry = entry, .deadline_ms = UINT64_MAX };
-    if (entry == NULL) {
-        return false;
-    }
-    /* After a restart the file is all we know; within one run the memory is newer. */
-    if (entry->known == 0 && !td_seen_merge(entry, update)) {
-        return false;
-    }
-    if (!td_batch_add(batch, update, &item)) {
-        return false;
-    }
-    entry->users++;
-    return true;
-}
-
-static struct td_update_batch *replayed_batch(struct tidings *t, const struct td_request *request)
-{
-    (void)pthread_mutex_lock(&t->hub.lock);
-    struct td_update_batch *batch = td_pool_take(t);
-    bool ok = batch != NULL;
-    for (uint32_t i = 0; ok && i < request->u.publish.count; i++) {
-        ok = add_replayed(t, batch, &request->u.publish.updates[i]);
-    }
-    if (!ok && batch != NULL) {
-        for (uint32_t i = 0; i < batch->count; i++) {
-            batch->items[i].entry->users--;
-        }
-        td_pool_give(t, batch);
-    }
-    (void)pthread_mutex_unlock(&t->hub.lock);
-    return ok ? batch : NULL;
-}
-
-static enum td_err decode_record(struct tidings *t, struct td_bytes payload, struct td_arena *arena,
-                                 struct td_request *ret_request)
-{
-    struct td_sodium_signer sodium = { .secret = NULL };
-    struct td_signer signer = td_sodium_signer(&sodium);
-    enum td_err err = td_request_decode(payload, &signer, t->reader, arena, ret_request);
-    if (err == TD_OK && ret_request->op != TD_OP_PUBLISH) {
-        return TD_EFORMAT;
-    }
-    return err;
-}
-
-/* Turns a record into a batch. *ret_batch stays NULL while there is no room; an unreadable record (of a
- * version we do not know) becomes an empty batch, so that it does not block those behind it. */
-static void open_record(struct tidings *t, struct td_bytes payload, struct td_update_batch **ret_batch)
-{
-    size_t arena_size = td_arena_bytes_for(payload.count);
-    void *arena_bytes = malloc(arena_size);
-    struct td_arena arena;
-    struct td_request request;
-    if (arena_bytes == NULL) {
-        return;
-    }
-    td_arena_init(&arena, arena_bytes, arena_size);
-    if (decode_record(t, payload, &arena, &request) != TD_OK) {
-        memset(&request, 0, sizeof request);
-    }
-    *ret_batch = replayed_batch(t, &request);
-    free(arena_bytes);
-}
-
-/* Loads one record into the replay list; false when there is no more, or no room now. */
-static bool load_record(struct tidings *t)
-{
-    uint8_t *payload = NULL;
-    size_t bytes = 0;
-    uint64_t cursor = t->spool_cursor;
-    struct td_update_batch *batch = NULL;
-    if (td_spool_read(t->spool, &cursor, &payload, &bytes) != TD_OK) {
-        return false;
-    }
-    open_record(t, (struct td_bytes){ payload, bytes }, &batch);
-    free(payload);
-    if (batch == NULL) {
-        return false;
-    }
-    batch->state = TD_BATCH_READY;
-    batch->spool_end = cursor;
-    t->spool_cursor = cursor;
-    (void)pthread_mutex_lock(&t->hub.lock);
-    td_list_append(&t->replay, batch);
-    (void)pthread_mutex_unlock(&t->hub.lock);
-    return true;
-}
-
-void td_deliver_from_spool(struct tidings *t)
-{
-    if (t->spool == NULL || td_spool_empty(t->spool)) {
-        return;
-    }
-    (void)pthread_mutex_lock(&t->hub.lock);
-    uint32_t loaded = 0;
-    for (struct td_update_batch *batch = t->replay.first; batch != NULL; batch = batch->next) {
-        loaded++;
-    }
-    (void)pthread_mutex_unlock(&t->hub.lock);
-    while (loaded < t->in_flight_max && load_record(t)) {
-        loaded++;
-    }
-    release_replayed(t);
 }

@@ -1,9 +1,10 @@
-/* engine.c -- the thread of a handle: keeps one connection to the best node, goes on to the next when it
- * is lost, and drives what waits. Diagram of one node's life:
+/* engine.c -- the thread of a handle: keeps one connection to the best node, goes on to the next
+ * when it is lost, and drives what waits. Diagram of one node's life:
  *
  *   idle --work--> dialling --stream--> handshake --> ready --lost/refused--> next node, at once
  *                      |                    |                                  |
- *                      +------ failed ------+--> a whole round failed: no_node, back-off 50 ms .. 2 s */
+ *                      +------ failed ------+--> a whole round failed: no_node, back-off 50 ms .. 2
+ * s */
 #include "node/client/engine.h"
 
 #include <stdio.h>
@@ -68,7 +69,7 @@ void td_engine_saw(struct tidings *t, const struct td_vv *has)
 /* One msgpack unsigned integer at bytes[*at]; false when there is none. */
 static bool peek_uint(struct td_bytes bytes, size_t *at, uint64_t *ret_value)
 {
-    static const uint8_t widths[4] = { 1, 2, 4, 8 };
+    static const uint8_t widths[4] = {1, 2, 4, 8};
     if (*at >= bytes.count) {
         return false;
     }
@@ -102,7 +103,8 @@ static bool peek_array(struct td_bytes bytes, size_t *at)
 }
 
 /* [id, op, err, ...]: whom an answer is for, without decoding it. */
-static bool peek_response(struct td_bytes payload, uint64_t *ret_id, uint64_t *ret_op, uint64_t *ret_err)
+static bool peek_response(struct td_bytes payload, uint64_t *ret_id, uint64_t *ret_op,
+                          uint64_t *ret_err)
 {
     size_t at = 0;
     return peek_array(payload, &at) && peek_uint(payload, &at, ret_id) &&
@@ -111,7 +113,7 @@ static bool peek_response(struct td_bytes payload, uint64_t *ret_id, uint64_t *r
 
 static void on_response(struct tidings *t, uint8_t *take_payload, size_t payload_bytes)
 {
-    struct td_bytes payload = { take_payload, payload_bytes };
+    struct td_bytes payload = {take_payload, payload_bytes};
     uint64_t id = 0, op = 0, err = 0;
     if (!peek_response(payload, &id, &op, &err)) {
         t->frame_err = TD_EFORMAT;
@@ -137,7 +139,7 @@ static void on_response(struct tidings *t, uint8_t *take_payload, size_t payload
 static void on_frame(void *self, uint8_t type, uint8_t *take_payload, size_t payload_bytes)
 {
     struct tidings *t = self;
-    struct td_bytes payload = { take_payload, payload_bytes };
+    struct td_bytes payload = {take_payload, payload_bytes};
     if (type == TD_MSG_RESPONSE) {
         on_response(t, take_payload, payload_bytes);
         return;
@@ -148,7 +150,8 @@ static void on_frame(void *self, uint8_t type, uint8_t *take_payload, size_t pay
     if (type == TD_MSG_BYE) {
         size_t at = 0;
         uint64_t why = 0;
-        bool told = peek_array(payload, &at) && peek_uint(payload, &at, &why) && why > 0 && why <= 9999;
+        bool told =
+            peek_array(payload, &at) && peek_uint(payload, &at, &why) && why > 0 && why <= 9999;
         t->frame_err = told ? (enum td_err)why : TD_ECLOSEDLINK;
     }
     free(take_payload); /* HELLO, ROSTER, PONG and newer ones: nothing to do */
@@ -167,11 +170,13 @@ static void reap(struct tidings *t)
     t->dying_count = kept;
 }
 
-/* Which of the failures of a round the caller is told: one of trust says more than "nobody there". */
+/* Which of the failures of a round the caller is told: one of trust says more than "nobody there".
+ */
 static enum td_err worse(enum td_err so_far, enum td_err err)
 {
     bool trust = err == TD_EHANDSHAKE || err == TD_EVERSION || err == TD_EROSTEROLD ||
-                 err == TD_ENOTINROSTER || err == TD_EBADSIG || err == TD_EFOREIGN || err == TD_ECLOSED;
+                 err == TD_ENOTINROSTER || err == TD_EBADSIG || err == TD_EFOREIGN ||
+                 err == TD_ECLOSED;
     return trust ? err : so_far;
 }
 
@@ -186,7 +191,8 @@ static void count_failure(struct tidings *t, enum td_err err, uint64_t now_ms)
         uint32_t jitter = (uint32_t)(td_now_us() % (t->backoff_ms / 2 + 1));
         t->no_node = true;
         t->next_dial_ms = now_ms + t->backoff_ms - jitter / 2;
-        t->backoff_ms = t->backoff_ms * 2 > TD_BACKOFF_MS_MAX ? TD_BACKOFF_MS_MAX : t->backoff_ms * 2;
+        t->backoff_ms =
+            t->backoff_ms * 2 > TD_BACKOFF_MS_MAX ? TD_BACKOFF_MS_MAX : t->backoff_ms * 2;
     }
 }
 
@@ -221,15 +227,16 @@ static void lose_node(struct tidings *t, enum td_err err)
     td_deliver_unsend(t);
     td_calls_unsend(t, err);
     if (never) {
-        td_deliver_fail_all(t, round_err); /* a wrong address is told at once, an outage is ridden out */
+        td_deliver_fail_all(
+            t, round_err); /* a wrong address is told at once, an outage is ridden out */
     }
 }
 
 static bool work_waits(struct tidings *t)
 {
     (void)pthread_mutex_lock(&t->hub.lock);
-    bool waits = t->calls != NULL || td_deliver_waiting(t) ||
-                 (!t->ever_connected && t->dial_failures == 0);
+    bool waits =
+        t->calls != NULL || td_deliver_waiting(t) || (!t->ever_connected && t->dial_failures == 0);
     (void)pthread_mutex_unlock(&t->hub.lock);
     return waits || (t->spool != NULL && !td_spool_empty(t->spool));
 }
@@ -267,11 +274,11 @@ static void dial(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)
     }
 }
 
-/* TCP only: a silent peer may be a dead host. A Unix socket of a dead process is closed by the kernel.
- * waiting_since_ms: since when somebody waits for this node and it said nothing. */
+/* TCP only: a silent peer may be a dead host. A Unix socket of a dead process is closed by the
+ * kernel. waiting_since_ms: since when somebody waits for this node and it said nothing. */
 static enum td_err keep_alive(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)
 {
-    static const uint8_t ping[] = { 0x91, 0x01 }; /* [1] */
+    static const uint8_t ping[] = {0x91, 0x01}; /* [1] */
     bool tcp = strncmp(t->addresses[t->node_index], "tcp://", 6) == 0;
     uint64_t heard_ms = td_conn_heard_ms(t->conn);
     if (!tcp || !work_waits(t)) {
@@ -290,7 +297,7 @@ static enum td_err keep_alive(struct tidings *t, uint64_t now_ms, uint64_t *wake
     }
     t->ping_at_ms = now_ms + TD_PING_MS;
     sooner(wake_us, t->ping_at_ms);
-    return td_conn_send(t->conn, TD_MSG_PING, (struct td_bytes){ ping, sizeof ping });
+    return td_conn_send(t->conn, TD_MSG_PING, (struct td_bytes){ping, sizeof ping});
 }
 
 static enum td_err drive_ready(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)

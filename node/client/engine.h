@@ -1,5 +1,5 @@
-/* engine.h -- inside of a handle: the thread that owns the connection, the lists it works on, and who may
- * touch what. Only files of this folder include it.
+/* engine.h -- inside of a handle: the thread that owns the connection, the lists it works on, and
+ * who may touch what. Only files of this folder include it.
  *
  *   callers --> live batches, calls ---(lock)---> thread --> td_conn --> NNG
  *                                          ^                    |
@@ -23,8 +23,8 @@ enum {
     TD_ANSWER_GRACE_MS = 2000, /* at most, beyond the time the node was told it may wait */
     TD_PING_MS = 1500,
     TD_SILENCE_MS = 5000,
-    TD_BATCH_EAGER = 64,       /* so many updates leave without waiting for company */
-    TD_COMPANY_US = 300,       /* fewer wait this long while other requests are in flight */
+    TD_BATCH_EAGER = 64, /* so many updates leave without waiting for company */
+    TD_COMPANY_US = 300, /* fewer wait this long while other requests are in flight */
     TD_BACKOFF_MS_MIN = 50,
     TD_BACKOFF_MS_MAX = 2000,
     TD_BACKLOG_BYTES_MAX = 4 * 1024 * 1024,
@@ -84,7 +84,7 @@ struct tidings {
     uint64_t next_id;
     uint64_t next_order;
     struct td_update_list live;
-    struct td_update_list replay; /* read back from the spool */
+    struct td_update_list replay;    /* read back from the spool */
     struct td_update_batch *filling; /* the last of live, or NULL */
     struct td_update_batch *pool;
     uint32_t pool_count;
@@ -100,7 +100,7 @@ struct tidings {
     struct td_vv_entry has_entries[2][TD_VV_ENTRIES_MAX];
     struct td_vv_fold has_folds[2][TD_REGIONS_MAX];
     unsigned has_side;
-    bool no_node;   /* a whole round of dials failed, none succeeded since */
+    bool no_node; /* a whole round of dials failed, none succeeded since */
     bool spool_full;
     bool ever_connected;
     uint64_t dial_failures;
@@ -136,8 +136,8 @@ struct tidings {
 };
 
 uint64_t td_now_us(void);
-/* So long a node may be silent beyond what it was told it may wait: short enough that of an operation's
- * time something is left for another node. */
+/* So long a node may be silent beyond what it was told it may wait: short enough that of an
+ * operation's time something is left for another node. */
 uint32_t td_grace_ms(uint64_t timeout_ms);
 
 /* engine.c */
@@ -155,14 +155,24 @@ void td_deliver_unsend(struct tidings *t); /* the connection is gone */
 void td_deliver_expire(struct tidings *t, uint64_t now_ms, uint64_t *wake_us);
 /* Answers everything queued with err (no node was ever reached; closing). */
 void td_deliver_fail_all(struct tidings *t, enum td_err err);
+bool td_deliver_waiting(struct tidings *t); /* lock held: is there anything to send or replay */
+
+size_t td_deliver_encode(struct tidings *t, struct td_update_batch *batch, uint64_t id);
+void td_deliver_tell(struct tidings *t, struct td_update_batch *batch, uint32_t i,
+                     const struct tidings_result *result);
+void td_deliver_settle(struct tidings *t, struct td_update_batch *batch, bool refused);
+void td_deliver_retire(struct tidings *t, struct td_update_batch *batch);
+void td_deliver_close(struct tidings *t, struct td_update_batch *batch); /* lock held */
+
+/* replay.c: the spool. The thread only, lock not held. */
 void td_deliver_to_spool(struct tidings *t); /* live batches move into the file */
 void td_deliver_from_spool(struct tidings *t);
-bool td_deliver_waiting(struct tidings *t); /* lock held: is there anything to send or replay */
+void td_replay_release(struct tidings *t); /* answered records leave the file */
 
 /* client.c */
 void td_list_append(struct td_update_list *list, struct td_update_batch *batch);
 void td_list_remove(struct td_update_list *list, struct td_update_batch *batch);
-struct td_update_batch *td_pool_take(struct tidings *t); /* lock held */
+struct td_update_batch *td_pool_take(struct tidings *t);             /* lock held */
 void td_pool_give(struct tidings *t, struct td_update_batch *batch); /* lock held */
 
 /* calls.c: td_call; the thread only */

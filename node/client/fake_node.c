@@ -73,7 +73,8 @@ static void send_all(struct link *link)
 {
     size_t at = 0;
     while (at < link->out.used_bytes && !link->drop) {
-        ssize_t sent = send(link->fd, link->out.bytes + at, link->out.used_bytes - at, MSG_NOSIGNAL);
+        ssize_t sent =
+            send(link->fd, link->out.bytes + at, link->out.used_bytes - at, MSG_NOSIGNAL);
         if (sent <= 0) {
             link->drop = true;
             break;
@@ -85,7 +86,7 @@ static void send_all(struct link *link)
 
 static void send_response(struct link *link, uint8_t *payload, size_t bytes)
 {
-    struct td_out_frame frame = { TD_MSG_RESPONSE, { payload, bytes } };
+    struct td_out_frame frame = {TD_MSG_RESPONSE, {payload, bytes}};
     must(td_channel_seal(link->channel, &frame, 1, &link->out) == TD_OK, "seal");
     send_all(link);
 }
@@ -123,10 +124,10 @@ static void record_updates(struct fake_node *node, const struct td_request *requ
 
 static struct td_response good_response(struct fake_node *node, const struct td_request *request)
 {
-    struct td_response response = { .id = request->id, .op = request->op };
+    struct td_response response = {.id = request->id, .op = request->op};
     response.node.v = node->region;
-    response.node_name = (struct td_text){ node->name, (uint32_t)strlen(node->name) };
-    response.cluster_name = (struct td_text){ "demo", 4 };
+    response.node_name = (struct td_text){node->name, (uint32_t)strlen(node->name)};
+    response.cluster_name = (struct td_text){"demo", 4};
     response.now_ms = UINT64_C(1700000100000);
     response.process = node->entry.origin.incarnation;
     response.certain = true;
@@ -157,7 +158,7 @@ static void answer_request(struct fake_node *node, const struct td_request *requ
         must(bytes > 0, "encode");
         if (node->hold && request->op == TD_OP_PUBLISH) {
             must(node->held_count < HELD_MAX, "held answers");
-            node->held[node->held_count++] = (struct held){ node->current, payload, bytes };
+            node->held[node->held_count++] = (struct held){node->current, payload, bytes};
         } else {
             send_response(node->current, payload, bytes);
             free(payload);
@@ -169,14 +170,14 @@ static void answer_request(struct fake_node *node, const struct td_request *requ
 static void on_frame(void *self, uint8_t type, uint8_t *take_payload, size_t payload_bytes)
 {
     struct fake_node *node = self;
-    struct td_sodium_signer sodium = { .secret = NULL };
+    struct td_sodium_signer sodium = {.secret = NULL};
     struct td_signer signer = td_sodium_signer(&sodium);
     struct td_request request;
     struct td_arena arena;
     if (type == TD_MSG_REQUEST) {
         td_arena_init(&arena, node->arena_bytes, ARENA_BYTES);
-        must(td_request_decode((struct td_bytes){ take_payload, payload_bytes }, &signer, node->reader,
-                               &arena, &request) == TD_OK,
+        must(td_request_decode((struct td_bytes){take_payload, payload_bytes}, &signer,
+                               node->reader, &arena, &request) == TD_OK,
              "decode");
         answer_request(node, &request);
     }
@@ -203,11 +204,11 @@ static void close_link(struct fake_node *node, struct link *link)
 static void read_link(struct fake_node *node, struct link *link)
 {
     static _Thread_local uint8_t input[65536];
-    struct td_channel_sink sink = { .self = node, .frame = on_frame };
+    struct td_channel_sink sink = {.self = node, .frame = on_frame};
     ssize_t count = recv(link->fd, input, sizeof input, 0);
     node->current = link;
-    if (count <= 0 || td_channel_receive(link->channel, (struct td_bytes){ input, (size_t)count }, &sink,
-                                         &link->out) != TD_OK) {
+    if (count <= 0 || td_channel_receive(link->channel, (struct td_bytes){input, (size_t)count},
+                                         &sink, &link->out) != TD_OK) {
         link->drop = true;
     }
     if (link->drop) {
@@ -217,7 +218,8 @@ static void read_link(struct fake_node *node, struct link *link)
 
 static void accept_link(struct fake_node *node)
 {
-    struct td_channel_config config = { .local_allowed = true, .frame_bytes_max = TD_FRAME_BYTES_MAX };
+    struct td_channel_config config = {.local_allowed = true,
+                                       .frame_bytes_max = TD_FRAME_BYTES_MAX};
     int fd = accept(node->listener, NULL, NULL);
     for (size_t i = 0; fd >= 0 && i < LINKS_MAX; i++) {
         struct link *link = &node->links[i];
@@ -245,9 +247,9 @@ static void *run(void *self)
 {
     struct fake_node *node = self;
     for (;;) {
-        struct pollfd polls[LINKS_MAX + 2] = { { node->wake, POLLIN, 0 }, { node->listener, POLLIN, 0 } };
+        struct pollfd polls[LINKS_MAX + 2] = {{node->wake, POLLIN, 0}, {node->listener, POLLIN, 0}};
         for (size_t i = 0; i < LINKS_MAX; i++) {
-            polls[i + 2] = (struct pollfd){ node->links[i].fd, POLLIN, 0 };
+            polls[i + 2] = (struct pollfd){node->links[i].fd, POLLIN, 0};
         }
         must(poll(polls, LINKS_MAX + 2, -1) > 0 || errno == EINTR, "poll");
         (void)pthread_mutex_lock(&node->lock);
@@ -284,7 +286,7 @@ struct fake_node *fake_node_start(const char *path, uint8_t region, fake_answer 
 {
     static uint32_t processes;
     struct fake_node *node = calloc(1, sizeof *node);
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
     must(node != NULL && td_sodium_init() == TD_OK, "memory");
     (void)snprintf(node->path, sizeof node->path, "%s", path);
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
@@ -293,7 +295,7 @@ struct fake_node *fake_node_start(const char *path, uint8_t region, fake_answer 
     node->answer = answer;
     node->self = self;
     node->entry.origin.region.v = region;
-    node->entry.origin.incarnation = (struct td_incarnation){ ++processes, 7 };
+    node->entry.origin.incarnation = (struct td_incarnation){++processes, 7};
     node->reader = td_reader_alloc();
     node->arena_bytes = malloc(ARENA_BYTES);
     for (size_t i = 0; i < LINKS_MAX; i++) {

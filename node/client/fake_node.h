@@ -1,5 +1,5 @@
-/* fake_node.h -- for tests: a node in this process that speaks the local form of the protocol on a Unix
- * socket and answers as the test says. One thread per node. */
+/* fake_node.h -- for tests: a node in this process that speaks the local form of the protocol on a
+ * Unix socket and answers as the test says. One thread per node. */
 #ifndef TD_CLIENT_FAKE_NODE_H
 #define TD_CLIENT_FAKE_NODE_H
 
@@ -20,9 +20,10 @@ struct fake_record {
 };
 
 struct fake_node;
-/* Called on the node's thread, its lock held. `response` is prepared as a good one: publishes are accepted
- * with ascending seqs. */
-typedef enum fake_act (*fake_answer)(void *self, struct fake_node *node, const struct td_request *request,
+/* Called on the node's thread, its lock held. `response` is prepared as a good one: publishes are
+ * accepted with ascending seqs. */
+typedef enum fake_act (*fake_answer)(void *self, struct fake_node *node,
+                                     const struct td_request *request,
                                      struct td_response *response);
 
 /* path: of the socket. region: number; name "node-<region>". answer NULL = accept everything. */

@@ -82,7 +82,7 @@ static json_t *token_json(const struct td_response *response, const struct td_re
     if (options != NULL && options->token != NULL) {
         return json_string(options->token);
     }
-    struct td_token token = { .has = response->has };
+    struct td_token token = {.has = response->has};
     if (view != NULL) {
         token.seen.register_hash = td_token_register_hash(view->job, view->attempt);
         token.seen.rank = td_state_rank(view->status.state);
@@ -115,13 +115,13 @@ json_t *td_json_fresh(const struct td_response *response, const struct td_fresh_
     uint64_t age_ms = fresh->age_ms;
     bool known = fresh->age_known;
     uint64_t until_ms = age_ms < response->now_ms ? response->now_ms - age_ms : 0;
-    json_t *json = json_pack(
-        "{s:o, s:o, s:o, s:b, s:o, s:o}", "region", td_json_region(response, fresh->region),
-        "complete_until", known ? td_json_time(until_ms) : json_null(), "age_seconds",
-        known ? td_json_seconds((int64_t)age_ms) : json_null(), "stale",
-        !known || age_ms > td_json_stale_ms(options), "missing",
-        fresh->missing_known ? td_json_number(fresh->missing) : json_null(), "via",
-        td_json_region(response, fresh->via));
+    json_t *json = json_pack("{s:o, s:o, s:o, s:b, s:o, s:o}", "region",
+                             td_json_region(response, fresh->region), "complete_until",
+                             known ? td_json_time(until_ms) : json_null(), "age_seconds",
+                             known ? td_json_seconds((int64_t)age_ms) : json_null(), "stale",
+                             !known || age_ms > td_json_stale_ms(options), "missing",
+                             fresh->missing_known ? td_json_number(fresh->missing) : json_null(),
+                             "via", td_json_region(response, fresh->via));
     if (fresh->recovering) {
         (void)json_object_set_new(json, "recovering", json_true());
     }
@@ -191,7 +191,8 @@ static void set_job_fields(json_t *json, const char *name, const struct td_respo
     (void)json_object_set_new(json, "writer", td_json_string_or_null(status->writer));
     (void)json_object_set_new(json, "seq", td_json_number(view->dot.seq));
     (void)json_object_set_new(json, "silent", json_boolean(view->silent));
-    (void)json_object_set_new(json, "versions", json_integer((json_int_t)view->concurrent_count + 1));
+    (void)json_object_set_new(json, "versions",
+                              json_integer((json_int_t)view->concurrent_count + 1));
     (void)json_object_set_new(json, "parent", td_json_string_or_null(status->parent));
     (void)json_object_set_new(json, "labels", labels_json(status));
     (void)json_object_set_new(json, "expect_every_seconds",
@@ -213,7 +214,8 @@ static json_t *get_body(const struct td_response *response, const struct td_json
     uint32_t count = response->u.registers.count;
     const struct td_register_view *views = response->u.registers.registers;
     json_t *json = envelope(response, "tidings.job/1", count > 0 ? &views[0] : NULL, options);
-    (void)json_object_set_new(json, "job", count > 0 ? td_json_job(response, &views[0]) : json_null());
+    (void)json_object_set_new(json, "job",
+                              count > 0 ? td_json_job(response, &views[0]) : json_null());
     if (all_attempts) {
         json_t *attempts = json_array();
         for (uint32_t i = 0; i < count; i++) {
@@ -269,22 +271,25 @@ static json_t *clock_json(const struct td_response *response, const struct td_re
     return clock;
 }
 
-static json_t *version_json(const struct td_response *response, const struct td_version_view *version)
+static json_t *version_json(const struct td_response *response,
+                            const struct td_version_view *version)
 {
     const struct td_register_view *view = &version->view;
-    const char *relation = version->winner ? "self" : version->concurrent ? "concurrent" : "superseded";
+    const char *relation = version->winner       ? "self"
+                           : version->concurrent ? "concurrent"
+                                                 : "superseded";
     return json_pack(
         "{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:o}", "state",
         td_state_name(view->status.state), "progress", progress_json(&view->status), "detail",
         td_json_string_or_null(view->status.detail), "winner", version->winner, "origin",
         td_json_region(response, view->dot.origin.region), "writer",
         td_json_string_or_null(view->status.writer), "seq", td_json_number(view->dot.seq), "stamp",
-        td_json_stamp(view->stamp), "clock", clock_json(response, view), "relation_to_winner", relation,
-        "rule", version->winner ? json_null() : json_string(td_rule_name(version->rule)), "signer",
-        td_json_key(&version->signer), "signature", version->signature_ok ? "ok" : "bad",
+        td_json_stamp(view->stamp), "clock", clock_json(response, view), "relation_to_winner",
+        relation, "rule", version->winner ? json_null() : json_string(td_rule_name(version->rule)),
+        "signer", td_json_key(&version->signer), "signature", version->signature_ok ? "ok" : "bad",
         "arrived_after_seconds",
-        version->arrived_after_known ? td_json_seconds(version->arrived_after_ms) : json_null(), "path",
-        json_pack("[o]", td_json_region(response, version->via)));
+        version->arrived_after_known ? td_json_seconds(version->arrived_after_ms) : json_null(),
+        "path", json_pack("[o]", td_json_region(response, version->via)));
 }
 
 json_t *td_json_key(const struct td_public_key *key)
@@ -308,7 +313,8 @@ const char *td_rule_sentence(enum td_rule rule)
     case TD_RULE_ORIGIN:
         return "of equal stamps, the higher region, incarnation and sequence number wins";
     case TD_RULE_HASH:
-        return "two signed reports carry one name; the higher hash wins until the proof is acted on";
+        return "two signed reports carry one name; the higher hash wins until the proof is acted "
+               "on";
     case TD_RULE_COUNT:
         break;
     }
@@ -362,7 +368,7 @@ json_t *td_json_reset(const struct td_response *response, const char *cursor)
 char *td_result_token(const struct td_response *response, struct td_text job,
                       const struct td_result *result)
 {
-    struct td_token token = { .has = response->has };
+    struct td_token token = {.has = response->has};
     token.seen.register_hash = td_token_register_hash(job, result->attempt);
     token.seen.rank = result->rank;
     token.seen.stamp = result->stamp;
@@ -378,11 +384,11 @@ json_t *td_json_published(const struct td_response *response, struct td_text job
     }
     char *made = token == NULL ? td_result_token(response, job, result) : NULL;
     const char *text = token != NULL ? token : made;
-    json_t *json = json_pack("{s:s, s:o, s:i, s:o, s:o, s:b, s:i, s:b}", "schema", "tidings.publish/1",
-                             "job", td_json_string(job), "attempt", (int)result->attempt, "stamp",
-                             td_json_stamp(result->stamp), "token",
-                             text != NULL ? json_string(text) : json_null(), "durable", 1,
-                             "acked_regions", (int)result->acked_regions, "noop", (int)result->noop);
+    json_t *json = json_pack(
+        "{s:s, s:o, s:i, s:o, s:o, s:b, s:i, s:b}", "schema", "tidings.publish/1", "job",
+        td_json_string(job), "attempt", (int)result->attempt, "stamp", td_json_stamp(result->stamp),
+        "token", text != NULL ? json_string(text) : json_null(), "durable", 1, "acked_regions",
+        (int)result->acked_regions, "noop", (int)result->noop);
     free(made);
     return json;
 }
@@ -403,8 +409,8 @@ json_t *td_json_line_error(uint64_t line, enum td_err err, const char *detail)
     const char *hint = td_err_hint(err);
     bool detailed = detail != NULL && detail[0] != '\0';
     (void)json_object_set_new(json, "code", json_string(code));
-    (void)json_object_set_new(
-        json, "error", td_json_string(td_text_of(detailed ? detail : td_err_text(err))));
+    (void)json_object_set_new(json, "error",
+                              td_json_string(td_text_of(detailed ? detail : td_err_text(err))));
     if (hint[0] != '\0') {
         (void)json_object_set_new(json, "hint", json_string(hint));
     }
@@ -417,8 +423,8 @@ json_t *td_json_problem(enum td_err err, const char *detail)
     char type[32];
     td_err_code(err, code);
     (void)snprintf(type, sizeof type, "/errors/%s", code);
-    json_t *json = json_pack("{s:s, s:s, s:i, s:s}", "type", type, "title", td_err_text(err), "status",
-                             td_err_http_status(err), "code", code);
+    json_t *json = json_pack("{s:s, s:s, s:i, s:s}", "type", type, "title", td_err_text(err),
+                             "status", td_err_http_status(err), "code", code);
     if (detail != NULL && detail[0] != '\0') {
         (void)json_object_set_new(json, "detail", td_json_string(td_text_of(detail)));
     }

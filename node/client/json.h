@@ -1,6 +1,6 @@
-/* json.h -- answers as JSON, in exactly the shapes of the interface (section 8), for the CLI and the HTTP
- * gateway; and JSON lines as updates. Uses jansson. Every function that returns a json_t gives a new
- * reference, NULL when out of memory. */
+/* json.h -- answers as JSON, in exactly the shapes of the interface (section 8), for the CLI and
+ * the HTTP gateway; and JSON lines as updates. Uses jansson. Every function that returns a json_t
+ * gives a new reference, NULL when out of memory. */
 #ifndef TD_CLIENT_JSON_H
 #define TD_CLIENT_JSON_H
 
@@ -11,17 +11,20 @@
 
 struct td_json_options {
     uint64_t stale_ms; /* a region older than this is "stale": true; 0 = 30 000 */
-    const char *token; /* text to show; NULL = made from response.has (and the shown register's stamp) */
+    const char
+        *token; /* text to show; NULL = made from response.has (and the shown register's stamp) */
 };
 
-/* Compact, object keys in the order they were set, UTF-8 as is. malloc'ed, no newline; NULL = no memory. */
+/* Compact, object keys in the order they were set, UTF-8 as is. malloc'ed, no newline; NULL = no
+ * memory. */
 char *td_json_text(json_t *take_json);
 
 /* {"schema":SCHEMA,"node":..,"now":..,"token":..} from the answer. */
 json_t *td_json_envelope(const struct td_response *response, const char *schema,
                          const struct td_json_options *options);
 /* {"certain":..,"deciding_region":..,"regions":[..]} */
-json_t *td_json_freshness(const struct td_response *response, const struct td_json_options *options);
+json_t *td_json_freshness(const struct td_response *response,
+                          const struct td_json_options *options);
 /* The "job" object of one register. */
 json_t *td_json_job(const struct td_response *response, const struct td_register_view *view);
 
@@ -40,7 +43,8 @@ json_t *td_json_reset(const struct td_response *response, const char *cursor);
 json_t *td_json_peers(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_mesh(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_regions(const struct td_response *response, const struct td_json_options *options);
-/* response may be NULL (a roster from a file has no envelope). A verified roster: "roster":{version, cluster, issued, policy, regions, clients}. */
+/* response may be NULL (a roster from a file has no envelope). A verified roster:
+ * "roster":{version, cluster, issued, policy, regions, clients}. */
 json_t *td_json_roster(const struct td_response *response, const struct td_roster *roster,
                        const struct td_json_options *options);
 /* tidings.publish/1 of one result; err not TD_OK gives the error form below. token NULL = made. */
@@ -68,9 +72,9 @@ struct td_json_update {
     struct td_label labels[TD_LABELS_MAX];
 };
 /* {"job","state","attempt","progress","detail","parent","labels","writer","expect_every_seconds",
- * "correct"}. TD_EJSON for malformed text and unknown keys, else the field's own code; ret_why gets one
- * sentence naming the key. job_default (may be empty) stands in for a missing "job". Release in every
- * case with td_json_update_release. */
+ * "correct"}. TD_EJSON for malformed text and unknown keys, else the field's own code; ret_why gets
+ * one sentence naming the key. job_default (may be empty) stands in for a missing "job". Release in
+ * every case with td_json_update_release. */
 TD_MUST_USE enum td_err td_json_update_parse(struct td_text line, struct td_text job_default,
                                              struct td_json_update *ret_update, char *ret_why,
                                              size_t why_bytes);

@@ -1,5 +1,5 @@
-/* json_parse.c -- one JSON line or HTTP body as an update. Everything here came from outside: each key is
- * known, each value has its type and range, or the error names the key. */
+/* json_parse.c -- one JSON line or HTTP body as an update. Everything here came from outside: each
+ * key is known, each value has its type and range, or the error names the key. */
 #include "node/client/json.h"
 
 #include <math.h>
@@ -17,8 +17,8 @@ struct parse {
     size_t why_bytes;
 };
 
-__attribute__((format(printf, 3, 4))) static enum td_err refuse(struct parse *parse, enum td_err err,
-                                                                const char *format, ...)
+__attribute__((format(printf, 3, 4))) static enum td_err
+refuse(struct parse *parse, enum td_err err, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -29,8 +29,8 @@ __attribute__((format(printf, 3, 4))) static enum td_err refuse(struct parse *pa
     return err;
 }
 
-static enum td_err text_value(struct parse *parse, const char *key, const json_t *value, enum td_err err,
-                              struct td_text *ret_text)
+static enum td_err text_value(struct parse *parse, const char *key, const json_t *value,
+                              enum td_err err, struct td_text *ret_text)
 {
     if (!json_is_string(value)) {
         return refuse(parse, err, "\"%s\" must be a string", key);
@@ -39,7 +39,7 @@ static enum td_err text_value(struct parse *parse, const char *key, const json_t
     if (count > TD_REQUEST_BYTES_MAX) {
         return refuse(parse, err, "\"%s\" is too long", key);
     }
-    *ret_text = (struct td_text){ json_string_value(value), (uint32_t)count };
+    *ret_text = (struct td_text){json_string_value(value), (uint32_t)count};
     return TD_OK;
 }
 
@@ -54,7 +54,7 @@ static enum td_err parse_job(struct parse *parse, const json_t *value)
 
 static enum td_err parse_state(struct parse *parse, const json_t *value)
 {
-    struct td_text text = { 0 };
+    struct td_text text = {0};
     enum td_err err = text_value(parse, "state", value, TD_ESTATE, &text);
     if (err == TD_OK && !td_state_parse(text, &parse->into->update.status.state)) {
         char shown[64];
@@ -125,7 +125,8 @@ static enum td_err parse_labels(struct parse *parse, const json_t *value)
     const char *key = NULL;
     json_t *text = NULL;
     uint8_t count = 0;
-    json_object_foreach((json_t *)(uintptr_t)value, key, text) {
+    json_object_foreach((json_t *)(uintptr_t)value, key, text)
+    {
         struct td_label *label = &into->labels[count++];
         label->key = td_text_of(key);
         enum td_err err = text_value(parse, "labels", text, TD_ELABELS, &label->value);
@@ -144,7 +145,8 @@ static enum td_err parse_expect(struct parse *parse, const json_t *value)
 {
     double seconds = json_is_number(value) ? json_number_value(value) : -1.0;
     if (!(seconds >= 0.0 && seconds <= TD_EXPECT_EVERY_S_MAX) || seconds != floor(seconds)) {
-        return refuse(parse, TD_EEXPECT, "\"expect_every_seconds\" must be whole seconds up to 366 days");
+        return refuse(parse, TD_EEXPECT,
+                      "\"expect_every_seconds\" must be whole seconds up to 366 days");
     }
     parse->into->update.status.expect_every_s = (uint32_t)seconds;
     parse->into->update.fields |= TD_FIELD_EXPECT;
@@ -166,10 +168,16 @@ static enum td_err parse_key(struct parse *parse, const char *key, const json_t 
         const char *key;
         enum td_err (*read)(struct parse *parse, const json_t *value);
     } keys[] = {
-        { "job", parse_job },           { "state", parse_state },   { "attempt", parse_attempt },
-        { "progress", parse_progress }, { "detail", parse_detail }, { "parent", parse_parent },
-        { "labels", parse_labels },     { "writer", parse_writer }, { "expect_every_seconds", parse_expect },
-        { "correct", parse_correct },
+        {"job", parse_job},
+        {"state", parse_state},
+        {"attempt", parse_attempt},
+        {"progress", parse_progress},
+        {"detail", parse_detail},
+        {"parent", parse_parent},
+        {"labels", parse_labels},
+        {"writer", parse_writer},
+        {"expect_every_seconds", parse_expect},
+        {"correct", parse_correct},
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(keys[i].key, key) == 0) {
@@ -188,7 +196,8 @@ static enum td_err parse_object(struct parse *parse, json_t *object)
     if (!json_is_object(object)) {
         return refuse(parse, TD_EJSON, "the line must be one JSON object");
     }
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         enum td_err err = parse_key(parse, key, value);
         if (err != TD_OK) {
             return err;
@@ -207,7 +216,7 @@ static enum td_err parse_object(struct parse *parse, json_t *object)
 enum td_err td_json_update_parse(struct td_text line, struct td_text job_default,
                                  struct td_json_update *ret_update, char *ret_why, size_t why_bytes)
 {
-    struct parse parse = { ret_update, ret_why, why_bytes };
+    struct parse parse = {ret_update, ret_why, why_bytes};
     json_error_t error;
     memset(ret_update, 0, sizeof *ret_update);
     ret_update->update.job = job_default;

@@ -38,7 +38,7 @@ static const char *state_word(const struct td_region_view *region)
 
 static const char *roster_state_word(uint8_t state)
 {
-    static const char *const words[] = { "active", "closing", "closed" };
+    static const char *const words[] = {"active", "closing", "closed"};
     return state < sizeof words / sizeof words[0] ? words[state] : "unknown";
 }
 
@@ -70,10 +70,10 @@ static json_t *alarms_json(const struct td_region_view *region)
     const struct {
         bool on;
         const char *word;
-    } rows[] = { { region->clone_suspected, "clone" },
-                 { region->rolled_back, "rolled_back" },
-                 { region->equivocated, "equivocation" },
-                 { region->fenced, "fenced" } };
+    } rows[] = {{region->clone_suspected, "clone"},
+                {region->rolled_back, "rolled_back"},
+                {region->equivocated, "equivocation"},
+                {region->fenced, "fenced"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].on) {
             (void)json_array_append_new(alarms, json_string(rows[i].word));
@@ -99,23 +99,25 @@ static json_t *peer_json(const struct td_response *response, const struct td_reg
     (void)json_object_set_new(json, "last_heard", last_heard(response, region));
     (void)json_object_set_new(json, "age_seconds",
                               heard ? td_json_seconds((int64_t)region->heard_age_ms) : json_null());
-    (void)json_object_set_new(json, "rtt_seconds",
-                              region->rtt_known ? td_json_seconds(((int64_t)region->rtt_us + 500) / 1000)
-                                                : json_null());
+    (void)json_object_set_new(
+        json, "rtt_seconds",
+        region->rtt_known ? td_json_seconds(((int64_t)region->rtt_us + 500) / 1000) : json_null());
     (void)json_object_set_new(json, "probes", probes_json(region));
-    (void)json_object_set_new(json, "we_lack",
-                              region->we_lack_known && !region->self ? td_json_number(region->we_lack)
-                                                                     : json_null());
+    (void)json_object_set_new(
+        json, "we_lack",
+        region->we_lack_known && !region->self ? td_json_number(region->we_lack) : json_null());
     (void)json_object_set_new(json, "they_lack", they_lack_json(region));
     (void)json_object_set_new(json, "clock_offset_seconds",
-                              region->offset_known ? td_json_seconds(region->offset_ms) : json_null());
+                              region->offset_known ? td_json_seconds(region->offset_ms)
+                                                   : json_null());
     (void)json_object_set_new(json, "version", td_json_string_or_null(region->software));
-    (void)json_object_set_new(json, "proto",
-                              region->proto_max > 0 ? json_pack("[i, i]", (int)region->proto_min,
-                                                                (int)region->proto_max)
-                                                    : json_null());
+    (void)json_object_set_new(
+        json, "proto",
+        region->proto_max > 0 ? json_pack("[i, i]", (int)region->proto_min, (int)region->proto_max)
+                              : json_null());
     (void)json_object_set_new(json, "key", td_json_key(&region->sign_key));
-    (void)json_object_set_new(json, "roster_state", json_string(roster_state_word(region->roster_state)));
+    (void)json_object_set_new(json, "roster_state",
+                              json_string(roster_state_word(region->roster_state)));
     (void)json_object_set_new(json, "sent_bytes", td_json_number(region->sent_bytes));
     (void)json_object_set_new(json, "received_bytes", td_json_number(region->received_bytes));
     (void)json_object_set_new(json, "reconnects", td_json_number(region->reconnects));
@@ -141,8 +143,8 @@ json_t *td_json_peers(const struct td_response *response, const struct td_json_o
     return json;
 }
 
-/* What `by` says it hears of `about`. For ourselves the links and heads we see; for others the echo table
- * of their newest head. */
+/* What `by` says it hears of `about`. For ourselves the links and heads we see; for others the echo
+ * table of their newest head. */
 static bool hears(const struct td_region_view *by, const struct td_region_view *about)
 {
     if (by->self) {
@@ -156,7 +158,8 @@ static bool hears(const struct td_region_view *by, const struct td_region_view *
     return false;
 }
 
-static const struct td_fresh_view *hears_entry(const struct td_region_view *by, struct td_region about)
+static const struct td_fresh_view *hears_entry(const struct td_region_view *by,
+                                               struct td_region about)
 {
     for (uint32_t i = 0; i < by->hears_count; i++) {
         if (by->hears[i].region.v == about.v) {
@@ -188,7 +191,7 @@ static json_t *report_json(const struct td_response *response, const struct td_r
             (void)json_array_append_new(list, heard_json(response, by, about));
         }
     }
-    json_t *age = by->self ? json_real(0.0)
+    json_t *age = by->self    ? json_real(0.0)
                   : by->heard ? td_json_seconds((int64_t)by->heard_age_ms)
                               : json_null();
     return json_pack("{s:o, s:o, s:o, s:o}", "by", td_json_string(region_name(response, by)),
@@ -256,11 +259,10 @@ json_t *td_json_mesh(const struct td_response *response, const struct td_json_op
 static json_t *region_json(const struct td_response *response, const struct td_region_view *region,
                            const struct td_json_options *options)
 {
-    json_t *json = json_pack("{s:o, s:i, s:s, s:b, s:s}", "region",
-                             td_json_string(region_name(response, region)), "number",
-                             (int)region->region.v, "roster_state",
-                             roster_state_word(region->roster_state), "self", (int)region->self, "state",
-                             state_word(region));
+    json_t *json = json_pack(
+        "{s:o, s:i, s:s, s:b, s:s}", "region", td_json_string(region_name(response, region)),
+        "number", (int)region->region.v, "roster_state", roster_state_word(region->roster_state),
+        "self", (int)region->self, "state", state_word(region));
     json_t *fresh = json_null();
     for (uint32_t i = 0; i < response->freshness_count; i++) {
         if (response->freshness[i].region.v == region->region.v) {
@@ -321,9 +323,10 @@ static json_t *texts_json(const struct td_text *texts, uint32_t count)
     return list;
 }
 
-static json_t *identity_json(const struct td_public_key *sign_key, const struct td_public_key *link_key)
+static json_t *identity_json(const struct td_public_key *sign_key,
+                             const struct td_public_key *link_key)
 {
-    struct td_identity identity = { *sign_key, *link_key };
+    struct td_identity identity = {*sign_key, *link_key};
     char text[TD_KEY_TEXT_BYTES];
     td_identity_to_text(&identity, text);
     return json_string(text);
@@ -345,22 +348,23 @@ static json_t *closed_json(const struct td_roster_region *region)
 static json_t *roster_region_json(const struct td_roster_region *region)
 {
     const struct td_region_key *key = td_roster_newest_key(region);
-    return json_pack(
-        "{s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "region", td_json_string(region->name),
-        "number", (int)region->number.v, "state", roster_state_word((uint8_t)region->state), "key",
-        key != NULL ? identity_json(&key->sign_key, &key->link_key) : json_null(), "endpoints",
-        texts_json(region->endpoints, region->endpoint_count), "quota_registers",
-        td_json_number(region->quota_registers), "quota_bytes", td_json_number(region->quota_bytes),
-        "since_version", td_json_number(region->admitted_version), "doubtful_since",
-        td_json_time(region->doubtful_since_ms), "closed", closed_json(region));
+    return json_pack("{s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "region",
+                     td_json_string(region->name), "number", (int)region->number.v, "state",
+                     roster_state_word((uint8_t)region->state), "key",
+                     key != NULL ? identity_json(&key->sign_key, &key->link_key) : json_null(),
+                     "endpoints", texts_json(region->endpoints, region->endpoint_count),
+                     "quota_registers", td_json_number(region->quota_registers), "quota_bytes",
+                     td_json_number(region->quota_bytes), "since_version",
+                     td_json_number(region->admitted_version), "doubtful_since",
+                     td_json_time(region->doubtful_since_ms), "closed", closed_json(region));
 }
 
 static json_t *roster_client_json(const struct td_roster_client *client)
 {
-    static const char *const roles[] = { "publish", "read", "admin" };
+    static const char *const roles[] = {"publish", "read", "admin"};
     const char *role = (unsigned)client->role < 3 ? roles[client->role] : "unknown";
-    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "client", td_json_string(client->name), "number",
-                     td_json_number(client->number), "role", role, "key",
+    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "client", td_json_string(client->name),
+                     "number", td_json_number(client->number), "role", role, "key",
                      identity_json(&client->sign_key, &client->link_key), "prefixes",
                      texts_json(client->prefixes, client->prefix_count), "since_version",
                      td_json_number(client->admitted_version));
@@ -383,11 +387,10 @@ json_t *td_json_roster(const struct td_response *response, const struct td_roste
                                td_json_number(roster->policy.max_absence_s), "registers_max",
                                td_json_number(roster->policy.registers_max), "bytes_max",
                                td_json_number(roster->policy.bytes_max));
-    json_t *body = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "cluster",
-                             td_json_string(roster->cluster_name), "version",
-                             td_json_number(roster->version), "issued",
-                             td_json_time(roster->issued_ms), "policy", policy, "regions", regions,
-                             "clients", clients);
+    json_t *body = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o}", "cluster", td_json_string(roster->cluster_name),
+        "version", td_json_number(roster->version), "issued", td_json_time(roster->issued_ms),
+        "policy", policy, "regions", regions, "clients", clients);
     json_t *json = response != NULL ? td_json_envelope(response, "tidings.roster/1", options)
                                     : json_pack("{s:s}", "schema", "tidings.roster/1");
     (void)json_object_set_new(json, "roster", body);

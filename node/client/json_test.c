@@ -12,19 +12,21 @@
 #include "node/client/json.h"
 #include "node/client/text.h"
 
-#define T(text) { text, sizeof text - 1 }
+#define T(text)                                                                                    \
+    {                                                                                              \
+        text, sizeof text - 1                                                                      \
+    }
 
 static const struct td_region_name names[] = {
-    { { 1 }, T("eu-west") }, { { 2 }, T("us-east") }, { { 3 }, T("ap-south") }
-};
+    {{1}, T("eu-west")}, {{2}, T("us-east")}, {{3}, T("ap-south")}};
 static const struct td_fresh_view fresh[] = {
-    { .region = { 2 }, .age_known = true, .age_ms = 252020 },
-    { .region = { 3 }, .age_known = true, .age_ms = 1220, .missing_known = true, .via = { 2 } },
+    {.region = {2}, .age_known = true, .age_ms = 252020},
+    {.region = {3}, .age_known = true, .age_ms = 1220, .missing_known = true, .via = {2}},
 };
 
 static struct td_response response_of(enum td_op op)
 {
-    struct td_response response = { .op = op };
+    struct td_response response = {.op = op};
     response.node.v = 1;
     response.node_name = (struct td_text)T("eu-west");
     response.cluster_name = (struct td_text)T("demo");
@@ -36,7 +38,7 @@ static struct td_response response_of(enum td_op op)
     return response;
 }
 
-static const struct td_json_options with_token = { .token = "tdt1:x" };
+static const struct td_json_options with_token = {.token = "tdt1:x"};
 
 static void same(json_t *take_json, const char *expected)
 {
@@ -58,8 +60,8 @@ static void same(json_t *take_json, const char *expected)
 
 static struct td_register_view running_view(void)
 {
-    static const struct td_label labels[] = { { T("env"), T("prod") } };
-    struct td_register_view view = { .job = T("eu-4711"), .attempt = 1 };
+    static const struct td_label labels[] = {{T("env"), T("prod")}};
+    struct td_register_view view = {.job = T("eu-4711"), .attempt = 1};
     view.status.state = TD_STATE_RUNNING;
     view.status.progress_known = true;
     view.status.progress = 4000;
@@ -68,7 +70,7 @@ static struct td_register_view running_view(void)
     view.status.labels = labels;
     view.status.label_count = 1;
     view.status.entered_ms[TD_STATE_RUNNING] = 1772460131004;
-    view.stamp = (struct td_stamp){ 1772460131004, 2 };
+    view.stamp = (struct td_stamp){1772460131004, 2};
     view.dot.origin.region.v = 2;
     view.dot.seq = 78;
     return view;
@@ -102,15 +104,16 @@ static void test_an_unknown_job_is_null_and_still_has_freshness(void **state)
 static void test_unknown_ages_are_null_and_decide(void **state)
 {
     static const struct td_fresh_view unknown[] = {
-        { .region = { 2 }, .age_known = true, .age_ms = UINT64_C(99999000) },
-        { .region = { 3 }, .doubt = true, .recovering = true },
+        {.region = {2}, .age_known = true, .age_ms = UINT64_C(99999000)},
+        {.region = {3}, .doubt = true, .recovering = true},
     };
     (void)state;
     struct td_response response = response_of(TD_OP_GET);
     response.freshness = unknown;
     same(td_json_freshness(&response, NULL),
          "{\"certain\":false,\"deciding_region\":\"ap-south\",\"regions\":["
-         "{\"region\":\"us-east\",\"complete_until\":\"2026-03-01T10:22:03.120Z\",\"age_seconds\":99999.0,"
+         "{\"region\":\"us-east\",\"complete_until\":\"2026-03-01T10:22:03.120Z\",\"age_seconds\":"
+         "99999.0,"
          "\"stale\":true,\"missing\":null,\"via\":null},"
          "{\"region\":\"ap-south\",\"complete_until\":null,\"age_seconds\":null,\"stale\":true,"
          "\"missing\":null,\"via\":null,\"recovering\":true,\"doubt\":\"digest\"}]}");
@@ -127,19 +130,22 @@ static void test_list_and_changes(void **state)
     response.u.registers.count = 1;
     response.u.registers.registers = &view;
     response.u.registers.next_cursor = 256;
-    same(td_json_list(&response, &with_token), HEAD("tidings.jobs/1") "\"jobs\":[{\"id\":\"eu-4711\"," JOB_TAIL
-                                               "}],\"next_cursor\":\"256\"," FRESHNESS "}");
+    same(td_json_list(&response, &with_token),
+         HEAD("tidings.jobs/1") "\"jobs\":[{\"id\":\"eu-4711\"," JOB_TAIL
+                                "}],\"next_cursor\":\"256\"," FRESHNESS "}");
     same(td_json_change(&response, &view, "tdc1:y"),
-         "{\"schema\":\"tidings.change/1\",\"job\":\"eu-4711\"," JOB_TAIL ",\"cursor\":\"tdc1:y\"}");
+         "{\"schema\":\"tidings.change/1\",\"job\":\"eu-4711\"," JOB_TAIL
+         ",\"cursor\":\"tdc1:y\"}");
     same(td_json_reset(&response, "tdc1:y"),
-         "{\"schema\":\"tidings.reset/1\",\"reset\":true,\"node\":\"eu-west\",\"cursor\":\"tdc1:y\"}");
+         "{\"schema\":\"tidings.reset/"
+         "1\",\"reset\":true,\"node\":\"eu-west\",\"cursor\":\"tdc1:y\"}");
 }
 
 static void test_published_has_the_shape_of_the_interface(void **state)
 {
     (void)state;
     struct td_response response = response_of(TD_OP_PUBLISH);
-    struct td_result result = { .attempt = 1, .stamp = { 1772460131004, 0 }, .acked_regions = 2 };
+    struct td_result result = {.attempt = 1, .stamp = {1772460131004, 0}, .acked_regions = 2};
     same(td_json_published(&response, (struct td_text)T("eu-4711"), &result, "tdt1:x"),
          "{\"schema\":\"tidings.publish/1\",\"job\":\"eu-4711\",\"attempt\":1,"
          "\"stamp\":\"2026-03-02T14:02:11.004Z+0\",\"token\":\"tdt1:x\",\"durable\":true,"
@@ -152,14 +158,20 @@ static void test_published_has_the_shape_of_the_interface(void **state)
 
 static void test_explain_names_rule_relation_and_clock(void **state)
 {
-    static const struct td_dot clock[] = { { { { 1 }, { 1, 1 } }, 3 }, { { { 2 }, { 1, 1 } }, 81 } };
+    static const struct td_dot clock[] = {{{{1}, {1, 1}}, 3}, {{{2}, {1, 1}}, 81}};
     (void)state;
     struct td_response response = response_of(TD_OP_EXPLAIN);
-    struct td_version_view versions[2] = { { .view = running_view(), .winner = true, .signature_ok = true,
-                                             .via = { 2 }, .arrived_after_known = true,
-                                             .arrived_after_ms = 90 },
-                                           { .view = running_view(), .concurrent = true,
-                                             .rule = TD_RULE_FINALITY, .signature_ok = true, .via = { 1 } } };
+    struct td_version_view versions[2] = {{.view = running_view(),
+                                           .winner = true,
+                                           .signature_ok = true,
+                                           .via = {2},
+                                           .arrived_after_known = true,
+                                           .arrived_after_ms = 90},
+                                          {.view = running_view(),
+                                           .concurrent = true,
+                                           .rule = TD_RULE_FINALITY,
+                                           .signature_ok = true,
+                                           .via = {1}}};
     versions[0].view.status.state = TD_STATE_COMPLETED;
     versions[0].view.status.progress_known = false;
     versions[0].view.clock = clock;
@@ -172,25 +184,42 @@ static void test_explain_names_rule_relation_and_clock(void **state)
     "\"signature\":\"ok\","
 #define NO_FRESHNESS "\"freshness\":{\"certain\":false,\"deciding_region\":null,\"regions\":[]}"
     same(td_json_explain(&response, &with_token),
-         HEAD("tidings.explain/1") "\"explain\":{\"job\":\"eu-4711\",\"attempt\":1,\"rule\":\"finality\","
-         "\"text\":\"a final state beats a non-final state of the same attempt\",\"versions\":["
-         "{\"state\":\"completed\",\"progress\":null,\"detail\":\"12 of 30 tables\",\"winner\":true,"
-         "\"origin\":\"us-east\",\"writer\":\"w-17\",\"seq\":78,\"stamp\":\"2026-03-02T14:02:11.004Z+2\","
-         "\"clock\":{\"eu-west\":3,\"us-east\":81},\"relation_to_winner\":\"self\",\"rule\":null," ZERO_KEY
-         "\"arrived_after_seconds\":0.09,\"path\":[\"us-east\"]},"
-         "{\"state\":\"running\",\"progress\":0.4,\"detail\":\"12 of 30 tables\",\"winner\":false,"
-         "\"origin\":\"us-east\",\"writer\":\"w-17\",\"seq\":78,\"stamp\":\"2026-03-02T14:02:11.004Z+2\","
-         "\"clock\":{},\"relation_to_winner\":\"concurrent\",\"rule\":\"finality\"," ZERO_KEY
-         "\"arrived_after_seconds\":null,\"path\":[\"eu-west\"]}],\"refused\":null}," NO_FRESHNESS "}");
+         HEAD("tidings.explain/1") "\"explain\":{\"job\":\"eu-4711\",\"attempt\":1,\"rule\":"
+                                   "\"finality\","
+                                   "\"text\":\"a final state beats a non-final state of the same "
+                                   "attempt\",\"versions\":["
+                                   "{\"state\":\"completed\",\"progress\":null,\"detail\":\"12 of "
+                                   "30 tables\",\"winner\":true,"
+                                   "\"origin\":\"us-east\",\"writer\":\"w-17\",\"seq\":78,"
+                                   "\"stamp\":\"2026-03-02T14:02:11.004Z+2\","
+                                   "\"clock\":{\"eu-west\":3,\"us-east\":81},\"relation_to_"
+                                   "winner\":\"self\",\"rule\":null," ZERO_KEY
+                                   "\"arrived_after_seconds\":0.09,\"path\":[\"us-east\"]},"
+                                   "{\"state\":\"running\",\"progress\":0.4,\"detail\":\"12 of 30 "
+                                   "tables\",\"winner\":false,"
+                                   "\"origin\":\"us-east\",\"writer\":\"w-17\",\"seq\":78,"
+                                   "\"stamp\":\"2026-03-02T14:02:11.004Z+2\","
+                                   "\"clock\":{},\"relation_to_winner\":\"concurrent\",\"rule\":"
+                                   "\"finality\"," ZERO_KEY
+                                   "\"arrived_after_seconds\":null,\"path\":[\"eu-west\"]}],"
+                                   "\"refused\":null}," NO_FRESHNESS "}");
 }
 
 static struct td_region_view down_view(void)
 {
-    struct td_region_view view = { .region = { 3 }, .link_state = TD_LINK_DOWN, .heard = true,
-                                   .heard_age_ms = 252020, .probes = 0xfc00, .they_lack_known = true,
-                                   .they_lack = 412, .they_lack_jobs = 37,
-                                   .oldest_unacked_ms = 1772460271900, .proto_min = 1, .proto_max = 2,
-                                   .software = T("0.2.4"), .name = T("ap-south") };
+    struct td_region_view view = {.region = {3},
+                                  .link_state = TD_LINK_DOWN,
+                                  .heard = true,
+                                  .heard_age_ms = 252020,
+                                  .probes = 0xfc00,
+                                  .they_lack_known = true,
+                                  .they_lack = 412,
+                                  .they_lack_jobs = 37,
+                                  .oldest_unacked_ms = 1772460271900,
+                                  .proto_min = 1,
+                                  .proto_max = 2,
+                                  .software = T("0.2.4"),
+                                  .name = T("ap-south")};
     return view;
 }
 
@@ -202,25 +231,41 @@ static void test_peers_show_unknown_as_null(void **state)
     response.freshness_count = 0;
     response.u.status.region_count = 1;
     response.u.status.regions = &view;
-    same(td_json_peers(&response, &with_token),
-         HEAD("tidings.peers/1") "\"peers\":[{\"region\":\"ap-south\",\"state\":\"down\",\"direct\":false,"
-         "\"via\":null,\"last_heard\":\"2026-03-02T14:04:30.100Z\",\"age_seconds\":252.02,"
-         "\"rtt_seconds\":null,\"probes\":\"1111110000000000\",\"we_lack\":null,"
-         "\"they_lack\":{\"updates\":412,\"jobs\":37,\"oldest\":\"2026-03-02T14:04:31.900Z\","
-         "\"eta_seconds\":null},\"clock_offset_seconds\":null,\"version\":\"0.2.4\",\"proto\":[1,2],"
-         "\"key\":\"ed25519:0000000000000000000000000000000000000000000000000000000000000000\","
-         "\"roster_state\":\"active\",\"sent_bytes\":0,\"received_bytes\":0,\"reconnects\":0,"
-         "\"alarms\":[]}]," NO_FRESHNESS "}");
+    same(
+        td_json_peers(&response, &with_token),
+        HEAD(
+            "tidings.peers/1") "\"peers\":[{\"region\":\"ap-south\",\"state\":\"down\",\"direct\":"
+                               "false,"
+                               "\"via\":null,\"last_heard\":\"2026-03-02T14:04:30.100Z\",\"age_"
+                               "seconds\":252.02,"
+                               "\"rtt_seconds\":null,\"probes\":\"1111110000000000\",\"we_lack\":"
+                               "null,"
+                               "\"they_lack\":{\"updates\":412,\"jobs\":37,\"oldest\":\"2026-03-"
+                               "02T14:04:31.900Z\","
+                               "\"eta_seconds\":null},\"clock_offset_seconds\":null,\"version\":"
+                               "\"0.2.4\",\"proto\":[1,2],"
+                               "\"key\":\"ed25519:"
+                               "0000000000000000000000000000000000000000000000000000000000000000\","
+                               "\"roster_state\":\"active\",\"sent_bytes\":0,\"received_bytes\":0,"
+                               "\"reconnects\":0,"
+                               "\"alarms\":[]}]," NO_FRESHNESS "}");
 }
 
 static void test_mesh_finds_one_way_links_and_the_cut_off(void **state)
 {
-    static const struct td_fresh_view sa_hears[] = { { .region = { 1 }, .age_known = true, .age_ms = 300 } };
+    static const struct td_fresh_view sa_hears[] = {
+        {.region = {1}, .age_known = true, .age_ms = 300}};
     (void)state;
     struct td_region_view views[3] = {
-        { .region = { 1 }, .self = true, .link_state = TD_LINK_SELF, .name = T("eu-west") },
-        { .region = { 2 }, .link_state = TD_LINK_UP, .direct = true, .heard = true, .heard_age_ms = 600,
-          .rtt_known = true, .rtt_us = 84100, .name = T("us-east") },
+        {.region = {1}, .self = true, .link_state = TD_LINK_SELF, .name = T("eu-west")},
+        {.region = {2},
+         .link_state = TD_LINK_UP,
+         .direct = true,
+         .heard = true,
+         .heard_age_ms = 600,
+         .rtt_known = true,
+         .rtt_us = 84100,
+         .name = T("us-east")},
         down_view(),
     };
     struct td_response response = response_of(TD_OP_STATUS);
@@ -228,13 +273,17 @@ static void test_mesh_finds_one_way_links_and_the_cut_off(void **state)
     response.u.status.region_count = 3;
     response.u.status.regions = views;
     /* We hear us-east; its newest head does not echo us. Nobody hears ap-south. */
-    same(td_json_mesh(&response, &with_token),
-         HEAD("tidings.mesh/1") "\"mesh\":{\"reports\":["
-         "{\"by\":\"eu-west\",\"age_seconds\":0.0,\"via\":null,\"hears\":["
-         "{\"region\":\"us-east\",\"rtt_seconds\":0.084,\"age_seconds\":0.6}]},"
-         "{\"by\":\"us-east\",\"age_seconds\":0.6,\"via\":null,\"hears\":[]},"
-         "{\"by\":\"ap-south\",\"age_seconds\":252.02,\"via\":null,\"hears\":[]}],"
-         "\"one_way\":[[\"eu-west\",\"us-east\"]],\"cut_off\":[\"eu-west\",\"ap-south\"]}," NO_FRESHNESS "}");
+    same(
+        td_json_mesh(&response, &with_token),
+        HEAD("tidings.mesh/1") "\"mesh\":{\"reports\":["
+                               "{\"by\":\"eu-west\",\"age_seconds\":0.0,\"via\":null,\"hears\":["
+                               "{\"region\":\"us-east\",\"rtt_seconds\":0.084,\"age_seconds\":0.6}]"
+                               "},"
+                               "{\"by\":\"us-east\",\"age_seconds\":0.6,\"via\":null,\"hears\":[]},"
+                               "{\"by\":\"ap-south\",\"age_seconds\":252.02,\"via\":null,\"hears\":"
+                               "[]}],"
+                               "\"one_way\":[[\"eu-west\",\"us-east\"]],\"cut_off\":[\"eu-west\","
+                               "\"ap-south\"]}," NO_FRESHNESS "}");
     views[1].hears = sa_hears;
     views[1].hears_count = 1;
     json_t *mesh = td_json_mesh(&response, &with_token);
@@ -248,7 +297,8 @@ static void test_problems_follow_rfc_9457(void **state)
 {
     (void)state;
     same(td_json_problem(TD_ESTALE, "us-east last complete 252 s ago, 30 s asked for"),
-         "{\"type\":\"/errors/TD-E0305\",\"title\":\"the answer is older than asked for\",\"status\":412,"
+         "{\"type\":\"/errors/TD-E0305\",\"title\":\"the answer is older than asked "
+         "for\",\"status\":412,"
          "\"code\":\"TD-E0305\",\"detail\":\"us-east last complete 252 s ago, 30 s asked for\","
          "\"hint\":\"tidings peers shows which link is at fault\"}");
     same(td_json_line_error(7, TD_EUNKNOWN, NULL),
@@ -260,12 +310,14 @@ static void test_problems_follow_rfc_9457(void **state)
 static void test_a_line_becomes_an_update(void **state)
 {
     (void)state;
-    const struct td_text line = T(
-        "{\"job\":\"a/1\",\"state\":\"running\",\"attempt\":3,\"progress\":0.4,\"detail\":\"d\","
-        "\"parent\":\"p\",\"labels\":{\"z\":\"1\",\"a\":\"2\"},\"writer\":\"w\",\"expect_every_seconds\":30}");
+    const struct td_text line =
+        T("{\"job\":\"a/1\",\"state\":\"running\",\"attempt\":3,\"progress\":0.4,\"detail\":\"d\","
+          "\"parent\":\"p\",\"labels\":{\"z\":\"1\",\"a\":\"2\"},\"writer\":\"w\",\"expect_every_"
+          "seconds\":30}");
     struct td_json_update parsed;
     char why[160];
-    assert_int_equal(td_json_update_parse(line, (struct td_text){ 0 }, &parsed, why, sizeof why), TD_OK);
+    assert_int_equal(td_json_update_parse(line, (struct td_text){0}, &parsed, why, sizeof why),
+                     TD_OK);
     assert_int_equal(parsed.update.fields, TD_FIELDS_ALL);
     assert_int_equal(parsed.update.attempt, 3);
     assert_int_equal(parsed.update.status.state, TD_STATE_RUNNING);
@@ -275,8 +327,9 @@ static void test_a_line_becomes_an_update(void **state)
     assert_int_equal(parsed.update.status.expect_every_s, 30);
     td_json_update_release(&parsed);
     const struct td_text least = T("{\"state\":\"failed\",\"detail\":null}");
-    assert_int_equal(td_json_update_parse(least, (struct td_text)T("from/url"), &parsed, why, sizeof why),
-                     TD_OK);
+    assert_int_equal(
+        td_json_update_parse(least, (struct td_text)T("from/url"), &parsed, why, sizeof why),
+        TD_OK);
     assert_int_equal(parsed.update.fields, 0);
     assert_memory_equal(parsed.update.job.bytes, "from/url", 8);
     td_json_update_release(&parsed);
@@ -289,37 +342,38 @@ static void test_a_bad_line_says_what_is_wrong(void **state)
         enum td_err err;
         const char *why; /* part of the sentence */
     } rows[] = {
-        { "", TD_EJSON, "column" },
-        { "{", TD_EJSON, "column" },
-        { "[]", TD_EJSON, "one JSON object" },
-        { "{\"job\":\"a\",\"state\":\"running\"} x", TD_EJSON, "column" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"progres\":1}", TD_EJSON, "unknown key \"progres\"" },
-        { "{\"job\":\"a\",\"job\":\"b\",\"state\":\"running\"}", TD_EJSON, "duplicate" },
-        { "{\"state\":\"running\"}", TD_EJOBID, "\"job\" is missing" },
-        { "{\"job\":\"a\"}", TD_ESTATE, "\"state\" is missing" },
-        { "{\"job\":\"a\",\"state\":null}", TD_ESTATE, "\"state\" is missing" },
-        { "{\"job\":\"\",\"state\":\"running\"}", TD_EJOBID, "\"job\"" },
-        { "{\"job\":\"a\\u0007\",\"state\":\"running\"}", TD_EJOBID, "\"job\"" },
-        { "{\"job\":\"a\",\"state\":\"done\"}", TD_ESTATE, "\"done\" is not a state" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"progress\":40}", TD_EPROGRESS,
-          "for 40 percent write 0.4" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"progress\":-0.1}", TD_EPROGRESS, "from 0 to 1" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"progress\":\"0.4\"}", TD_EPROGRESS, "from 0 to 1" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"attempt\":0}", TD_EATTEMPT, "1 to 65535" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"attempt\":65536}", TD_EATTEMPT, "1 to 65535" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"attempt\":1.5}", TD_EATTEMPT, "1 to 65535" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"labels\":[]}", TD_ELABELS, "object" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"labels\":{\"k\":1}}", TD_ELABELS, "string" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"labels\":{\"\":\"v\"}}", TD_ELABELS, "labels" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"expect_every_seconds\":0.5}", TD_EEXPECT, "whole" },
-        { "{\"job\":\"a\",\"state\":\"running\",\"correct\":1}", TD_EJSON, "true or false" },
+        {"", TD_EJSON, "column"},
+        {"{", TD_EJSON, "column"},
+        {"[]", TD_EJSON, "one JSON object"},
+        {"{\"job\":\"a\",\"state\":\"running\"} x", TD_EJSON, "column"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"progres\":1}", TD_EJSON,
+         "unknown key \"progres\""},
+        {"{\"job\":\"a\",\"job\":\"b\",\"state\":\"running\"}", TD_EJSON, "duplicate"},
+        {"{\"state\":\"running\"}", TD_EJOBID, "\"job\" is missing"},
+        {"{\"job\":\"a\"}", TD_ESTATE, "\"state\" is missing"},
+        {"{\"job\":\"a\",\"state\":null}", TD_ESTATE, "\"state\" is missing"},
+        {"{\"job\":\"\",\"state\":\"running\"}", TD_EJOBID, "\"job\""},
+        {"{\"job\":\"a\\u0007\",\"state\":\"running\"}", TD_EJOBID, "\"job\""},
+        {"{\"job\":\"a\",\"state\":\"done\"}", TD_ESTATE, "\"done\" is not a state"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"progress\":40}", TD_EPROGRESS,
+         "for 40 percent write 0.4"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"progress\":-0.1}", TD_EPROGRESS, "from 0 to 1"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"progress\":\"0.4\"}", TD_EPROGRESS, "from 0 to 1"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"attempt\":0}", TD_EATTEMPT, "1 to 65535"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"attempt\":65536}", TD_EATTEMPT, "1 to 65535"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"attempt\":1.5}", TD_EATTEMPT, "1 to 65535"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"labels\":[]}", TD_ELABELS, "object"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"labels\":{\"k\":1}}", TD_ELABELS, "string"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"labels\":{\"\":\"v\"}}", TD_ELABELS, "labels"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"expect_every_seconds\":0.5}", TD_EEXPECT, "whole"},
+        {"{\"job\":\"a\",\"state\":\"running\",\"correct\":1}", TD_EJSON, "true or false"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct td_json_update parsed;
         char why[160];
-        enum td_err err = td_json_update_parse(td_text_of(rows[i].line), (struct td_text){ 0 }, &parsed,
-                                               why, sizeof why);
+        enum td_err err = td_json_update_parse(td_text_of(rows[i].line), (struct td_text){0},
+                                               &parsed, why, sizeof why);
         td_json_update_release(&parsed);
         if (err != rows[i].err || strstr(why, rows[i].why) == NULL) {
             fail_msg("%s gave %d, %s", rows[i].line, (int)err, why);
@@ -331,22 +385,23 @@ static void test_a_bad_line_says_what_is_wrong(void **state)
 
 static void test_tokens_survive_the_round_trip(void **state)
 {
-    static const struct td_vv_entry entries[] = { { { { 1 }, { 1, 5 } }, 10 },
-                                                  { { { 2 }, { 3, 4000000000u } }, TD_SEQ_MAX } };
-    static const struct td_vv_fold folds[] = { { { 2 }, 3 } };
+    static const struct td_vv_entry entries[] = {{{{1}, {1, 5}}, 10},
+                                                 {{{2}, {3, 4000000000u}}, TD_SEQ_MAX}};
+    static const struct td_vv_fold folds[] = {{{2}, 3}};
     (void)state;
-    struct td_token token = { .has = { 2, 1, entries, folds } };
+    struct td_token token = {.has = {2, 1, entries, folds}};
     token.seen.register_hash = td_token_register_hash((struct td_text)T("job/1"), 2);
     token.seen.rank = 2;
-    token.seen.stamp = (struct td_stamp){ 1772460131004, 7 };
-    token.seen.dot = (struct td_dot){ { { 1 }, { 1, 5 } }, 10 };
-    struct td_token back = { 0 };
-    struct td_token_memory memory = { 0 };
+    token.seen.stamp = (struct td_stamp){1772460131004, 7};
+    token.seen.dot = (struct td_dot){{{1}, {1, 5}}, 10};
+    struct td_token back = {0};
+    struct td_token_memory memory = {0};
     char *text = td_token_to_text(&token);
     assert_non_null(text);
     assert_memory_equal(text, "tdt1:", 5);
     assert_int_equal(td_token_from_text(text, &back, &memory), TD_OK);
-    assert_true(back.seen.register_hash == token.seen.register_hash && back.seen.register_hash != 0);
+    assert_true(back.seen.register_hash == token.seen.register_hash &&
+                back.seen.register_hash != 0);
     assert_int_equal(back.seen.rank, 2);
     assert_true(back.seen.stamp.ms == token.seen.stamp.ms && back.seen.stamp.counter == 7);
     assert_true(td_vv_equal(&back.has, &token.has));
@@ -365,12 +420,13 @@ static void test_tokens_survive_the_round_trip(void **state)
 
 static void test_what_is_no_token_is_refused(void **state)
 {
-    static const char *const rows[] = { "",           "tdt1:",       "tdt2:kJCQ", "tdt1:!!!!", "tdt1:kA",
-                                        "tdt1: kJCQ", "tdc1:kJCQ",   "tdt1:AAAA", "tdt1:3f____8" };
+    static const char *const rows[] = {"",          "tdt1:",     "tdt2:kJCQ",
+                                       "tdt1:!!!!", "tdt1:kA",   "tdt1: kJCQ",
+                                       "tdc1:kJCQ", "tdt1:AAAA", "tdt1:3f____8"};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct td_token token;
-        struct td_token_memory memory = { 0 };
+        struct td_token_memory memory = {0};
         if (td_token_from_text(rows[i], &token, &memory) != TD_ETOKEN) {
             fail_msg("\"%s\" was taken", rows[i]);
         }
@@ -379,10 +435,10 @@ static void test_what_is_no_token_is_refused(void **state)
 
 static void test_cursors_survive_the_round_trip(void **state)
 {
-    static const struct td_vv_entry entries[] = { { { { 1 }, { 1, 5 } }, 10 } };
+    static const struct td_vv_entry entries[] = {{{{1}, {1, 5}}, 10}};
     (void)state;
-    struct td_watch_cursor cursor = { 4711, { 9, 8 }, { 1, 0, entries, NULL } }, back = { 0 };
-    struct td_token_memory memory = { 0 };
+    struct td_watch_cursor cursor = {4711, {9, 8}, {1, 0, entries, NULL}}, back = {0};
+    struct td_token_memory memory = {0};
     char *text = td_cursor_to_text(&cursor);
     assert_int_equal(td_cursor_from_text(text, &back, &memory), TD_OK);
     assert_true(back.arrival == 4711);

@@ -19,7 +19,7 @@ uint32_t td_node_wait_ms(const struct tidings *t, uint32_t timeout_ms)
 int tidings_get(tidings *t, const char *job, uint16_t attempt, struct tidings_status *ret_status,
                 struct tidings_freshness *ret_freshness)
 {
-    struct td_request request = { .op = TD_OP_GET, .timeout_ms = td_node_wait_ms(t, 0) };
+    struct td_request request = {.op = TD_OP_GET, .timeout_ms = td_node_wait_ms(t, 0)};
     struct td_call_result result;
     request.u.get.job = td_text_of(job);
     request.u.get.attempt = attempt;
@@ -48,7 +48,7 @@ int tidings_get(tidings *t, const char *job, uint16_t attempt, struct tidings_st
 /* Region numbers are the roster's; a name is looked up with the node. */
 static enum td_err region_of(struct tidings *t, const char *name, struct td_region *ret_region)
 {
-    struct td_request request = { .op = TD_OP_STATUS };
+    struct td_request request = {.op = TD_OP_STATUS};
     struct td_call_result result;
     enum td_err err = td_call(t, &request, NULL, &result);
     if (err == TD_OK) {
@@ -69,11 +69,11 @@ static enum td_err region_of(struct tidings *t, const char *name, struct td_regi
 enum td_err td_filter_from_public(struct tidings *t, const struct tidings_filter *from,
                                   struct td_filter *ret_filter)
 {
-    struct td_filter filter = { .states = (uint8_t)from->states,
-                                .prefix = td_text_of(from->prefix),
-                                .since_ms = from->since_ms,
-                                .silent = from->silent,
-                                .conflicts = from->conflicts };
+    struct td_filter filter = {.states = (uint8_t)from->states,
+                               .prefix = td_text_of(from->prefix),
+                               .since_ms = from->since_ms,
+                               .silent = from->silent,
+                               .conflicts = from->conflicts};
     enum td_err err = TD_OK;
     if (from->states > UINT8_MAX) {
         return TD_ESTATE;
@@ -102,7 +102,7 @@ struct tidings_list {
 
 int tidings_list_open(tidings *t, const struct tidings_filter *filter, tidings_list **ret_list)
 {
-    struct tidings_filter all = { 0 };
+    struct tidings_filter all = {0};
     struct tidings_list *list = calloc(1, sizeof *list);
     if (list == NULL) {
         return TD_ENOMEM;
@@ -123,7 +123,7 @@ int tidings_list_open(tidings *t, const struct tidings_filter *filter, tidings_l
 
 static enum td_err fetch_page(struct tidings_list *list)
 {
-    struct td_request request = { .op = TD_OP_LIST, .timeout_ms = td_node_wait_ms(list->t, 0) };
+    struct td_request request = {.op = TD_OP_LIST, .timeout_ms = td_node_wait_ms(list->t, 0)};
     request.u.list.filter = list->filter;
     request.u.list.limit = PAGE_REGISTERS;
     request.u.list.cursor = list->cursor;

@@ -1,4 +1,5 @@
-/* seen.c -- a chained hash table with two recency lists, one for open and one for final registers. */
+/* seen.c -- a chained hash table with two recency lists, one for open and one for final registers.
+ */
 #include "node/client/seen.h"
 
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static bool keep(struct td_kept_text *kept, const char *bytes, size_t count)
 
 static struct td_text text_of(const struct td_kept_text *kept)
 {
-    return (struct td_text){ kept->count > 0 ? kept->bytes : "", kept->count };
+    return (struct td_text){kept->count > 0 ? kept->bytes : "", kept->count};
 }
 
 static struct td_entry_list *list_of(struct td_seen_table *table, const struct td_entry *entry)
@@ -88,7 +89,7 @@ static void entry_free(struct td_entry *entry)
 
 void td_seen_fini(struct td_seen_table *table)
 {
-    struct td_entry_list *lists[] = { &table->open, &table->final };
+    struct td_entry_list *lists[] = {&table->open, &table->final};
     for (size_t i = 0; i < 2; i++) {
         while (lists[i]->newest != NULL) {
             struct td_entry *entry = lists[i]->newest;
@@ -124,11 +125,11 @@ static void remove_from_bucket(struct td_seen_table *table, struct td_entry *ent
     *at = entry->next_in_bucket;
 }
 
-/* Final registers first: nothing beats a final, so forgetting its token is harmless. At most 64 looks
- * past registers in use: those are the newest ones anyhow. */
+/* Final registers first: nothing beats a final, so forgetting its token is harmless. At most 64
+ * looks past registers in use: those are the newest ones anyhow. */
 static struct td_entry *evict(struct td_seen_table *table)
 {
-    struct td_entry *candidates[] = { table->final.oldest, table->open.oldest };
+    struct td_entry *candidates[] = {table->final.oldest, table->open.oldest};
     for (size_t i = 0; i < 2; i++) {
         struct td_entry *entry = candidates[i];
         for (unsigned looks = 0; entry != NULL && looks < 64; looks++, entry = entry->newer) {
@@ -151,11 +152,11 @@ static struct td_entry *take_entry(struct td_seen_table *table)
     if (old == NULL) {
         return table->count >= table->registers_max ? NULL : calloc(1, sizeof *old);
     }
-    struct td_entry clean = { .job = old->job,
-                              .detail = old->detail,
-                              .parent = old->parent,
-                              .writer = old->writer,
-                              .label_bytes = old->label_bytes };
+    struct td_entry clean = {.job = old->job,
+                             .detail = old->detail,
+                             .parent = old->parent,
+                             .writer = old->writer,
+                             .label_bytes = old->label_bytes};
     clean.job.count = clean.detail.count = clean.parent.count = 0;
     clean.writer.count = clean.label_bytes.count = 0;
     *old = clean;
@@ -192,9 +193,9 @@ static bool merge_labels(struct td_entry *entry, const struct td_status *status)
 {
     char joined[TD_LABELS_BYTES_MAX];
     size_t used = 0;
-    uint16_t counts[2 * TD_LABELS_MAX] = { 0 };
+    uint16_t counts[2 * TD_LABELS_MAX] = {0};
     for (uint8_t i = 0; i < status->label_count; i++) {
-        const struct td_text parts[2] = { status->labels[i].key, status->labels[i].value };
+        const struct td_text parts[2] = {status->labels[i].key, status->labels[i].value};
         for (size_t k = 0; k < 2; k++) {
             TD_ASSERT(parts[k].count <= sizeof joined - used);
             memcpy(joined + used, parts[k].bytes, parts[k].count);
@@ -241,14 +242,15 @@ bool td_seen_merge(struct td_entry *entry, const struct td_update *update)
     return true;
 }
 
-void td_seen_answer(struct td_seen_table *table, struct td_entry *entry, const struct td_result *result)
+void td_seen_answer(struct td_seen_table *table, struct td_entry *entry,
+                    const struct td_result *result)
 {
-    /* Answers of one register may come in any order through two nodes: the newest one counts, except
-     * that "the highest attempt" moves on with the attempt. */
+    /* Answers of one register may come in any order through two nodes: the newest one counts,
+     * except that "the highest attempt" moves on with the attempt. */
     bool moved_on = entry->attempt == 0 && result->attempt > entry->resolved_attempt;
-    bool newer = result->rank > entry->seen.rank ||
-                 (result->rank == entry->seen.rank &&
-                  td_stamp_compare(result->stamp, entry->seen.stamp) > 0);
+    bool newer =
+        result->rank > entry->seen.rank || (result->rank == entry->seen.rank &&
+                                            td_stamp_compare(result->stamp, entry->seen.stamp) > 0);
     if (entry->attempt == 0 && result->attempt < entry->resolved_attempt) {
         return;
     }
@@ -267,9 +269,10 @@ void td_seen_answer(struct td_seen_table *table, struct td_entry *entry, const s
     }
 }
 
-void td_seen_full(const struct td_entry *entry, struct td_label *labels, struct td_status *ret_status)
+void td_seen_full(const struct td_entry *entry, struct td_label *labels,
+                  struct td_status *ret_status)
 {
-    struct td_status status = { 0 };
+    struct td_status status = {0};
     const char *at = entry->label_bytes.bytes;
     status.state = (enum td_state)entry->state;
     status.progress_known = entry->progress_known;
@@ -280,9 +283,9 @@ void td_seen_full(const struct td_entry *entry, struct td_label *labels, struct 
     status.writer = text_of(&entry->writer);
     status.label_count = entry->label_count;
     for (uint8_t i = 0; i < entry->label_count; i++) {
-        labels[i].key = (struct td_text){ at, entry->label_counts[2 * i] };
+        labels[i].key = (struct td_text){at, entry->label_counts[2 * i]};
         at += entry->label_counts[2 * i];
-        labels[i].value = (struct td_text){ at, entry->label_counts[2 * i + 1] };
+        labels[i].value = (struct td_text){at, entry->label_counts[2 * i + 1]};
         at += entry->label_counts[2 * i + 1];
     }
     status.labels = labels;

@@ -1,7 +1,8 @@
-/* seen.h -- what this handle knows of the registers it publishes to: the newest report whose answer it had
- * (so that a later publish beats it through any node) and the full status (so that a partial report can
- * be sent again as a full one). Bounded: beyond the limit the least recently used final register goes
- * first, then the least recently used one. Not thread-safe: the handle's lock covers it. */
+/* seen.h -- what this handle knows of the registers it publishes to: the newest report whose answer
+ * it had (so that a later publish beats it through any node) and the full status (so that a partial
+ * report can be sent again as a full one). Bounded: beyond the limit the least recently used final
+ * register goes first, then the least recently used one. Not thread-safe: the handle's lock covers
+ * it. */
 #ifndef TD_CLIENT_SEEN_H
 #define TD_CLIENT_SEEN_H
 
@@ -53,15 +54,17 @@ struct td_seen_table {
 
 TD_MUST_USE enum td_err td_seen_init(struct td_seen_table *table, uint32_t registers_max);
 void td_seen_fini(struct td_seen_table *table);
-/* Finds or makes the entry and marks it used just now; NULL when out of memory, or when every entry is in
- * use. */
+/* Finds or makes the entry and marks it used just now; NULL when out of memory, or when every entry
+ * is in use. */
 struct td_entry *td_seen_get(struct td_seen_table *table, struct td_text job, uint16_t attempt);
 /* Takes the fields that the update sets into the full status. False when out of memory. */
 TD_MUST_USE bool td_seen_merge(struct td_entry *entry, const struct td_update *update);
 /* An answer came: what the node has now. */
-void td_seen_answer(struct td_seen_table *table, struct td_entry *entry, const struct td_result *result);
+void td_seen_answer(struct td_seen_table *table, struct td_entry *entry,
+                    const struct td_result *result);
 /* The full status as an update; labels: TD_LABELS_MAX slots. Texts point into the entry. */
-void td_seen_full(const struct td_entry *entry, struct td_label *labels, struct td_status *ret_status);
+void td_seen_full(const struct td_entry *entry, struct td_label *labels,
+                  struct td_status *ret_status);
 /* The attempt and the token to send with an update of this register. */
 uint16_t td_seen_attempt(const struct td_entry *entry, struct td_seen *ret_seen);
 

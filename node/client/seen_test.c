@@ -12,13 +12,13 @@
 
 static struct td_entry *entry_of(struct td_seen_table *table, const char *job, uint16_t attempt)
 {
-    return td_seen_get(table, (struct td_text){ job, (uint32_t)strlen(job) }, attempt);
+    return td_seen_get(table, (struct td_text){job, (uint32_t)strlen(job)}, attempt);
 }
 
-static void answer(struct td_seen_table *table, struct td_entry *entry, uint16_t attempt, uint8_t rank,
-                   uint64_t ms)
+static void answer(struct td_seen_table *table, struct td_entry *entry, uint16_t attempt,
+                   uint8_t rank, uint64_t ms)
 {
-    struct td_result result = { .attempt = attempt, .rank = rank, .stamp = { ms, 0 } };
+    struct td_result result = {.attempt = attempt, .rank = rank, .stamp = {ms, 0}};
     result.dot.origin.region.v = 1;
     result.dot.seq = ms;
     td_seen_answer(table, entry, &result);
@@ -99,20 +99,20 @@ static void test_the_highest_attempt_is_followed_until_it_is_final(void **state)
 
 static void test_the_full_status_is_what_was_set_so_far(void **state)
 {
-    static const struct td_label labels[2] = { { { "a", 1 }, { "1", 1 } }, { { "b", 1 }, { "", 0 } } };
+    static const struct td_label labels[2] = {{{"a", 1}, {"1", 1}}, {{"b", 1}, {"", 0}}};
     (void)state;
     struct td_seen_table table;
     struct td_label room[TD_LABELS_MAX];
     struct td_status full;
     assert_int_equal(td_seen_init(&table, 8), TD_OK);
     struct td_entry *entry = entry_of(&table, "a", 1);
-    struct td_update update = { .fields = TD_FIELD_DETAIL | TD_FIELD_LABELS };
+    struct td_update update = {.fields = TD_FIELD_DETAIL | TD_FIELD_LABELS};
     update.status.state = TD_STATE_RUNNING;
-    update.status.detail = (struct td_text){ "twelve", 6 };
+    update.status.detail = (struct td_text){"twelve", 6};
     update.status.labels = labels;
     update.status.label_count = 2;
     assert_true(td_seen_merge(entry, &update));
-    struct td_update next = { .fields = TD_FIELD_PROGRESS };
+    struct td_update next = {.fields = TD_FIELD_PROGRESS};
     next.status.state = TD_STATE_COMPLETED;
     next.status.progress_known = true;
     next.status.progress = 10000;

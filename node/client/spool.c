@@ -19,7 +19,7 @@ enum {
     RECORD_HEAD_BYTES = 4 + 16,
     PAYLOAD_BYTES_MAX = TD_REQUEST_BYTES_MAX + 4096,
 };
-static const char magic[8] = { 'T', 'D', 'S', 'P', 'O', 'O', 'L', '1' };
+static const char magic[8] = {'T', 'D', 'S', 'P', 'O', 'O', 'L', '1'};
 
 struct td_spool {
     int fd;
@@ -48,7 +48,8 @@ static uint64_t get_u64(const uint8_t *from)
     return value;
 }
 
-static void checksum(struct td_spool *spool, struct td_bytes a, struct td_bytes b, uint8_t ret_sum[16])
+static void checksum(struct td_spool *spool, struct td_bytes a, struct td_bytes b,
+                     uint8_t ret_sum[16])
 {
     struct td_signer signer = td_sodium_signer(&spool->sodium);
     signer.checksum(signer.self, a, b, ret_sum);
@@ -91,12 +92,12 @@ static bool read_all(int fd, uint8_t *bytes, size_t count, uint64_t at)
 /* The two slots take turns, so that a torn write leaves the other one. */
 static bool write_slot(struct td_spool *spool)
 {
-    uint8_t slot[SLOT_BYTES] = { 0 };
+    uint8_t slot[SLOT_BYTES] = {0};
     spool->generation++;
     memcpy(slot, magic, sizeof magic);
     put_u64(slot + 8, spool->head);
     put_u64(slot + 16, spool->generation);
-    checksum(spool, (struct td_bytes){ slot, 24 }, (struct td_bytes){ slot, 0 }, slot + 24);
+    checksum(spool, (struct td_bytes){slot, 24}, (struct td_bytes){slot, 0}, slot + 24);
     return write_all(spool->fd, slot, sizeof slot, (spool->generation & 1) * SLOT_BYTES);
 }
 
@@ -110,7 +111,7 @@ static bool read_slots(struct td_spool *spool)
         if (!read_all(spool->fd, slot, sizeof slot, i * SLOT_BYTES)) {
             continue;
         }
-        checksum(spool, (struct td_bytes){ slot, 24 }, (struct td_bytes){ slot, 0 }, sum);
+        checksum(spool, (struct td_bytes){slot, 24}, (struct td_bytes){slot, 0}, sum);
         if (memcmp(slot, magic, sizeof magic) != 0 || memcmp(sum, slot + 24, sizeof sum) != 0) {
             continue;
         }
@@ -123,9 +124,10 @@ static bool read_slots(struct td_spool *spool)
     return found;
 }
 
-/* Reads the record at `at`. TD_EUNKNOWN at the very end, TD_ECORRUPT for anything that is not whole. */
-static enum td_err read_record(struct td_spool *spool, uint64_t at, uint64_t end, uint8_t **ret_payload,
-                               size_t *ret_bytes)
+/* Reads the record at `at`. TD_EUNKNOWN at the very end, TD_ECORRUPT for anything that is not
+ * whole. */
+static enum td_err read_record(struct td_spool *spool, uint64_t at, uint64_t end,
+                               uint8_t **ret_payload, size_t *ret_bytes)
 {
     uint8_t head[RECORD_HEAD_BYTES];
     uint8_t sum[16];
@@ -135,7 +137,8 @@ static enum td_err read_record(struct td_spool *spool, uint64_t at, uint64_t end
     if (end - at < sizeof head || !read_all(spool->fd, head, sizeof head, at)) {
         return TD_ECORRUPT;
     }
-    uint32_t bytes = (uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 | head[3];
+    uint32_t bytes =
+        (uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 | head[3];
     if (bytes == 0 || bytes > PAYLOAD_BYTES_MAX || bytes > end - at - sizeof head) {
         return TD_ECORRUPT;
     }
@@ -144,7 +147,7 @@ static enum td_err read_record(struct td_spool *spool, uint64_t at, uint64_t end
         return TD_ENOMEM;
     }
     bool ok = read_all(spool->fd, payload, bytes, at + sizeof head);
-    checksum(spool, (struct td_bytes){ head, 4 }, (struct td_bytes){ payload, ok ? bytes : 0 }, sum);
+    checksum(spool, (struct td_bytes){head, 4}, (struct td_bytes){payload, ok ? bytes : 0}, sum);
     if (!ok || memcmp(sum, head + 4, sizeof sum) != 0) {
         free(payload);
         return TD_ECORRUPT;
@@ -154,7 +157,8 @@ static enum td_err read_record(struct td_spool *spool, uint64_t at, uint64_t end
     return TD_OK;
 }
 
-/* Copies [at, end) to NAME.damaged: nothing that was once acknowledged to a caller is thrown away unseen. */
+/* Copies [at, end) to NAME.damaged: nothing that was once acknowledged to a caller is thrown away
+ * unseen. */
 static void keep_damaged(struct td_spool *spool, uint64_t at, uint64_t end)
 {
     char *name = NULL;
@@ -217,7 +221,8 @@ static enum td_err start_empty(struct td_spool *spool)
     return TD_OK;
 }
 
-/* A file that is not ours is never overwritten: only an empty one or one with our slots is taken. */
+/* A file that is not ours is never overwritten: only an empty one or one with our slots is taken.
+ */
 static enum td_err load(struct td_spool *spool, char *ret_why, size_t why_bytes)
 {
     struct stat stat;
@@ -234,8 +239,10 @@ static enum td_err load(struct td_spool *spool, char *ret_why, size_t why_bytes)
     }
     if (!read_slots(spool)) {
         uint8_t start[sizeof magic];
-        bool ours = read_all(spool->fd, start, sizeof start, 0) && memcmp(start, magic, sizeof magic) == 0;
-        bool torn = stat.st_size <= RECORDS_AT; /* died while it was created: nothing was in it yet */
+        bool ours =
+            read_all(spool->fd, start, sizeof start, 0) && memcmp(start, magic, sizeof magic) == 0;
+        bool torn =
+            stat.st_size <= RECORDS_AT; /* died while it was created: nothing was in it yet */
         if (!torn || (!ours && stat.st_size > SLOT_BYTES)) {
             (void)snprintf(ret_why, why_bytes, "%s is not a spool file, or its head is damaged",
                            spool->path);
@@ -255,9 +262,9 @@ enum td_err td_spool_open(const char *path, uint64_t bytes_max, struct td_spool 
     }
     spool->bytes_max = bytes_max;
     spool->path = strdup(path);
-    spool->fd = spool->path == NULL ? -1
-                                    : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-                                           0600);
+    spool->fd = spool->path == NULL
+                    ? -1
+                    : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     enum td_err err = TD_OK;
     if (spool->fd < 0) {
         (void)snprintf(ret_why, why_bytes, "cannot open %s: %s", path, strerror(errno));
@@ -299,7 +306,7 @@ enum td_err td_spool_append(struct td_spool *spool, struct td_bytes payload)
     for (int i = 0; i < 4; i++) {
         head[i] = (uint8_t)(payload.count >> (24 - 8 * i));
     }
-    checksum(spool, (struct td_bytes){ head, 4 }, payload, head + 4);
+    checksum(spool, (struct td_bytes){head, 4}, payload, head + 4);
     if (!write_all(spool->fd, head, sizeof head, spool->end) ||
         !write_all(spool->fd, payload.bytes, payload.count, spool->end + sizeof head)) {
         return TD_EIO;

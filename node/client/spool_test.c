@@ -30,7 +30,7 @@ static struct td_spool *open_spool(uint64_t bytes_max)
 static struct td_bytes payload_of(unsigned i, char *text)
 {
     int count = snprintf(text, 64, "record %u %.*s", i, (int)(i % 7), "abcdefg");
-    return (struct td_bytes){ (const uint8_t *)text, (size_t)count };
+    return (struct td_bytes){(const uint8_t *)text, (size_t)count};
 }
 
 static void append_synced(struct td_spool *spool, unsigned first, unsigned count)
@@ -124,8 +124,8 @@ static void test_only_synced_records_are_read(void **state)
 static void test_the_bound_holds_and_frees_again(void **state)
 {
     (void)state;
-    uint8_t block[100] = { 1 };
-    struct td_bytes payload = { block, sizeof block };
+    uint8_t block[100] = {1};
+    struct td_bytes payload = {block, sizeof block};
     /* Exactly two records fit. */
     struct td_spool *spool = open_spool(RECORDS_AT + 2 * (RECORD_HEAD + sizeof block));
     assert_int_equal(td_spool_append(spool, payload), TD_OK);

@@ -7,7 +7,7 @@
 
 struct td_text td_text_of(const char *text)
 {
-    return (struct td_text){ text, text != NULL ? (uint32_t)strlen(text) : 0 };
+    return (struct td_text){text, text != NULL ? (uint32_t)strlen(text) : 0};
 }
 
 bool td_text_equal(struct td_text a, struct td_text b)
@@ -20,8 +20,8 @@ static bool continuation(uint8_t byte)
     return (byte & 0xc0) == 0x80;
 }
 
-/* One code point at bytes[0..left). Returns its length, or 0 for a byte that starts none. Overlong forms,
- * surrogates and values beyond U+10FFFF are none. */
+/* One code point at bytes[0..left). Returns its length, or 0 for a byte that starts none. Overlong
+ * forms, surrogates and values beyond U+10FFFF are none. */
 static size_t utf8_decode(const uint8_t *bytes, size_t left, uint32_t *ret_point)
 {
     uint8_t first = bytes[0];
@@ -40,7 +40,7 @@ static size_t utf8_decode(const uint8_t *bytes, size_t left, uint32_t *ret_point
         }
         point = point << 6 | (bytes[i] & 0x3fu);
     }
-    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     if (point < least[count] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) {
         return 0;
     }
@@ -54,14 +54,14 @@ static bool dangerous(uint32_t point)
     return point < 0x20 || (point >= 0x7f && point <= 0x9f) || /* C0, DEL, C1 */
            point == 0xad || point == 0x61c ||                  /* soft hyphen, Arabic letter mark */
            (point >= 0x200b && point <= 0x200f) ||             /* zero width, LRM, RLM */
-           (point >= 0x2028 && point <= 0x202e) ||             /* separators, embeddings, overrides */
-           (point >= 0x2060 && point <= 0x206f) ||             /* joiners, isolates, deprecated */
+           (point >= 0x2028 && point <= 0x202e) || /* separators, embeddings, overrides */
+           (point >= 0x2060 && point <= 0x206f) || /* joiners, isolates, deprecated */
            point == 0xfeff || (point >= 0xfff9 && point <= 0xfffb) ||
-           (point >= 0xe0000 && point <= 0xe007f);             /* tags */
+           (point >= 0xe0000 && point <= 0xe007f); /* tags */
 }
 
-/* The next piece of escaped text: its source length, and what to print instead (or "" = as it is). A
- * backslash before "u{" is escaped too, so that nobody can forge an escape. */
+/* The next piece of escaped text: its source length, and what to print instead (or "" = as it is).
+ * A backslash before "u{" is escaped too, so that nobody can forge an escape. */
 static size_t escape_step(const uint8_t *bytes, size_t left, char ret_instead[16])
 {
     uint32_t point = 0;
@@ -110,7 +110,8 @@ size_t td_text_escape(struct td_text text, char *ret_text, size_t text_bytes)
 
 char *td_text_escape_alloc(struct td_text text)
 {
-    /* The longest escape of one byte is \u{xx}; of a longer character \u{xxxxxx}: at most 6 a byte. */
+    /* The longest escape of one byte is \u{xx}; of a longer character \u{xxxxxx}: at most 6 a byte.
+     */
     size_t text_bytes = (size_t)text.count * 6 + 1;
     char *escaped = malloc(text_bytes);
     if (escaped != NULL) {
@@ -119,7 +120,8 @@ char *td_text_escape_alloc(struct td_text text)
     return escaped;
 }
 
-/* Wide = East Asian wide and emoji; combining = the common combining blocks. Enough to line up a table. */
+/* Wide = East Asian wide and emoji; combining = the common combining blocks. Enough to line up a
+ * table. */
 static size_t point_columns(uint32_t point)
 {
     if ((point >= 0x300 && point <= 0x36f) || (point >= 0x1ab0 && point <= 0x1aff) ||

@@ -15,25 +15,29 @@ static void test_nothing_that_acts_on_a_terminal_passes(void **state)
     static const struct {
         const char *text, *escaped;
     } rows[] = {
-        { "plain", "plain" },
-        { "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f" },
-        { "\xe6\x97\xa5\xf0\x9f\x98\x80", "\xe6\x97\xa5\xf0\x9f\x98\x80" },
-        { "a\x1b[2Jb", "a\\u{1b}[2Jb" },
-        { "line\r\nnext\t", "line\\u{d}\\u{a}next\\u{9}" },
-        { "\x7f", "\\u{7f}" },
-        { "\xc2\x9b" "31m", "\\u{9b}31m" },              /* C1 CSI */
-        { "\xe2\x80\xae" "exe", "\\u{202e}exe" },        /* right-to-left override */
-        { "\xe2\x81\xa6x\xe2\x81\xa9", "\\u{2066}x\\u{2069}" },
-        { "\xe2\x80\x8b", "\\u{200b}" },                  /* zero width space */
-        { "\xe2\x80\xa8", "\\u{2028}" },
-        { "\xef\xbb\xbf", "\\u{feff}" },
-        { "\xff\xfe", "\\u{ff}\\u{fe}" },                 /* never UTF-8 */
-        { "\xc0\x80", "\\u{c0}\\u{80}" },                 /* overlong */
-        { "\xed\xa0\x80", "\\u{ed}\\u{a0}\\u{80}" },      /* surrogate */
-        { "\xf4\x90\x80\x80", "\\u{f4}\\u{90}\\u{80}\\u{80}" },
-        { "\xe2\x82", "\\u{e2}\\u{82}" },                 /* cut off */
-        { "\\u{1b}", "\\u{5c}u{1b}" },                    /* a forged escape */
-        { "C:\\users", "C:\\users" },
+        {"plain", "plain"},
+        {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+        {"\xe6\x97\xa5\xf0\x9f\x98\x80", "\xe6\x97\xa5\xf0\x9f\x98\x80"},
+        {"a\x1b[2Jb", "a\\u{1b}[2Jb"},
+        {"line\r\nnext\t", "line\\u{d}\\u{a}next\\u{9}"},
+        {"\x7f", "\\u{7f}"},
+        {"\xc2\x9b"
+         "31m",
+         "\\u{9b}31m"}, /* C1 CSI */
+        {"\xe2\x80\xae"
+         "exe",
+         "\\u{202e}exe"}, /* right-to-left override */
+        {"\xe2\x81\xa6x\xe2\x81\xa9", "\\u{2066}x\\u{2069}"},
+        {"\xe2\x80\x8b", "\\u{200b}"}, /* zero width space */
+        {"\xe2\x80\xa8", "\\u{2028}"},
+        {"\xef\xbb\xbf", "\\u{feff}"},
+        {"\xff\xfe", "\\u{ff}\\u{fe}"},            /* never UTF-8 */
+        {"\xc0\x80", "\\u{c0}\\u{80}"},            /* overlong */
+        {"\xed\xa0\x80", "\\u{ed}\\u{a0}\\u{80}"}, /* surrogate */
+        {"\xf4\x90\x80\x80", "\\u{f4}\\u{90}\\u{80}\\u{80}"},
+        {"\xe2\x82", "\\u{e2}\\u{82}"}, /* cut off */
+        {"\\u{1b}", "\\u{5c}u{1b}"},    /* a forged escape */
+        {"C:\\users", "C:\\users"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -44,14 +48,16 @@ static void test_nothing_that_acts_on_a_terminal_passes(void **state)
         free(escaped);
     }
     char nul[16];
-    (void)td_text_escape((struct td_text){ "a\0b", 3 }, nul, sizeof nul);
+    (void)td_text_escape((struct td_text){"a\0b", 3}, nul, sizeof nul);
     assert_string_equal(nul, "a\\u{0}b");
 }
 
 static void test_escaping_cuts_at_a_whole_character(void **state)
 {
     (void)state;
-    const struct td_text text = td_text_of("ab\x1b" "c\xc3\xbc" "defgh");
+    const struct td_text text = td_text_of("ab\x1b"
+                                           "c\xc3\xbc"
+                                           "defgh");
     for (size_t room = 1; room < 24; room++) {
         char *cut = malloc(room); /* exact, so that a sanitizer sees a byte too many */
         size_t used = td_text_escape(text, cut, room);
@@ -62,10 +68,12 @@ static void test_escaping_cuts_at_a_whole_character(void **state)
     }
     char whole[17];
     (void)td_text_escape(text, whole, sizeof whole);
-    assert_string_equal(whole, "ab\\u{1b}c\xc3\xbc" "defgh");
+    assert_string_equal(whole, "ab\\u{1b}c\xc3\xbc"
+                               "defgh");
     char cut[16];
     (void)td_text_escape(text, cut, sizeof cut);
-    assert_string_equal(cut, "ab\\u{1b}c\xc3\xbc" "d...");
+    assert_string_equal(cut, "ab\\u{1b}c\xc3\xbc"
+                             "d...");
 }
 
 static void test_columns_count_wide_and_combining(void **state)
@@ -82,12 +90,12 @@ static void test_times_go_to_text_and_back(void **state)
         uint64_t ms;
         const char *text;
     } rows[] = {
-        { 0, "1970-01-01T00:00:00.000Z" },
-        { 1, "1970-01-01T00:00:00.001Z" },
-        { 951782400000, "2000-02-29T00:00:00.000Z" },
-        { 1772460522120, "2026-03-02T14:08:42.120Z" },
-        { 4102444799999, "2099-12-31T23:59:59.999Z" },
-        { 253402300799999, "9999-12-31T23:59:59.999Z" },
+        {0, "1970-01-01T00:00:00.000Z"},
+        {1, "1970-01-01T00:00:00.001Z"},
+        {951782400000, "2000-02-29T00:00:00.000Z"},
+        {1772460522120, "2026-03-02T14:08:42.120Z"},
+        {4102444799999, "2099-12-31T23:59:59.999Z"},
+        {253402300799999, "9999-12-31T23:59:59.999Z"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -112,21 +120,21 @@ static void test_times_with_offsets_and_bad_times(void **state)
     assert_true(ms == 1772460522100);
     assert_true(td_time_parse(td_text_of("2026-03-02t14:08:42.123456z"), &ms));
     assert_true(ms == 1772460522123);
-    static const char *const bad[] = { "",
-                                       "2026-03-02",
-                                       "2026-03-02T14:08:42",
-                                       "2026-02-29T00:00:00Z",
-                                       "2026-13-01T00:00:00Z",
-                                       "2026-00-01T00:00:00Z",
-                                       "2026-01-32T00:00:00Z",
-                                       "2026-01-01T24:00:00Z",
-                                       "2026-01-01T00:60:00Z",
-                                       "2026-01-01T00:00:00.Z",
-                                       "2026-01-01T00:00:00Zx",
-                                       "2026-01-01T00:00:00+1:00",
-                                       "1969-12-31T23:59:59Z",
-                                       "1970-01-01T00:00:00+00:01",
-                                       "yesterday" };
+    static const char *const bad[] = {"",
+                                      "2026-03-02",
+                                      "2026-03-02T14:08:42",
+                                      "2026-02-29T00:00:00Z",
+                                      "2026-13-01T00:00:00Z",
+                                      "2026-00-01T00:00:00Z",
+                                      "2026-01-32T00:00:00Z",
+                                      "2026-01-01T24:00:00Z",
+                                      "2026-01-01T00:60:00Z",
+                                      "2026-01-01T00:00:00.Z",
+                                      "2026-01-01T00:00:00Zx",
+                                      "2026-01-01T00:00:00+1:00",
+                                      "1969-12-31T23:59:59Z",
+                                      "1970-01-01T00:00:00+00:01",
+                                      "yesterday"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         if (td_time_parse(td_text_of(bad[i]), &ms)) {
             fail_msg("%s was taken", bad[i]);
@@ -139,11 +147,12 @@ static void test_durations(void **state)
     static const struct {
         const char *text;
         uint64_t ms;
-    } rows[] = { { "0", 0 },           { "0s", 0 },        { "250ms", 250 },     { "30s", 30000 },
-                 { "5m", 300000 },     { "1h", 3600000 },  { "2d", 172800000 },  { "1w", 604800000 },
-                 { "1h30m", 5400000 }, { "1.5s", 1500 },   { "0.25s", 250 },     { "36600d", 3162240000000 } };
-    static const char *const bad[] = { "",    "5",   "s",    "-1s", "1 s", "1S",  "1.s", ".5s",
-                                       "1sx", "1s2", "+1s",  "1e3s", "36601d", "99999999999999999999d" };
+    } rows[] = {{"0", 0},           {"0s", 0},       {"250ms", 250},    {"30s", 30000},
+                {"5m", 300000},     {"1h", 3600000}, {"2d", 172800000}, {"1w", 604800000},
+                {"1h30m", 5400000}, {"1.5s", 1500},  {"0.25s", 250},    {"36600d", 3162240000000}};
+    static const char *const bad[] = {
+        "",    "5",   "s",   "-1s", "1 s",  "1S",     "1.s",
+        ".5s", "1sx", "1s2", "+1s", "1e3s", "36601d", "99999999999999999999d"};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint64_t ms = UINT64_MAX;
@@ -164,10 +173,9 @@ static void test_durations_for_people(void **state)
     static const struct {
         uint64_t ms;
         const char *text;
-    } rows[] = { { 0, "0.0 s" },          { 400, "0.4 s" },         { 9999, "9.9 s" },
-                 { 10000, "10 s" },       { 59999, "59 s" },        { 60000, "1m00s" },
-                 { 252000, "4m12s" },     { 3599999, "59m59s" },    { 11100000, "3h05m" },
-                 { 187200000, "2d04h" } };
+    } rows[] = {{0, "0.0 s"},        {400, "0.4 s"},      {9999, "9.9 s"},   {10000, "10 s"},
+                {59999, "59 s"},     {60000, "1m00s"},    {252000, "4m12s"}, {3599999, "59m59s"},
+                {11100000, "3h05m"}, {187200000, "2d04h"}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[TD_DURATION_TEXT_BYTES];
@@ -186,7 +194,7 @@ static void test_percentages_and_sizes(void **state)
     assert_true(td_percent_parse("40.5%", &progress) && progress == 4050);
     assert_true(td_percent_parse("0.01", &progress) && progress == 1);
     assert_true(td_percent_parse("100", &progress) && progress == 10000);
-    static const char *const bad[] = { "", "-1", "101", "100.01", "40.123", "40 %", "x", "4x", "1." };
+    static const char *const bad[] = {"", "-1", "101", "100.01", "40.123", "40 %", "x", "4x", "1."};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         if (td_percent_parse(bad[i], &progress)) {
             fail_msg("\"%s\" was taken", bad[i]);

@@ -21,7 +21,7 @@ enum {
 
 uint64_t td_token_register_hash(struct td_text job, uint16_t attempt)
 {
-    struct td_sodium_signer without_cluster = { .secret = NULL };
+    struct td_sodium_signer without_cluster = {.secret = NULL};
     struct td_signer signer = td_sodium_signer(&without_cluster);
     uint64_t hash = td_register_hash(signer.job_hash(signer.self, job), attempt) & TD_SEQ_MAX;
     return hash == 0 ? 1 : hash;
@@ -57,7 +57,7 @@ char *td_token_to_text(const struct td_token *token)
         return NULL;
     }
     size_t used = td_token_encode(token, wire, wire_bytes);
-    char *text = used == 0 ? NULL : to_text(TD_TOKEN_TEXT_PREFIX, (struct td_bytes){ wire, used });
+    char *text = used == 0 ? NULL : to_text(TD_TOKEN_TEXT_PREFIX, (struct td_bytes){wire, used});
     free(wire);
     return text;
 }
@@ -83,7 +83,7 @@ static enum td_err from_text(const char *text, const char *prefix, size_t wire_b
         return TD_ETOKEN;
     }
     ret_memory->bytes = block;
-    *ret_wire = (struct td_bytes){ block, used };
+    *ret_wire = (struct td_bytes){block, used};
     td_arena_init(ret_arena, block + wire_room, VV_ARENA_BYTES);
     return TD_OK;
 }
@@ -129,15 +129,15 @@ char *td_cursor_to_text(const struct td_watch_cursor *cursor)
     td_writer_uint(&writer, cursor->process.random);
     td_vv_write(&writer, &cursor->after);
     size_t used = td_writer_done(&writer);
-    char *text = used == 0 ? NULL : to_text(CURSOR_TEXT_PREFIX, (struct td_bytes){ wire, used });
+    char *text = used == 0 ? NULL : to_text(CURSOR_TEXT_PREFIX, (struct td_bytes){wire, used});
     free(wire);
     return text;
 }
 
-static enum td_err cursor_read(struct td_bytes wire, struct td_reader *reader, struct td_arena *arena,
-                               struct td_watch_cursor *ret_cursor)
+static enum td_err cursor_read(struct td_bytes wire, struct td_reader *reader,
+                               struct td_arena *arena, struct td_watch_cursor *ret_cursor)
 {
-    struct td_watch_cursor cursor = { 0 };
+    struct td_watch_cursor cursor = {0};
     (void)td_reader_init(reader, wire);
     (void)td_reader_enter(reader, 4, UINT32_MAX);
     cursor.arrival = td_reader_uint(reader, UINT64_MAX);
@@ -195,7 +195,7 @@ uint32_t td_freshness_deciding(const struct td_response *response)
 struct td_text td_response_region_name(const struct td_response *response, struct td_region region)
 {
     if (region.v == 0) {
-        return (struct td_text){ "", 0 };
+        return (struct td_text){"", 0};
     }
     if (region.v == response->node.v && response->node_name.count > 0) {
         return response->node_name;
@@ -205,5 +205,5 @@ struct td_text td_response_region_name(const struct td_response *response, struc
             return response->names[i].name;
         }
     }
-    return (struct td_text){ "?", 1 };
+    return (struct td_text){"?", 1};
 }

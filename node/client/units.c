@@ -1,5 +1,5 @@
-/* units.c -- RFC 3339 times, durations, percentages and sizes, to and from text. No locale, no time zone
- * data but the local one where asked for. */
+/* units.c -- RFC 3339 times, durations, percentages and sizes, to and from text. No locale, no time
+ * zone data but the local one where asked for. */
 #include "node/client/text.h"
 
 #include <stdio.h>
@@ -44,8 +44,8 @@ bool td_time_format(uint64_t unix_ms, char *ret_text)
     uint64_t seconds = unix_ms / 1000;
     date_of((int64_t)(seconds / DAY_S), &year, &month, &day);
     unsigned of_day = (unsigned)(seconds % DAY_S);
-    (void)snprintf(ret_text, TD_TIME_TEXT_BYTES, "%04d-%02d-%02dT%02u:%02u:%02u.%03uZ", year % 10000,
-                   month, day, of_day / 3600, of_day / 60 % 60, of_day % 60,
+    (void)snprintf(ret_text, TD_TIME_TEXT_BYTES, "%04d-%02d-%02dT%02u:%02u:%02u.%03uZ",
+                   year % 10000, month, day, of_day / 3600, of_day / 60 % 60, of_day % 60,
                    (unsigned)(unix_ms % 1000));
     return true;
 }
@@ -145,8 +145,8 @@ bool td_time_parse(struct td_text text, uint64_t *ret_unix_ms)
     ok = ok && literal(text, &at, ":");
     int64_t second = digits(text, &at, 2);
     ok = ok && fraction(text, &at, &ms) && zone(text, &at, &offset_minutes) && at == text.count;
-    if (!ok || !date_exists(year, month, day) || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
-        second < 0 || second > 60) {
+    if (!ok || !date_exists(year, month, day) || hour < 0 || hour > 23 || minute < 0 ||
+        minute > 59 || second < 0 || second > 60) {
         return false;
     }
     int64_t seconds = days_of(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second;
@@ -163,8 +163,8 @@ static bool unit_ms(const char *unit, size_t count, uint64_t *ret_ms)
     static const struct {
         const char *name;
         uint64_t ms;
-    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 },
-                  { "w", 604800000 } };
+    } units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+                 {"h", 3600000}, {"d", 86400000}, {"w", 604800000}};
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (strlen(units[i].name) == count && memcmp(units[i].name, unit, count) == 0) {
             *ret_ms = units[i].ms;
@@ -241,8 +241,8 @@ void td_duration_format(uint64_t ms, char *ret_text)
         (void)snprintf(ret_text, TD_DURATION_TEXT_BYTES, "%uh%02um", (unsigned)(s / 3600),
                        (unsigned)(s / 60 % 60));
     } else {
-        (void)snprintf(ret_text, TD_DURATION_TEXT_BYTES, "%llud%02uh", (unsigned long long)(s / DAY_S),
-                       (unsigned)(s / 3600 % 24));
+        (void)snprintf(ret_text, TD_DURATION_TEXT_BYTES, "%llud%02uh",
+                       (unsigned long long)(s / DAY_S), (unsigned)(s / 3600 % 24));
     }
 }
 
@@ -294,10 +294,11 @@ bool td_size_parse(const char *text, uint64_t *ret_bytes)
     static const struct {
         const char *name;
         uint64_t factor;
-    } units[] = { { "", 1 },           { "B", 1 },           { "k", 1000 },
-                  { "kB", 1000 },      { "MB", 1000000 },    { "GB", 1000000000 },
-                  { "KiB", 1u << 10 }, { "MiB", 1u << 20 },  { "GiB", 1u << 30 },
-                  { "TiB", UINT64_C(1) << 40 } };
+    } units[] = {{"", 1},           {"B", 1},
+                 {"k", 1000},       {"kB", 1000},
+                 {"MB", 1000000},   {"GB", 1000000000},
+                 {"KiB", 1u << 10}, {"MiB", 1u << 20},
+                 {"GiB", 1u << 30}, {"TiB", UINT64_C(1) << 40}};
     uint64_t value = 0;
     if (*text < '0' || *text > '9') {
         return false;

@@ -12,7 +12,7 @@
 static struct td_text text_of(const char *text)
 {
     size_t count = text != NULL ? strnlen(text, TD_REQUEST_BYTES_MAX) : 0;
-    return (struct td_text){ text != NULL ? text : "", (uint32_t)count };
+    return (struct td_text){text != NULL ? text : "", (uint32_t)count};
 }
 
 static int label_compare(const void *a, const void *b)
@@ -51,7 +51,8 @@ static enum td_err set_progress(const struct tidings_update *from, struct td_upd
     return TD_OK;
 }
 
-static void set_text(const char *text, uint8_t field, struct td_text *into, struct td_update *update)
+static void set_text(const char *text, uint8_t field, struct td_text *into,
+                     struct td_update *update)
 {
     *into = text_of(text);
     if (text != NULL) {
@@ -62,9 +63,8 @@ static void set_text(const char *text, uint8_t field, struct td_text *into, stru
 enum td_err td_update_from_public(const struct tidings_update *from, const char *writer,
                                   struct td_label *labels, struct td_update *ret_update)
 {
-    struct td_update update = { .job = text_of(from->job),
-                                .attempt = from->attempt,
-                                .correct = from->correct };
+    struct td_update update = {
+        .job = text_of(from->job), .attempt = from->attempt, .correct = from->correct};
     enum td_err err = TD_OK;
     if (!td_job_valid(update.job)) {
         return TD_EJOBID;
@@ -146,12 +146,14 @@ void td_status_to_public(const struct td_response *response, const struct td_reg
     }
     to->stamp_ms = view->stamp.ms;
     to->stamp_counter = view->stamp.counter;
-    put_text(td_response_region_name(response, view->dot.origin.region), to->origin, sizeof to->origin);
+    put_text(td_response_region_name(response, view->dot.origin.region), to->origin,
+             sizeof to->origin);
     to->seq = view->dot.seq;
     to->concurrent_count = view->concurrent_count;
 }
 
-void td_freshness_to_public(const struct td_response *response, struct tidings_freshness *ret_freshness)
+void td_freshness_to_public(const struct td_response *response,
+                            struct tidings_freshness *ret_freshness)
 {
     struct tidings_freshness *to = ret_freshness;
     uint32_t deciding = td_freshness_deciding(response);
@@ -166,7 +168,8 @@ void td_freshness_to_public(const struct td_response *response, struct tidings_f
     for (uint32_t i = 0; i < response->freshness_count && i < TIDINGS_REGIONS_MAX; i++) {
         const struct td_fresh_view *from = &response->freshness[i];
         struct tidings_region_freshness *region = &to->regions[i];
-        put_text(td_response_region_name(response, from->region), region->region, sizeof region->region);
+        put_text(td_response_region_name(response, from->region), region->region,
+                 sizeof region->region);
         region->age_known = from->age_known;
         region->age_ms = from->age_ms;
         region->missing_known = from->missing_known;
@@ -178,7 +181,7 @@ void td_freshness_to_public(const struct td_response *response, struct tidings_f
 
 /* ---- tables ---- */
 
-#define SAME(name) \
+#define SAME(name)                                                                                 \
     static_assert((int)TIDINGS_##name == (int)TD_##name, "public and internal numbers are one")
 SAME(EUSAGE);
 SAME(EJOBID);
@@ -222,7 +225,8 @@ SAME(EIO);
 SAME(ENOMEM);
 static_assert((int)TIDINGS_FULL == (int)TD_EBUSY, "a full queue, ours or theirs");
 static_assert((int)TIDINGS_ECLOSED == (int)TD_ECLOSEDLINK, "the handle is the link");
-static_assert((int)TIDINGS_STATE_COUNT == (int)TD_STATE_COUNT && (int)TIDINGS_LOST == (int)TD_STATE_LOST &&
+static_assert((int)TIDINGS_STATE_COUNT == (int)TD_STATE_COUNT &&
+                  (int)TIDINGS_LOST == (int)TD_STATE_LOST &&
                   (int)TIDINGS_COMPLETED == (int)TD_STATE_COMPLETED &&
                   (int)TIDINGS_STOPPED == (int)TD_STATE_STOPPED,
               "states are the wire's");

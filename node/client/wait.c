@@ -1,11 +1,15 @@
-/* wait.c -- waiting for states: look first (a state already passed counts), then follow the jobs. */
+/* wait.c -- waiting for states: look first (a state already passed counts), then follow the jobs.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "node/client/engine.h"
 #include "node/client/text.h"
 
-enum { SLICE_MS = 500, FINALS = 1 << TIDINGS_COMPLETED | 1 << TIDINGS_FAILED | 1 << TIDINGS_STOPPED };
+enum {
+    SLICE_MS = 500,
+    FINALS = 1 << TIDINGS_COMPLETED | 1 << TIDINGS_FAILED | 1 << TIDINGS_STOPPED
+};
 
 struct wait {
     struct tidings *t;
@@ -33,7 +37,8 @@ static bool entered(const struct tidings_status *status, uint32_t states)
     return false;
 }
 
-/* A final state that was corrected to another one has not been kept: of finals only the present counts. */
+/* A final state that was corrected to another one has not been kept: of finals only the present
+ * counts. */
 static void judge(const struct wait *wait, struct tidings_wait_job *job)
 {
     uint32_t states = wait->options.states;
@@ -47,8 +52,9 @@ static void take(const struct wait *wait, const struct tidings_status *status)
 {
     for (size_t i = 0; i < wait->job_count; i++) {
         struct tidings_wait_job *job = &wait->jobs[i];
-        bool attempt = job->attempt == status->attempt ||
-                       (job->attempt == 0 && (!job->seen || status->attempt >= job->status.attempt));
+        bool attempt =
+            job->attempt == status->attempt ||
+            (job->attempt == 0 && (!job->seen || status->attempt >= job->status.attempt));
         if (attempt && strcmp(job->job, status->job) == 0) {
             job->seen = true;
             job->status = *status;
@@ -134,9 +140,10 @@ static int follow(struct wait *wait)
 {
     uint64_t now_ms = td_now_ms();
     uint64_t left_ms = wait->deadline_ms - now_ms;
-    struct tidings_watch_options options = { .jobs = wait->names,
-                                             .job_count = wait->count,
-                                             .idle_ms = left_ms < SLICE_MS ? (uint32_t)left_ms : SLICE_MS };
+    struct tidings_watch_options options = {.jobs = wait->names,
+                                            .job_count = wait->count,
+                                            .idle_ms =
+                                                left_ms < SLICE_MS ? (uint32_t)left_ms : SLICE_MS};
     wait->slice_end_ms = now_ms + SLICE_MS;
     wait->looked = false;
     wait->err = TIDINGS_OK;
@@ -163,7 +170,8 @@ static int run(struct wait *wait)
 }
 
 int tidings_wait(tidings *t, struct tidings_wait_job *jobs, size_t job_count,
-                 const struct tidings_wait_options *options, struct tidings_freshness *ret_freshness)
+                 const struct tidings_wait_options *options,
+                 struct tidings_freshness *ret_freshness)
 {
     struct wait *wait = calloc(1, sizeof *wait);
     if (wait == NULL) {
@@ -172,7 +180,7 @@ int tidings_wait(tidings *t, struct tidings_wait_job *jobs, size_t job_count,
     wait->t = t;
     wait->jobs = jobs;
     wait->job_count = job_count;
-    wait->options = options != NULL ? *options : (struct tidings_wait_options){ 0 };
+    wait->options = options != NULL ? *options : (struct tidings_wait_options){0};
     wait->options.states = wait->options.states == 0 ? FINALS : wait->options.states;
     wait->freshness = ret_freshness;
     uint32_t timeout_ms = wait->options.timeout_ms > 0 ? wait->options.timeout_ms : t->timeout_ms;

@@ -1,7 +1,7 @@
-/* watch.c -- following changes. Each request is answered once, with the changes since the cursor or, when
- * there are none, after idle_ms; the next request goes on from there. The cursor is the node's arrival
- * number, good for one process of one node; anywhere else the node resumes by the version vector, so a
- * change may be seen twice but none is passed over in silence. */
+/* watch.c -- following changes. Each request is answered once, with the changes since the cursor
+ * or, when there are none, after idle_ms; the next request goes on from there. The cursor is the
+ * node's arrival number, good for one process of one node; anywhere else the node resumes by the
+ * version vector, so a change may be seen twice but none is passed over in silence. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -58,19 +58,21 @@ static bool same_process(struct td_incarnation a, struct td_incarnation b)
 }
 
 /* False: the caller wants no more, or memory ran out. */
-static bool emit(struct watch *watch, enum tidings_watch_event event, const struct tidings_status *status,
+static bool emit(struct watch *watch, enum tidings_watch_event event,
+                 const struct tidings_status *status,
                  bool (*call)(void *self, const struct tidings_watch_at *at), void *self)
 {
-    struct td_watch_cursor cursor = { watch->cursor, watch->process, watch->after.vv };
+    struct td_watch_cursor cursor = {watch->cursor, watch->process, watch->after.vv};
     char *text = td_cursor_to_text(&cursor);
-    struct tidings_watch_at at = { event, status, &watch->freshness, text != NULL ? text : "" };
+    struct tidings_watch_at at = {event, status, &watch->freshness, text != NULL ? text : ""};
     bool more = call(self, &at);
     free(text);
     return more;
 }
 
-/* From where another node would go on. Within a walk through everything known only what the node had at
- * its first page is certain to be delivered by its end; what came later follows behind it. */
+/* From where another node would go on. Within a walk through everything known only what the node
+ * had at its first page is certain to be delivered by its end; what came later follows behind it.
+ */
 static void advance_vector(struct watch *watch, const struct td_response *response)
 {
     bool walk = (response->u.registers.next_cursor & CURSOR_WALK_BIT) != 0;
@@ -114,7 +116,7 @@ static bool deliver(struct watch *watch, const struct td_response *response, boo
 
 static enum td_err ask(struct watch *watch, struct td_call_result *ret_result)
 {
-    struct td_request request = { .op = TD_OP_WATCH, .after = watch->after.vv };
+    struct td_request request = {.op = TD_OP_WATCH, .after = watch->after.vv};
     /* The first answer comes at once: from then on there is a place to resume from. */
     request.timeout_ms = watch->placed ? watch->idle_ms : 0;
     request.u.watch.filter = watch->filter;
@@ -122,8 +124,8 @@ static enum td_err ask(struct watch *watch, struct td_call_result *ret_result)
     request.u.watch.cursor = watch->cursor;
     request.u.watch.process = watch->process;
     /* Not the handle's token: the vector says from where to resume, and must be the watch's own. */
-    struct td_call_options options = { .timeout_ms = watch->idle_ms + watch->t->timeout_ms,
-                                       .no_token = true };
+    struct td_call_options options = {.timeout_ms = watch->idle_ms + watch->t->timeout_ms,
+                                      .no_token = true};
     return td_call(watch->t, &request, &options, ret_result);
 }
 
@@ -149,7 +151,7 @@ static enum td_err start(struct watch *watch, const struct tidings_watch_options
     watch->answered_ms = td_now_ms();
     if (options->cursor != NULL) {
         struct td_watch_cursor cursor;
-        struct td_token_memory memory = { 0 };
+        struct td_token_memory memory = {0};
         err = td_cursor_from_text(options->cursor, &cursor, &memory);
         if (err == TD_OK) {
             watch->cursor = cursor.arrival;
@@ -164,13 +166,13 @@ static enum td_err start(struct watch *watch, const struct tidings_watch_options
 
 static bool outage(enum td_err err)
 {
-    return err == TD_ENONODE || err == TD_ECLOSEDLINK || err == TD_ETIMEOUT || err == TD_EDRAINING ||
-           err == TD_ESTARTING;
+    return err == TD_ENONODE || err == TD_ECLOSEDLINK || err == TD_ETIMEOUT ||
+           err == TD_EDRAINING || err == TD_ESTARTING;
 }
 
 static void pause_ms(uint32_t ms)
 {
-    struct timespec time = { ms / 1000, (long)(ms % 1000) * 1000000 };
+    struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
     (void)nanosleep(&time, NULL);
 }
 
@@ -200,7 +202,7 @@ static enum td_err step(struct watch *watch, bool *more,
 int tidings_watch(tidings *t, const struct tidings_watch_options *options,
                   bool (*event)(void *self, const struct tidings_watch_at *at), void *self)
 {
-    struct tidings_watch_options all = { 0 };
+    struct tidings_watch_options all = {0};
     struct watch *watch = calloc(1, sizeof *watch);
     bool more = true;
     if (watch == NULL) {

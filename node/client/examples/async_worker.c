@@ -1,6 +1,6 @@
-/* async_worker.c -- a worker that reports progress without ever waiting for the network: reports go to a
- * bounded queue, are sent in groups, and are kept in a spool file while no node can be reached.
- *   example_async_worker JOB [NODES] */
+/* async_worker.c -- a worker that reports progress without ever waiting for the network: reports go
+ * to a bounded queue, are sent in groups, and are kept in a spool file while no node can be
+ * reached. example_async_worker JOB [NODES] */
 #define _POSIX_C_SOURCE 200809L
 #include <stdatomic.h>
 #include <stdio.h>
@@ -33,22 +33,22 @@ int main(int argc, char **argv)
 {
     char why[256];
     tidings *handle = NULL;
-    struct tidings_options options = {
-        .nodes = argc > 2 ? argv[2] : NULL, .writer = "async-worker", .spool = "async_worker.spool"
-    };
-    struct tidings_update update = { .job = argc > 1 ? argv[1] : "demo/async",
-                                     .attempt = 1,
-                                     .state = TIDINGS_RUNNING,
-                                     .set_progress = true,
-                                     .set_expect_every = true,
-                                     .expect_every_s = 30 };
+    struct tidings_options options = {.nodes = argc > 2 ? argv[2] : NULL,
+                                      .writer = "async-worker",
+                                      .spool = "async_worker.spool"};
+    struct tidings_update update = {.job = argc > 1 ? argv[1] : "demo/async",
+                                    .attempt = 1,
+                                    .state = TIDINGS_RUNNING,
+                                    .set_progress = true,
+                                    .set_expect_every = true,
+                                    .expect_every_s = 30};
 
     if (tidings_open(&options, &handle, why, sizeof why) != TIDINGS_OK) {
         fprintf(stderr, "%s\n", why);
         return 1;
     }
     for (int percent = 0; percent < 100; percent += 10) {
-        struct timespec work = { 0, 50000000 };
+        struct timespec work = {0, 50000000};
         update.progress = percent * 100;
         report(handle, &update);
         nanosleep(&work, NULL); /* the work itself */

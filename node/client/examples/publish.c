@@ -7,9 +7,9 @@ int main(int argc, char **argv)
 {
     char why[256];
     tidings *handle = NULL;
-    struct tidings_options options = { .nodes = argc > 3 ? argv[3] : NULL, .writer = "example" };
-    struct tidings_update update = { .job = argc > 1 ? argv[1] : "demo/1" };
-    struct tidings_result result = { 0 };
+    struct tidings_options options = {.nodes = argc > 3 ? argv[3] : NULL, .writer = "example"};
+    struct tidings_update update = {.job = argc > 1 ? argv[1] : "demo/1"};
+    struct tidings_result result = {0};
 
     int err = tidings_state_parse(argc > 2 ? argv[2] : "running", &update.state);
     if (err != TIDINGS_OK) {

@@ -1,5 +1,5 @@
-/* watch.c -- follows all changes below a prefix until interrupted, and says when the answer may be old.
- *   example_watch [PREFIX] [NODES] */
+/* watch.c -- follows all changes below a prefix until interrupted, and says when the answer may be
+ * old. example_watch [PREFIX] [NODES] */
 #include <signal.h>
 #include <stdio.h>
 #include <tidings.h>
@@ -45,8 +45,8 @@ int main(int argc, char **argv)
 {
     char why[256];
     tidings *handle = NULL;
-    struct tidings_options options = { .nodes = argc > 2 ? argv[2] : NULL };
-    struct tidings_watch_options watch = { .filter = { .prefix = argc > 1 ? argv[1] : NULL } };
+    struct tidings_options options = {.nodes = argc > 2 ? argv[2] : NULL};
+    struct tidings_watch_options watch = {.filter = {.prefix = argc > 1 ? argv[1] : NULL}};
 
     signal(SIGINT, on_signal);
     if (tidings_open(&options, &handle, why, sizeof why) != TIDINGS_OK) {
