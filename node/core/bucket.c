@@ -124,7 +124,7 @@ void td_fetch_begin(struct td_core *core, struct td_fetch_job *job, uint32_t lin
     job->link = link;
     job->slot = core->slot_first;
     job->count = count < TD_FETCH_MAX ? count : TD_FETCH_MAX;
-    memcpy(job->dots, dots, job->count * sizeof *dots);
+    td_copy(job->dots, dots, job->count * sizeof *dots);
     for (uint32_t root = job->count / 2; root-- > 0;) {
         sift_dots(job->dots, root, job->count);
     }

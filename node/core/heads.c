@@ -111,8 +111,8 @@ void td_heads_proof(struct td_core *core, uint32_t index, const struct td_event 
     if (copy == NULL) {
         return;
     }
-    memcpy(copy, msg->u.proof.a.bytes, a_bytes);
-    memcpy(copy + a_bytes, msg->u.proof.b.bytes, b_bytes);
+    td_copy(copy, msg->u.proof.a.bytes, a_bytes);
+    td_copy(copy + a_bytes, msg->u.proof.b.bytes, b_bytes);
     for (uint32_t i = 0; i < core->link_used_max; i++) {
         struct td_out *out =
             i != index && td_link_up(&core->links[i]) ? td_fx_out(core, i, TD_OUT_MSG) : NULL;
@@ -275,14 +275,14 @@ static void take_over(struct td_core *core, struct td_region_info *region, const
     }
     region->echo_count =
         head->echo_count < TD_ECHO_ENTRIES_MAX ? head->echo_count : TD_ECHO_ENTRIES_MAX;
-    memcpy(region->echo, head->echo, region->echo_count * sizeof head->echo[0]);
+    td_copy(region->echo, head->echo, region->echo_count * sizeof head->echo[0]);
     region->counted_count = head->counted_count < TD_REGIONS_MAX ? head->counted_count : TD_REGIONS_MAX;
-    memcpy(region->counted, head->counted, region->counted_count * sizeof head->counted[0]);
+    td_copy(region->counted, head->counted, region->counted_count * sizeof head->counted[0]);
     region->proto_min = head->proto_min;
     region->proto_max = head->proto_max;
     uint32_t bytes =
         head->software.count < TD_SOFTWARE_BYTES_MAX ? head->software.count : TD_SOFTWARE_BYTES_MAX;
-    memcpy(region->software, head->software.bytes, bytes);
+    td_copy(region->software, head->software.bytes, bytes);
     region->software_bytes = (uint8_t)bytes;
     if (moved) {
         region->progress_boot_ms = core->now.boot_ms;

@@ -5,6 +5,8 @@
 #ifndef TD_CORE_PEERS_H
 #define TD_CORE_PEERS_H
 
+#include <string.h>
+
 #include "node/core/state.h"
 #include "proto/order.h"
 
@@ -37,6 +39,13 @@ static inline uint8_t td_region_slot(const struct td_core *core, struct td_regio
 {
     uint8_t slot = core->slot_of[region.v];
     return slot < TD_SLOTS && region.v != 0 && core->regions[slot].number.v == region.v ? slot : (uint8_t)TD_SLOTS;
+}
+/* Nothing to copy may come with no address. */
+static inline void td_copy(void *target, const void *source, size_t bytes)
+{
+    if (bytes > 0) {
+        memcpy(target, source, bytes);
+    }
 }
 static inline uint64_t td_min_u64(uint64_t a, uint64_t b)
 {

@@ -205,8 +205,8 @@ static void bucket_received(struct td_core *core, uint32_t index, const struct t
         return;
     }
     repair->ask.count = msg->u.bucket.count;
-    memcpy(repair->ask.theirs, msg->u.bucket.entries,
-           msg->u.bucket.count * sizeof repair->ask.theirs[0]);
+    td_copy(repair->ask.theirs, msg->u.bucket.entries,
+            msg->u.bucket.count * sizeof repair->ask.theirs[0]);
     repair->ask.more = msg->u.bucket.more && msg->u.bucket.count > 0;
     repair->ask.stage = STAGE_COMPARE;
     repair->ask.last_ms = core->now.boot_ms;

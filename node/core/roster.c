@@ -103,7 +103,7 @@ static void region_take(struct td_core *core, const struct td_roster_region *ent
     struct td_region_info *region = &core->regions[slot];
     uint32_t bytes = entry->name.count < TD_REGION_NAME_BYTES_MAX ? entry->name.count
                                                                   : TD_REGION_NAME_BYTES_MAX;
-    memcpy(region->name, entry->name.bytes, bytes);
+    td_copy(region->name, entry->name.bytes, bytes);
     region->name_bytes = (uint8_t)bytes;
     region->roster_state = entry->state;
     region->quota_registers = entry->quota_registers;
