@@ -27,6 +27,7 @@ enum td_err_class { TD_CLASS_OK, TD_CLASS_RETRY, TD_CLASS_REJECT, TD_CLASS_STOP 
     X(TD_EFORMAT, 120, REJECT, 1, 400, "bytes do not follow the protocol", "check the versions of both sides") \
     X(TD_ETOOBIG, 121, REJECT, 1, 413, "a message or count is over its limit", "send less at once") \
     X(TD_EVERSION, 122, REJECT, 1, 400, "no protocol version in common", "upgrade the older side") \
+    X(TD_EEXISTS, 123, REJECT, 1, 409, "the file exists already", "choose another name, or remove the file first") \
     X(TD_EKEYFILE, 201, REJECT, 8, 500, "the key file cannot be trusted", "a regular file of mode 0600, owned by you, with a tdsk1: line") \
     X(TD_EKEYTEXT, 202, REJECT, 2, 400, "not a tidings key", "keys start with tdpk1: (public) or tdsk1: (secret) and end with a checksum") \
     X(TD_EROSTER, 203, REJECT, 8, 403, "the roster is not valid", "tidings roster verify FILE") \

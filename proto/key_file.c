@@ -302,10 +302,10 @@ enum td_err td_key_file_create(const char *path, struct td_secret **ret_secret, 
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
+        const bool exists = errno == EEXIST;
         snprintf(ret_why, why_bytes, "%s: %s", path,
-                 errno == EEXIST ? "the file exists already; a key is never overwritten"
-                                 : strerror(errno));
-        return TD_EKEYFILE;
+                 exists ? "the file exists already; a key is never overwritten" : strerror(errno));
+        return exists ? TD_EEXISTS : TD_EKEYFILE;
     }
     err = td_secret_generate(seed, &secret);
     if (err != TD_OK) {

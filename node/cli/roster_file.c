@@ -274,7 +274,7 @@ enum td_err td_file_replace(const char *path, struct td_bytes content, bool excl
     }
     if (err != TD_OK && exclusive && errno == EEXIST) {
         snprintf(ret_why, why_bytes, "%s: the file exists already; remove it first, or choose another name", path);
-        return TD_EROSTER;
+        return TD_EEXISTS;
     }
     if (err != TD_OK) {
         snprintf(ret_why, why_bytes, "%s: %s", path, strerror(errno));
