@@ -179,7 +179,7 @@ static void test_a_created_key_file_is_private_and_never_overwritten(void **stat
     assert_int_equal(td_key_file_read(path, &read, why, sizeof why), TD_OK);
     assert_memory_equal(td_secret_identity(made), td_secret_identity(read), sizeof(struct td_identity));
     td_secret_free(read);
-    assert_int_equal(td_key_file_create(path, &read, why, sizeof why), TD_EKEYFILE);
+    assert_int_equal(td_key_file_create(path, &read, why, sizeof why), TD_EEXISTS);
     assert_non_null(strstr(why, "exists"));
     td_secret_free(made);
     unlink(path);
