@@ -402,3 +402,44 @@ uint64_t fake_node_seq(const struct fake_node *node)
 {
     return node->seq;
 }
+
+/* ---- what every test program needs ---- */
+
+static char folder[64];
+
+const char *test_path(const char *name)
+{
+    static char paths[8][128];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    if (folder[0] == '\0') {
+        (void)snprintf(folder, sizeof folder, "/tmp/tidings_client_test.XXXXXX");
+        must(mkdtemp(folder) != NULL, "mkdtemp");
+    }
+    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+void test_folder_remove(void)
+{
+    char command[128];
+    if (folder[0] != '\0') {
+        (void)snprintf(command, sizeof command, "rm -rf %s", folder);
+        must(system(command) == 0, "rm");
+        folder[0] = '\0';
+    }
+}
+
+tidings *test_open(struct tidings_options options, const char *first, const char *second)
+{
+    char nodes[300];
+    char why[256];
+    tidings *handle = NULL;
+    (void)snprintf(nodes, sizeof nodes, "ipc://%s%s%s", test_path(first),
+                   second != NULL ? ",ipc://" : "", second != NULL ? test_path(second) : "");
+    options.nodes = nodes;
+    if (tidings_open(&options, &handle, why, sizeof why) != TIDINGS_OK) {
+        fail_msg("%s", why);
+    }
+    return handle;
+}

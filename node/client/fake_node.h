@@ -3,6 +3,7 @@
 #ifndef TD_CLIENT_FAKE_NODE_H
 #define TD_CLIENT_FAKE_NODE_H
 
+#include "node/client/tidings.h"
 #include "proto/client_msg.h"
 
 enum fake_act { FAKE_ANSWER, FAKE_SILENT, FAKE_DROP };
@@ -41,5 +42,12 @@ void fake_node_hold(struct fake_node *node, bool hold);
 /* Publish results, to be changed by an answer function. */
 struct td_result *fake_node_results(struct fake_node *node);
 uint64_t fake_node_seq(const struct fake_node *node);
+
+/* A folder for sockets and spools of one test program: made by the first use, removed at the end.
+ */
+const char *test_path(const char *name); /* valid for the next 7 calls */
+void test_folder_remove(void);
+/* A handle on ipc://test_path(first) and, unless NULL, second. Fails the test when it cannot. */
+tidings *test_open(struct tidings_options options, const char *first, const char *second);
 
 #endif

@@ -1,5 +1,6 @@
 # Tests of this folder, beside their sources.
 td_test(client_test SOURCES client_test.c fake_node.c USES tidings_client)
+td_test(client_read_test SOURCES read_test.c fake_node.c USES tidings_client)
 td_test(client_text_test SOURCES text_test.c USES tidings_client)
 td_test(client_spool_test SOURCES spool_test.c USES tidings_client)
 td_test(client_json_test SOURCES json_test.c USES tidings_json)
