@@ -157,14 +157,15 @@ static void test_help_needs_no_arguments_and_keeps_the_verb(void **state)
 static void test_a_flood_of_flags_is_refused_not_overrun(void **state)
 {
     enum { COUNT = TD_ARGS_MAX + 10 };
-    char *argv[COUNT + 3];
-    int argc = 0;
+    static char program[] = "tidings";
+    static char verb[] = "get";
+    static char flag[] = "-q";
+    char *argv[COUNT + 2] = {program, verb};
+    int argc = 2;
 
     (void)state;
-    argv[argc++] = (char[]){"tidings"};
-    argv[argc++] = (char[]){"get"};
-    for (int i = 0; i < COUNT; i++) {
-        argv[argc++] = (char[]){"-q"};
+    while (argc < COUNT + 2) {
+        argv[argc++] = flag;
     }
     assert_int_equal(td_args_parse(argc, argv, &args, error), TD_EUSAGE);
 }

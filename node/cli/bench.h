@@ -47,6 +47,7 @@ struct td_bench {
 
     uint64_t start_us, end_us; /* of publishing */
     uint64_t published, finals, late, queue_full; /* finals are part of published */
+    bool interrupted; /* the load was cut short; what follows is not */
     uint64_t *offered; /* per job: newest seq handed over; main thread */
     atomic_bool stop;  /* watchers */
 

@@ -192,7 +192,7 @@ static int offer(struct td_bench *bench, struct td_bench_slot *slot, enum tiding
     struct tidings_update update = {.job = job, .attempt = 1, .state = state, .detail = detail};
     bench->offered[slot->job] = slot->seq;
     int err = tidings_publish_async(bench->handle, &update, on_answer, slot);
-    while (err == TIDINGS_FULL && td_cli_interrupted < 2) {
+    while (err == TIDINGS_FULL) {
         bench->queue_full++;
         nanosleep(&pause, NULL);
         err = tidings_publish_async(bench->handle, &update, on_answer, slot);
@@ -213,9 +213,6 @@ static int publish_one(struct td_bench *bench, uint32_t job, uint64_t due_us, en
 
     while (slot == NULL) {
         slot = take_slot(bench);
-        if (slot == NULL && td_cli_interrupted != 0) {
-            return TIDINGS_OK;
-        }
     }
     bool measured = state != TIDINGS_COMPLETED;
     uint64_t now_us = td_cli_mono_us();
@@ -281,6 +278,8 @@ int td_bench_publish(struct td_bench *bench)
 {
     bench->start_us = td_cli_mono_us();
     int code = publish_load(bench);
+    bench->interrupted = td_cli_interrupted != 0;
+    td_cli_interrupted = 0; /* a second Ctrl-C leaves at once, see cli.h */
     if (code == 0) {
         code = publish_finals(bench);
     }

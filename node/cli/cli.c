@@ -269,9 +269,12 @@ const char *td_cli_plural(uint64_t count, const char *one, const char *many)
 static void on_interrupt(int signal_number)
 {
     (void)signal_number;
-    if (td_cli_interrupted != 0) {
+    static volatile sig_atomic_t seen;
+
+    if (seen != 0) {
         _exit(TD_EXIT_INTERRUPTED);
     }
+    seen = 1;
     td_cli_interrupted = 1;
 }
 

@@ -356,7 +356,7 @@ static int verdict(const struct td_bench *bench, int code)
         td_cli_note(bench->cli, "NOT ok: some nodes do not show the last status of every job");
         return code != 0 ? code : 1;
     }
-    return td_cli_interrupted != 0 ? TD_EXIT_INTERRUPTED : code;
+    return bench->interrupted && code == 0 ? TD_EXIT_INTERRUPTED : code;
 }
 
 static int run(struct td_bench *bench)

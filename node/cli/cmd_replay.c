@@ -118,8 +118,19 @@ static void fill_update(const struct replay *self, const struct report *report, 
     }
 }
 
-/* Offers one report; waits out a full queue. False when the update itself is refused or on Ctrl-C. */
-static bool offer(struct replay *self, struct report *report)
+/* The report was not sent: Ctrl-C, or a newer one of the job was. */
+static void give_back(struct replay *self, struct report *report, bool was_in_flight)
+{
+    pthread_mutex_lock(&self->lock);
+    report->next = self->free_list;
+    self->free_list = report;
+    self->in_flight -= was_in_flight;
+    self->overtaken += !was_in_flight;
+    pthread_mutex_unlock(&self->lock);
+}
+
+/* Offers one report; waits out a full queue, until Ctrl-C. */
+static void offer(struct replay *self, struct report *report)
 {
     char job[JOB_TEXT_BYTES];
     char detail[64];
@@ -139,11 +150,12 @@ static bool offer(struct replay *self, struct report *report)
             nanosleep(&pause, NULL); /* the library's bytes, not our count: nothing to wait on */
         }
     }
-    if (err != TIDINGS_OK) {
-        struct tidings_result result = {.err = err == TIDINGS_FULL ? TIDINGS_EUSAGE : err};
+    if (err == TIDINGS_FULL) {
+        give_back(self, report, true);
+    } else if (err != TIDINGS_OK) {
+        struct tidings_result result = {.err = err};
         on_answer(report, &result);
     }
-    return err == TIDINGS_OK;
 }
 
 /* A report to fill, or one to offer again (*ret_again). Waits up to 200 ms; NULL = nothing yet. */
@@ -173,20 +185,11 @@ static struct report *next_report(struct replay *self, bool fresh_wanted, bool *
     return report;
 }
 
-static void give_back(struct replay *self, struct report *report)
-{
-    pthread_mutex_lock(&self->lock);
-    report->next = self->free_list;
-    self->free_list = report;
-    self->overtaken++;
-    pthread_mutex_unlock(&self->lock);
-}
-
 /* A newer report of the job was offered since: the old one says nothing any more. */
 static void offer_again(struct replay *self, struct report *report)
 {
     if (self->newest_step[report->event.job] > report->event.step) {
-        give_back(self, report);
+        give_back(self, report, false);
     } else {
         offer(self, report);
     }
