@@ -697,9 +697,9 @@ static void wake_acks(struct td_core *core, uint32_t which)
 static void wake_durable(struct td_core *core)
 {
     struct td_pending_state *state = core->pending;
-    for (uint32_t index = state->lists[LIST_DURABLE].first; index != TD_NONE;) {
+    for (uint32_t left = state->lists[LIST_DURABLE].count; left > 0; --left) {
+        const uint32_t index = state->lists[LIST_DURABLE].first; /* those that stay go to the end */
         struct waiter *waiter = &state->waiters[index];
-        const uint32_t next = waiter->next;
         bool waits = false;
         list_out(state, index);
         for (uint32_t at = waiter->first_node; at != TD_NONE;) {
@@ -718,7 +718,6 @@ static void wake_durable(struct td_core *core)
         if (waits && waiter->used) {
             list_in(state, index, LIST_DURABLE);
         }
-        index = next;
     }
 }
 
