@@ -11,7 +11,8 @@
 void td_slots_layout(struct td_core *core, struct td_block *block)
 {
     const struct td_core_limits *limits = &core->config.limits;
-    core->slots = td_block_take(block, limits->batches_max, sizeof *core->slots);
+    /* Replaying the log frees a slot a little later than the run that wrote it did: some more. */
+    core->slots = td_block_take(block, (size_t)limits->batches_max + TD_STORES, sizeof *core->slots);
     core->ring = td_block_take(block, (size_t)TD_SLOTS * limits->ring_batches, sizeof *core->ring);
     core->slot_free = TD_NONE;
     core->slot_first = TD_NONE;
@@ -24,7 +25,7 @@ uint32_t td_slot_add(struct td_core *core, uint16_t inc, uint64_t first_seq, uin
     uint32_t index = core->slot_free;
     if (index != TD_NONE) {
         core->slot_free = core->slots[index].next;
-    } else if (core->slot_used_max < core->config.limits.batches_max) {
+    } else if (core->slot_used_max < core->config.limits.batches_max + TD_STORES) {
         index = core->slot_used_max++;
     } else {
         return TD_NONE;
@@ -312,23 +313,22 @@ static void check_own(struct td_core *core, const struct td_batch_header *header
 }
 
 /* Losers of a batch that is not kept at all cannot be shown. */
-static void forget_losers(struct td_core *core, uint64_t from, uint64_t ticket)
+static void forget_losers(struct td_loser *losers, uint64_t from, uint64_t to, uint64_t ticket)
 {
-    const uint64_t oldest = core->loser_number > TD_LOSERS ? core->loser_number - TD_LOSERS : 0;
-    for (uint64_t n = (from > oldest ? from : oldest) + 1; n <= core->loser_number; ++n) {
-        struct td_loser *loser = &core->losers[n % TD_LOSERS];
+    const uint64_t oldest = to > TD_LOSERS ? to - TD_LOSERS : 0;
+    for (uint64_t n = (from > oldest ? from : oldest) + 1; n <= to; ++n) {
+        struct td_loser *loser = &losers[n % TD_LOSERS];
         if (loser->ref.ticket.v == ticket) {
             loser->ref = (struct td_log_ref){ 0 };
         }
     }
 }
 
-static void accepted_whole(struct td_core *core, const struct td_batch *batch, uint32_t slot,
-                           bool complete)
+static void accepted_whole(struct td_core *core, const struct td_batch *batch, uint32_t slot)
 {
     const uint16_t inc = core->slots[slot].inc;
     const uint8_t region_slot = core->slot_of[batch->header.origin.region.v];
-    if (!batch->whole || !complete) {
+    if (!batch->whole) {
         return;
     }
     const bool next_in_line = advance_received(core, batch, inc);
@@ -377,11 +377,18 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     if (header->origin.region.v != core->config.self.v) {
         TD_COUNT(core, applied, result.won);
     }
-    if (!batch->whole && core->slots[slot].live_count == 0 && result.kept == 0) {
-        forget_losers(core, loser_from, core->slots[slot].ref.ticket.v);
+    const bool useless = !batch->whole && core->slots[slot].live_count == 0 && result.kept == 0;
+    if (result.no_room > 0 || useless) {
+        /* What had no room here must not find some at the next start, before what was acknowledged:
+         * such a batch is not kept at all, and asked for again. */
+        core->slots[slot].failed = true;
+        forget_losers(core->losers, loser_from, core->loser_number, core->slots[slot].ref.ticket.v);
+        forget_losers(core->losers_concurrent, concurrent_from, core->loser_concurrent_number,
+                      core->slots[slot].ref.ticket.v);
+        core->slots[slot].ref = (struct td_log_ref){ 0 };
     } else {
         store_received(core, received, inc, slot, loser_from, concurrent_from);
-        accepted_whole(core, batch, slot, result.no_room == 0);
+        accepted_whole(core, batch, slot);
     }
     td_slot_release(core, slot);
     return true;

@@ -40,12 +40,19 @@ static_assert(TD_BODY_WORDS_MAX < 8 * 64, "classes fit their bitmap");
 
 /* ---- arena ---- */
 
+/* Replaying the log replaces a large body a little later than the run that wrote it did: an eighth more
+ * is there than is given out at other times. */
+static uint64_t words_there(const struct td_core *core)
+{
+    return core->body_words_max + core->body_words_max / 8;
+}
+
 void td_bodies_layout(struct td_core *core, struct td_block *block)
 {
     /* A body is written beside the old one before that is freed: keep room for that. */
     const uint64_t words = core->config.limits.bytes_max / TD_UNIT + 4 * TD_BODY_WORDS_MAX;
-    core->body_words_max = words < TD_NONE ? words : TD_NONE - 1;
-    core->bodies = td_block_take(block, core->body_words_max, TD_UNIT);
+    core->body_words_max = words < TD_NONE / 9 * 8 ? words : TD_NONE / 9 * 8;
+    core->bodies = td_block_take(block, words_there(core), TD_UNIT);
     core->body_free = td_block_take(block, TD_BODY_WORDS_MAX + 1, sizeof *core->body_free);
     if (block->bytes != NULL) {
         memset(core->body_free, 0xff, (TD_BODY_WORDS_MAX + 1) * sizeof *core->body_free);
@@ -117,7 +124,7 @@ static uint64_t take_block(struct td_core *core, uint32_t words)
     if (core->body_free[words] != TD_NONE) {
         return pop_block(core, words);
     }
-    if (core->body_bump + words <= core->body_words_max) {
+    if (core->body_bump + words <= words_there(core)) {
         const uint64_t offset = core->body_bump;
         core->body_bump += words;
         return offset;
@@ -135,7 +142,8 @@ uint64_t td_body_alloc(struct td_core *core, uint32_t words, uint32_t owner, boo
 {
     TD_ASSERT(words <= TD_BODY_WORDS_MAX);
     const uint64_t kept = own ? 0 : core->reserved_words;
-    if (core->body_words_used + words + kept > core->body_words_max) {
+    const uint64_t limit = core->replaying ? words_there(core) : core->body_words_max;
+    if (core->body_words_used + words + kept > limit) {
         return UINT64_MAX;
     }
     uint64_t offset = take_block(core, words);

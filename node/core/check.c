@@ -108,7 +108,7 @@ static bool check_slots(const struct td_core *core)
         count += 1;
     }
     return count == core->slot_count && previous == core->slot_last &&
-           live == core->register_count && core->slot_count <= core->config.limits.batches_max;
+           live == core->register_count && core->slot_count <= core->config.limits.batches_max + TD_STORES;
 }
 
 static bool check_rings(const struct td_core *core)
