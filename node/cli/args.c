@@ -94,8 +94,8 @@ static enum td_err check_word(const struct td_flag *flag, const char *text, char
 static enum td_err check_number(const struct td_flag *flag, const char *text, char *error)
 {
     uint64_t value = 0;
-    bool number = flag->kind == TD_KIND_SIZE ? td_size_parse(text, &value)
-                                             : parse_uint(text, &value);
+    bool number =
+        flag->kind == TD_KIND_SIZE ? td_size_parse(text, &value) : parse_uint(text, &value);
 
     if (flag->words != NULL && td_words_have(flag->words, text, strlen(text))) {
         return TD_OK;
@@ -181,7 +181,8 @@ static enum td_err unknown_flag(struct parse *self, const char *name, size_t cou
     for (int id = TD_FLAG_NONE + 1; id <= TD_FLAG_GLOBAL_LAST; id++) {
         td_nearest_offer(&nearest, td_flags[id].name);
     }
-    for (size_t i = 0; verb != NULL && i < TD_VERB_FLAGS_MAX && verb->flags[i] != TD_FLAG_NONE; i++) {
+    for (size_t i = 0; verb != NULL && i < TD_VERB_FLAGS_MAX && verb->flags[i] != TD_FLAG_NONE;
+         i++) {
         td_nearest_offer(&nearest, td_flags[verb->flags[i]].name);
     }
     for (int id = TD_FLAG_GLOBAL_LAST + 1; id < TD_FLAG_COUNT && verb == NULL; id++) {
@@ -367,8 +368,8 @@ uint64_t td_args_uint(const struct td_args *args, enum td_flag_id id, uint64_t f
     if (text == NULL) {
         return fallback;
     }
-    bool number = td_flags[id].kind == TD_KIND_SIZE ? td_size_parse(text, &value)
-                                                    : parse_uint(text, &value);
+    bool number =
+        td_flags[id].kind == TD_KIND_SIZE ? td_size_parse(text, &value) : parse_uint(text, &value);
     return number ? value : fallback;
 }
 

@@ -1,5 +1,5 @@
-/* args.h -- a parsed command line. Values are checked against the option table while parsing, so the
- * accessors cannot fail. Texts are borrowed from argv. */
+/* args.h -- a parsed command line. Values are checked against the option table while parsing, so
+ * the accessors cannot fail. Texts are borrowed from argv. */
 #ifndef TD_CLI_ARGS_H
 #define TD_CLI_ARGS_H
 

@@ -47,8 +47,10 @@ static void test_global_flags_may_stand_before_and_behind_the_verb(void **state)
 static void test_values_follow_in_all_usual_forms(void **state)
 {
     static const char *const rows[] = {
-        "tidings publish a running --progress 40", "tidings publish a running --progress=40",
-        "tidings publish --progress 40 a running", "tidings -q publish a --progress=40 -- running",
+        "tidings publish a running --progress 40",
+        "tidings publish a running --progress=40",
+        "tidings publish --progress 40 a running",
+        "tidings -q publish a --progress=40 -- running",
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -81,7 +83,8 @@ static void test_repeated_flags_keep_all_values_and_others_the_last(void **state
     unsigned position = 0;
 
     (void)state;
-    assert_int_equal(parse("tidings publish a running --label k=v --attempt 2 --label l=w --attempt 3"), TD_OK);
+    assert_int_equal(
+        parse("tidings publish a running --label k=v --attempt 2 --label l=w --attempt 3"), TD_OK);
     assert_string_equal(td_args_next(&args, TD_FLAG_LABEL, &position), "k=v");
     assert_string_equal(td_args_next(&args, TD_FLAG_LABEL, &position), "l=w");
     assert_null(td_args_next(&args, TD_FLAG_LABEL, &position));
@@ -98,7 +101,8 @@ static void test_wrong_values_are_refused_with_the_reason(void **state)
         {"tidings publish a running --attempt 0", TD_EUSAGE, "outside 1 to 65535"},
         {"tidings publish a running --attempt 65536", TD_EUSAGE, "outside 1 to 65535"},
         {"tidings publish a running --attempt -1", TD_EUSAGE, "not a whole number"},
-        {"tidings publish a running --attempt 99999999999999999999", TD_EUSAGE, "not a whole number"},
+        {"tidings publish a running --attempt 99999999999999999999", TD_EUSAGE,
+         "not a whole number"},
         {"tidings publish a running --progress 101", TD_EPROGRESS, "0 to 100"},
         {"tidings publish a running --progress half", TD_EPROGRESS, "0 to 100"},
         {"tidings publish a running --ack some", TD_EUSAGE, "or all"},

@@ -27,14 +27,15 @@ struct td_bench_node {
     pthread_t thread;
     bool watching;
     atomic_bool ready; /* the watch stands */
-    struct td_histogram seen; /* us from intended send to visible there; its thread's until joined */
-    uint64_t complete_us;     /* when it had everything; 0 = never */
-    uint64_t lost;            /* jobs whose acknowledged status is not there */
-    uint64_t wrong;           /* jobs that are not in the last state published */
+    struct td_histogram
+        seen;             /* us from intended send to visible there; its thread's until joined */
+    uint64_t complete_us; /* when it had everything; 0 = never */
+    uint64_t lost;        /* jobs whose acknowledged status is not there */
+    uint64_t wrong;       /* jobs that are not in the last state published */
 };
 struct td_bench {
     struct td_cli *cli;
-    struct tidings *handle; /* of the publishing node */
+    struct tidings *handle;                       /* of the publishing node */
     struct td_bench_node nodes[TD_CLI_NODES_MAX]; /* 0 publishes */
     unsigned node_count;
     char prefix[TD_BENCH_PREFIX_BYTES]; /* of every job id of this run */
@@ -45,11 +46,11 @@ struct td_bench {
     uint32_t payload_bytes;
     uint32_t in_flight, batch;
 
-    uint64_t start_us, end_us; /* of publishing */
+    uint64_t start_us, end_us;                    /* of publishing */
     uint64_t published, finals, late, queue_full; /* finals are part of published */
-    bool interrupted; /* the load was cut short; what follows is not */
-    uint64_t *offered; /* per job: newest seq handed over; main thread */
-    atomic_bool stop;  /* watchers */
+    bool interrupted;                             /* the load was cut short; what follows is not */
+    uint64_t *offered;                            /* per job: newest seq handed over; main thread */
+    atomic_bool stop;                             /* watchers */
 
     /* The handle's thread writes these; read them after tidings_flush. */
     uint64_t acknowledged, load_acknowledged, refused;
@@ -57,7 +58,7 @@ struct td_bench {
     uint64_t *confirmed; /* per job: newest seq acknowledged */
     struct td_histogram ack;
     struct td_region region;
-    struct td_vv_entry newest; /* the highest dot acknowledged */
+    struct td_vv_entry newest;         /* the highest dot acknowledged */
     uint64_t load_us, acknowledged_us; /* last answer of the load, and of all */
 
     /* Ring of free slots: the handle's thread puts, the main thread takes. */
@@ -81,7 +82,9 @@ TD_MUST_USE int td_bench_watch_start(struct td_bench *bench);
 void td_bench_watch_stop(struct td_bench *bench);
 
 /* "SEQ@INTENDED padding": what each detail starts with. */
-void td_bench_detail(const struct td_bench *bench, uint64_t seq, uint64_t intended_us, char ret_detail[TIDINGS_DETAIL_BYTES + 1]);
-TD_MUST_USE bool td_bench_detail_parse(struct td_text detail, uint64_t *ret_seq, uint64_t *ret_intended_us);
+void td_bench_detail(const struct td_bench *bench, uint64_t seq, uint64_t intended_us,
+                     char ret_detail[TIDINGS_DETAIL_BYTES + 1]);
+TD_MUST_USE bool td_bench_detail_parse(struct td_text detail, uint64_t *ret_seq,
+                                       uint64_t *ret_intended_us);
 
 #endif

@@ -1,5 +1,5 @@
-/* bench_load.c -- the open loop: update i is due at start + i/rate whatever the node does, and its latency
- * counts from then. With --rate max it is due when there is room. */
+/* bench_load.c -- the open loop: update i is due at start + i/rate whatever the node does, and its
+ * latency counts from then. With --rate max it is due when there is room. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -27,7 +27,8 @@ static char *put_hex(char *at, uint64_t value)
     return at;
 }
 
-void td_bench_detail(const struct td_bench *bench, uint64_t seq, uint64_t intended_us, char ret_detail[TIDINGS_DETAIL_BYTES + 1])
+void td_bench_detail(const struct td_bench *bench, uint64_t seq, uint64_t intended_us,
+                     char ret_detail[TIDINGS_DETAIL_BYTES + 1])
 {
     char *at = put_hex(ret_detail, seq);
 
@@ -84,7 +85,8 @@ bool td_bench_take_memory(struct td_bench *bench)
     bench->confirmed = calloc(bench->job_count, sizeof *bench->confirmed);
     bench->slots = calloc(bench->slot_count, sizeof *bench->slots);
     bench->ring = calloc(bench->slot_count, sizeof *bench->ring);
-    if (bench->offered == NULL || bench->confirmed == NULL || bench->slots == NULL || bench->ring == NULL) {
+    if (bench->offered == NULL || bench->confirmed == NULL || bench->slots == NULL ||
+        bench->ring == NULL) {
         return false;
     }
     for (uint32_t i = 0; i < bench->slot_count; i++) {
@@ -105,7 +107,8 @@ void td_bench_release_memory(struct td_bench *bench)
     free(bench->ring);
 }
 
-static void count_answer(struct td_bench *bench, const struct td_bench_slot *slot, const struct tidings_result *result)
+static void count_answer(struct td_bench *bench, const struct td_bench_slot *slot,
+                         const struct tidings_result *result)
 {
     uint64_t now_us = td_cli_mono_us();
 
@@ -119,12 +122,14 @@ static void count_answer(struct td_bench *bench, const struct td_bench_slot *slo
     if (slot->intended_us != 0) {
         bench->load_acknowledged++;
         bench->load_us = now_us;
-        td_histogram_add(&bench->ack, now_us > slot->intended_us ? now_us - slot->intended_us : 0, 1);
+        td_histogram_add(&bench->ack, now_us > slot->intended_us ? now_us - slot->intended_us : 0,
+                         1);
     }
     if (slot->seq > bench->confirmed[slot->job]) {
         bench->confirmed[slot->job] = slot->seq;
     }
-    struct td_origin origin = {{result->region}, {result->incarnation_start, result->incarnation_random}};
+    struct td_origin origin = {{result->region},
+                               {result->incarnation_start, result->incarnation_random}};
     bool other = td_origin_compare(origin, bench->newest.origin) != 0;
     if (other || result->seq > bench->newest.seq) {
         bench->newest = (struct td_vv_entry){origin, result->seq};
@@ -164,7 +169,8 @@ static struct td_bench_slot *take_slot(struct td_bench *bench)
         until.tv_nsec %= 1000000000;
         pthread_mutex_lock(&bench->lock);
         atomic_store(&bench->waiting, true);
-        while (ring_empty(bench) && pthread_cond_timedwait(&bench->given_back, &bench->lock, &until) == 0) {
+        while (ring_empty(bench) &&
+               pthread_cond_timedwait(&bench->given_back, &bench->lock, &until) == 0) {
         }
         atomic_store(&bench->waiting, false);
         pthread_mutex_unlock(&bench->lock);
@@ -207,7 +213,8 @@ static void sleep_until(uint64_t due_us)
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
-static int publish_one(struct td_bench *bench, uint32_t job, uint64_t due_us, enum tidings_state state)
+static int publish_one(struct td_bench *bench, uint32_t job, uint64_t due_us,
+                       enum tidings_state state)
 {
     struct td_bench_slot *slot = NULL;
 
@@ -239,7 +246,8 @@ static int publish_load(struct td_bench *bench)
     for (uint64_t i = 0; td_cli_interrupted == 0; i++) {
         uint64_t due_us = 0;
         if (bench->rate != 0) {
-            due_us = bench->start_us + (uint64_t)((__extension__(unsigned __int128)i) * 1000000 / bench->rate);
+            due_us = bench->start_us +
+                     (uint64_t)((__extension__(unsigned __int128) i) * 1000000 / bench->rate);
             if (due_us >= end_us) {
                 break;
             }
@@ -284,8 +292,9 @@ int td_bench_publish(struct td_bench *bench)
         code = publish_finals(bench);
     }
     if (code == 0 && tidings_flush(bench->handle, FLUSH_MS) != TIDINGS_OK) {
-        code = td_cli_fail(bench->cli, TD_ETIMEOUT, "%llu updates were not answered within 60 s",
-                           (unsigned long long)(bench->published - bench->acknowledged - bench->refused));
+        code = td_cli_fail(
+            bench->cli, TD_ETIMEOUT, "%llu updates were not answered within 60 s",
+            (unsigned long long)(bench->published - bench->acknowledged - bench->refused));
     }
     bench->end_us = td_cli_mono_us();
     return code;

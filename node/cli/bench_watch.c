@@ -1,5 +1,6 @@
-/* bench_watch.c -- one thread per measured node follows the run's jobs and notes when each status became
- * visible there. A status that was superseded before it was told is never visible and not counted. */
+/* bench_watch.c -- one thread per measured node follows the run's jobs and notes when each status
+ * became visible there. A status that was superseded before it was told is never visible and not
+ * counted. */
 #include <string.h>
 #include <time.h>
 
@@ -29,12 +30,13 @@ static void follow(struct td_bench_node *node, struct tidings *handle)
     while (!atomic_load(&node->bench->stop)) {
         /* The first answer, at once, says where "now" is. */
         bool first = !atomic_load(&node->ready);
-        struct td_request request = {.op = TD_OP_WATCH,
-                                     .timeout_ms = first ? 0 : POLL_MS,
-                                     .u.watch = {.filter = {.prefix = td_text_of(node->bench->prefix)},
-                                                 .limit = TD_LIST_LIMIT_MAX,
-                                                 .cursor = cursor,
-                                                 .process = process}};
+        struct td_request request = {
+            .op = TD_OP_WATCH,
+            .timeout_ms = first ? 0 : POLL_MS,
+            .u.watch = {.filter = {.prefix = td_text_of(node->bench->prefix)},
+                        .limit = TD_LIST_LIMIT_MAX,
+                        .cursor = cursor,
+                        .process = process}};
         struct td_call_options options = {.no_token = true};
         struct td_call_result result = {0};
         enum td_err err = td_call(handle, &request, &options, &result);
@@ -75,14 +77,17 @@ int td_bench_watch_start(struct td_bench *bench)
     struct timespec pause = {0, 1000000};
 
     for (unsigned i = 1; i < bench->node_count; i++) {
-        bench->nodes[i].watching = pthread_create(&bench->nodes[i].thread, NULL, run, &bench->nodes[i]) == 0;
+        bench->nodes[i].watching =
+            pthread_create(&bench->nodes[i].thread, NULL, run, &bench->nodes[i]) == 0;
     }
     for (unsigned i = 1; i < bench->node_count; i++) {
-        while (bench->nodes[i].watching && !atomic_load(&bench->nodes[i].ready) && td_cli_mono_us() < end_us) {
+        while (bench->nodes[i].watching && !atomic_load(&bench->nodes[i].ready) &&
+               td_cli_mono_us() < end_us) {
             nanosleep(&pause, NULL);
         }
         if (!atomic_load(&bench->nodes[i].ready)) {
-            return td_cli_fail(bench->cli, TD_ETIMEOUT, "%s: the watch does not stand after 10 s", td_cli_shown(td_text_of(bench->nodes[i].address)));
+            return td_cli_fail(bench->cli, TD_ETIMEOUT, "%s: the watch does not stand after 10 s",
+                               td_cli_shown(td_text_of(bench->nodes[i].address)));
         }
     }
     return 0;

@@ -19,8 +19,8 @@ bool td_cli_json(const struct td_cli *cli)
     return cli->form == TD_FORM_JSON || cli->form == TD_FORM_JSONL;
 }
 
-__attribute__((format(printf, 3, 0))) static void print_failure(const struct td_cli *cli, enum td_err err,
-                                                               const char *format, va_list list)
+__attribute__((format(printf, 3, 0))) static void
+print_failure(const struct td_cli *cli, enum td_err err, const char *format, va_list list)
 {
     char code[16];
     const struct td_verb *verb = cli->args == NULL ? NULL : cli->args->verb;
@@ -100,7 +100,8 @@ int td_cli_open_at(const struct td_cli *cli, const char *nodes, struct tidings_o
     int err = tidings_open(options, ret_tidings, why, sizeof why);
     if (err != TIDINGS_OK) {
         return td_cli_fail(cli, (enum td_err)err, "%s",
-                           why[0] != '\0' ? td_cli_shown(td_text_of(why)) : td_err_text((enum td_err)err));
+                           why[0] != '\0' ? td_cli_shown(td_text_of(why))
+                                          : td_err_text((enum td_err)err));
     }
     return 0;
 }
@@ -127,12 +128,14 @@ int td_cli_fail_call(const struct td_cli *cli, struct tidings *handle, enum td_e
         const struct td_response *response = &result->response;
         struct td_text message = response->message;
         return td_cli_fail(cli, response->err, "%s: %s",
-                           response->node_name.count > 0 ? td_cli_shown(response->node_name)
-                                                         : td_cli_shown(td_text_of(result->node_address)),
+                           response->node_name.count > 0
+                               ? td_cli_shown(response->node_name)
+                               : td_cli_shown(td_text_of(result->node_address)),
                            message.count > 0 ? td_cli_shown(message) : td_err_text(response->err));
     }
     td_call_last_failure(handle, failure, sizeof failure);
-    return td_cli_fail(cli, err, "%s", failure[0] == '\0' ? td_err_text(err) : td_cli_shown(td_text_of(failure)));
+    return td_cli_fail(cli, err, "%s",
+                       failure[0] == '\0' ? td_err_text(err) : td_cli_shown(td_text_of(failure)));
 }
 
 int td_cli_call(struct td_cli *cli, const struct td_request *request,
@@ -192,9 +195,10 @@ int td_cli_check_stale(const struct td_cli *cli, const struct td_response *respo
     if (view->age_known && view->age_ms <= limit_ms) {
         return 0;
     }
-    td_cli_note(cli, "older than --max-stale %s: %s %s%s", td_args_text(cli->args, TD_FLAG_MAX_STALE),
-                td_cli_region(response, view->region),
-                view->age_known ? "was last complete before " : "has not been complete since this node started",
+    td_cli_note(cli, "older than --max-stale %s: %s %s%s",
+                td_args_text(cli->args, TD_FLAG_MAX_STALE), td_cli_region(response, view->region),
+                view->age_known ? "was last complete before "
+                                : "has not been complete since this node started",
                 view->age_known ? td_cli_duration(view->age_ms) : "");
     return td_err_exit_code(TD_ESTALE);
 }

@@ -1,5 +1,5 @@
-/* cli.h -- what every verb shares: the parsed command line, the form of the output, one connection, and
- * the one way to say what went wrong. One thread. */
+/* cli.h -- what every verb shares: the parsed command line, the form of the output, one connection,
+ * and the one way to say what went wrong. One thread. */
 #ifndef TD_CLI_CLI_H
 #define TD_CLI_CLI_H
 
@@ -35,7 +35,8 @@ __attribute__((format(printf, 3, 4))) int td_cli_fail(const struct td_cli *cli, 
 __attribute__((format(printf, 3, 4))) int td_cli_refuse(const struct td_cli *cli, enum td_err err,
                                                         const char *format, ...);
 /* A remark on stderr, not with --quiet. */
-__attribute__((format(printf, 2, 3))) void td_cli_note(const struct td_cli *cli, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void td_cli_note(const struct td_cli *cli, const char *format,
+                                                       ...);
 
 /* Opens cli->tidings over all nodes. Exit code; 0 = open. */
 TD_MUST_USE int td_cli_open(struct td_cli *cli);
@@ -47,14 +48,16 @@ void td_cli_close(struct td_cli *cli);
 /* One call on cli->tidings, opening it first: with an answer that says no, the reason is printed.
  * Exit code; 0 = ret_result holds a good answer. Release ret_result in every case. */
 TD_MUST_USE int td_cli_call(struct td_cli *cli, const struct td_request *request,
-                            const struct td_call_options *options, struct td_call_result *ret_result);
+                            const struct td_call_options *options,
+                            struct td_call_result *ret_result);
 /* What td_call returned or the answer said, as message and exit code. */
 int td_cli_fail_call(const struct td_cli *cli, struct tidings *handle, enum td_err err,
                      const struct td_call_result *result);
 
 /* --timeout, else fallback. */
 uint32_t td_cli_timeout_ms(const struct td_cli *cli, uint32_t fallback_ms);
-/* Splits a comma-separated list into copies; returns their number, 0 when there are none or too many. */
+/* Splits a comma-separated list into copies; returns their number, 0 when there are none or too
+ * many. */
 unsigned td_cli_split(const char *list, char *ret_items[TD_CLI_NODES_MAX]);
 void td_cli_split_free(char *items[TD_CLI_NODES_MAX], unsigned count);
 

@@ -7,16 +7,19 @@
 
 enum { DRAIN_MS_DEFAULT = 30000, DRAIN_MARGIN_MS = 5000 };
 
-static int admin_call(struct td_cli *cli, struct td_request *request, uint32_t timeout_ms, const char *done)
+static int admin_call(struct td_cli *cli, struct td_request *request, uint32_t timeout_ms,
+                      const char *done)
 {
-    struct td_call_options options = {.timeout_ms = timeout_ms, .this_node_only = true, .no_token = true};
+    struct td_call_options options = {
+        .timeout_ms = timeout_ms, .this_node_only = true, .no_token = true};
     struct td_call_result result;
 
     int code = td_cli_call(cli, request, &options, &result);
     if (code == 0 && td_cli_json(cli)) {
         code = td_cli_print_json(cli, td_json_envelope(&result.response, "tidings.done/1", NULL));
     } else if (code == 0) {
-        td_cli_note(cli, "%s: %s%s%s", td_cli_shown(result.response.node_name), done, result.response.message.count == 0 ? "" : ": ",
+        td_cli_note(cli, "%s: %s%s%s", td_cli_shown(result.response.node_name), done,
+                    result.response.message.count == 0 ? "" : ": ",
                     td_cli_shown(result.response.message));
     }
     td_call_release(&result);
@@ -25,8 +28,11 @@ static int admin_call(struct td_cli *cli, struct td_request *request, uint32_t t
 
 int td_cmd_drain(struct td_cli *cli)
 {
-    struct td_request request = {.op = TD_OP_DRAIN, .timeout_ms = td_cli_timeout_ms(cli, DRAIN_MS_DEFAULT)};
-    uint32_t call_ms = request.timeout_ms > UINT32_MAX - DRAIN_MARGIN_MS ? UINT32_MAX : request.timeout_ms + DRAIN_MARGIN_MS;
+    struct td_request request = {.op = TD_OP_DRAIN,
+                                 .timeout_ms = td_cli_timeout_ms(cli, DRAIN_MS_DEFAULT)};
+    uint32_t call_ms = request.timeout_ms > UINT32_MAX - DRAIN_MARGIN_MS
+                           ? UINT32_MAX
+                           : request.timeout_ms + DRAIN_MARGIN_MS;
 
     return admin_call(cli, &request, call_ms, "drained");
 }
@@ -44,7 +50,9 @@ int td_cmd_fault(struct td_cli *cli)
     if (code == 0) {
         request.u.fault.region = td_region_of_name(&names.response, name);
         if (request.u.fault.region.v == 0) {
-            code = td_cli_fail(cli, TD_EUSAGE, "no region is called `%s`; tidings regions lists them", td_cli_shown(td_text_of(name)));
+            code =
+                td_cli_fail(cli, TD_EUSAGE, "no region is called `%s`; tidings regions lists them",
+                            td_cli_shown(td_text_of(name)));
         }
     }
     td_call_release(&names);

@@ -1,5 +1,5 @@
-/* cmd_bench.c -- bench: settings first, then the load, then the proof that nothing acknowledged is lost,
- * then the figures. */
+/* cmd_bench.c -- bench: settings first, then the load, then the proof that nothing acknowledged is
+ * lost, then the figures. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +17,8 @@ static void take_settings(struct td_bench *bench)
     uint64_t run = 0;
 
     td_random_bytes(&run, sizeof run);
-    snprintf(bench->prefix, sizeof bench->prefix, "bench/%llx-%08x/", (unsigned long long)(td_cli_wall_ms() / 1000), (unsigned)run);
+    snprintf(bench->prefix, sizeof bench->prefix, "bench/%llx-%08x/",
+             (unsigned long long)(td_cli_wall_ms() / 1000), (unsigned)run);
     bench->rate = td_args_uint(args, TD_FLAG_RATE, 0);
     bench->job_count = (uint32_t)td_args_uint(args, TD_FLAG_JOBS, 10000);
     bench->duration_us = td_args_ms(args, TD_FLAG_DURATION, 10000) * 1000;
@@ -31,8 +32,10 @@ static int take_nodes(struct td_bench *bench)
 {
     char *addresses[2][TD_CLI_NODES_MAX];
     const char *more = td_args_text(bench->cli->args, TD_FLAG_NODES);
-    unsigned counts[2] = {td_cli_split(bench->cli->nodes, addresses[0]), more == NULL ? 0 : td_cli_split(more, addresses[1])};
-    bool wrong = counts[0] == 0 || (more != NULL && counts[1] == 0) || counts[0] + counts[1] > TD_CLI_NODES_MAX;
+    unsigned counts[2] = {td_cli_split(bench->cli->nodes, addresses[0]),
+                          more == NULL ? 0 : td_cli_split(more, addresses[1])};
+    bool wrong = counts[0] == 0 || (more != NULL && counts[1] == 0) ||
+                 counts[0] + counts[1] > TD_CLI_NODES_MAX;
 
     for (int list = 0; list < 2; list++) {
         for (unsigned i = 0; i < counts[list]; i++) {
@@ -44,7 +47,10 @@ static int take_nodes(struct td_bench *bench)
             }
         }
     }
-    return wrong ? td_cli_fail(bench->cli, TD_EUSAGE, "-n and --nodes: no node is named, or more than %d", TD_CLI_NODES_MAX) : 0;
+    return wrong
+               ? td_cli_fail(bench->cli, TD_EUSAGE,
+                             "-n and --nodes: no node is named, or more than %d", TD_CLI_NODES_MAX)
+               : 0;
 }
 
 /* Name of the node; refuses a cluster other than the confirmed one. */
@@ -63,11 +69,13 @@ static int ask_node(struct td_bench *bench, struct td_bench_node *node)
     if (err != TD_OK || result.response.err != TD_OK) {
         code = td_cli_fail_call(bench->cli, handle, err, &result);
     } else if (!td_text_equal(result.response.cluster_name, td_text_of(confirmed))) {
-        code = td_cli_fail(bench->cli, TD_EUSAGE, "%s belongs to cluster `%s`, and --confirm-cluster says `%s`",
-                           td_cli_shown(td_text_of(node->address)), td_cli_shown(result.response.cluster_name),
-                           td_cli_shown(td_text_of(confirmed)));
+        code = td_cli_fail(
+            bench->cli, TD_EUSAGE, "%s belongs to cluster `%s`, and --confirm-cluster says `%s`",
+            td_cli_shown(td_text_of(node->address)), td_cli_shown(result.response.cluster_name),
+            td_cli_shown(td_text_of(confirmed)));
     } else {
-        snprintf(node->name, sizeof node->name, "%.*s", (int)result.response.node_name.count, result.response.node_name.bytes);
+        snprintf(node->name, sizeof node->name, "%.*s", (int)result.response.node_name.count,
+                 result.response.node_name.bytes);
     }
     td_call_release(&result);
     tidings_close(handle);
@@ -81,9 +89,11 @@ static void print_settings(const struct td_bench *bench)
     if (bench->rate != 0) {
         snprintf(rate, sizeof rate, "%llu/s", (unsigned long long)bench->rate);
     }
-    printf("%s, %s for %s, %u jobs, %u B of detail, %u in flight of %u updates, %s, fsync on, %ld cores\n",
-           bench->rate == 0 ? "closed loop" : "open loop", rate, td_cli_duration(bench->duration_us / 1000), bench->job_count,
-           bench->payload_bytes, bench->in_flight, bench->batch, td_cli_plural(bench->node_count, "region", "regions"),
+    printf("%s, %s for %s, %u jobs, %u B of detail, %u in flight of %u updates, %s, fsync on, %ld "
+           "cores\n",
+           bench->rate == 0 ? "closed loop" : "open loop", rate,
+           td_cli_duration(bench->duration_us / 1000), bench->job_count, bench->payload_bytes,
+           bench->in_flight, bench->batch, td_cli_plural(bench->node_count, "region", "regions"),
            sysconf(_SC_NPROCESSORS_ONLN));
     fflush(stdout);
 }
@@ -120,7 +130,8 @@ static void take_register(void *arg, const struct td_register_view *view)
     uint64_t seq = 0;
     uint64_t intended_us = 0;
 
-    if (!job_of(bench, view->job, &job) || !td_bench_detail_parse(view->status.detail, &seq, &intended_us)) {
+    if (!job_of(bench, view->job, &job) ||
+        !td_bench_detail_parse(view->status.detail, &seq, &intended_us)) {
         return;
     }
     proof->found[job] = seq >= bench->confirmed[job];
@@ -144,8 +155,9 @@ static int prove_node(struct td_bench *bench, struct td_bench_node *node)
     struct tidings *handle = NULL;
     uint32_t timeout_ms = td_cli_timeout_ms(bench->cli, CONVERGE_MS_DEFAULT);
 
-    int code = proof.found == NULL ? td_cli_fail(bench->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM))
-                                   : td_readback_open(bench->cli, node->address, NODE_MS, &handle);
+    int code = proof.found == NULL
+                   ? td_cli_fail(bench->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM))
+                   : td_readback_open(bench->cli, node->address, NODE_MS, &handle);
     if (code != 0) {
         free(proof.found);
         return code;
@@ -154,7 +166,8 @@ static int prove_node(struct td_bench *bench, struct td_bench_node *node)
     if (err == TD_OK && node->complete_us == 0) {
         node->complete_us = td_cli_mono_us();
     }
-    enum td_err list_err = td_readback_list(handle, td_text_of(bench->prefix), take_register, &proof);
+    enum td_err list_err =
+        td_readback_list(handle, td_text_of(bench->prefix), take_register, &proof);
     for (uint32_t job = 0; job < bench->job_count; job++) {
         node->lost += bench->confirmed[job] != 0 && proof.found[job] == 0;
     }
@@ -163,7 +176,8 @@ static int prove_node(struct td_bench *bench, struct td_bench_node *node)
         struct td_call_result nothing = {0};
         code = td_cli_fail_call(bench->cli, handle, list_err, &nothing);
     } else if (err != TD_OK) {
-        code = td_cli_fail(bench->cli, err, "%s does not have everything yet", td_cli_shown(td_text_of(node->name)));
+        code = td_cli_fail(bench->cli, err, "%s does not have everything yet",
+                           td_cli_shown(td_text_of(node->name)));
     }
     tidings_close(handle);
     free(proof.found);
@@ -186,7 +200,8 @@ static void *wait_complete(void *arg)
     struct tidings *handle = NULL;
 
     if (td_readback_open(bench->cli, waiter->node->address, NODE_MS, &handle) == 0 &&
-        td_readback_await(handle, &all, td_cli_timeout_ms(bench->cli, CONVERGE_MS_DEFAULT)) == TD_OK) {
+        td_readback_await(handle, &all, td_cli_timeout_ms(bench->cli, CONVERGE_MS_DEFAULT)) ==
+            TD_OK) {
         waiter->node->complete_us = td_cli_mono_us();
     }
     tidings_close(handle);
@@ -200,7 +215,8 @@ static int prove(struct td_bench *bench)
 
     for (unsigned i = 0; i < bench->node_count; i++) {
         waiters[i] = (struct waiter){.bench = bench, .node = &bench->nodes[i]};
-        waiters[i].started = pthread_create(&waiters[i].thread, NULL, wait_complete, &waiters[i]) == 0;
+        waiters[i].started =
+            pthread_create(&waiters[i].thread, NULL, wait_complete, &waiters[i]) == 0;
     }
     for (unsigned i = 0; i < bench->node_count; i++) {
         if (waiters[i].started) {
@@ -230,7 +246,8 @@ static void latency_text(uint64_t us, char ret_text[24])
     }
 }
 
-static void latency_row(struct td_table *table, const char *name, const struct td_histogram *histogram, const char *what)
+static void latency_row(struct td_table *table, const char *name,
+                        const struct td_histogram *histogram, const char *what)
 {
     static const unsigned per_mille[] = {500, 990, 999, 1000};
     char cells[4][24];
@@ -247,8 +264,12 @@ static void latency_row(struct td_table *table, const char *name, const struct t
 static void print_latencies(const struct td_bench *bench)
 {
     static const struct td_column columns[] = {
-        {.name = " "}, {.name = "p50", .right = true}, {.name = "p99", .right = true}, {.name = "p99.9", .right = true},
-        {.name = "max", .right = true}, {.name = " "},
+        {.name = " "},
+        {.name = "p50", .right = true},
+        {.name = "p99", .right = true},
+        {.name = "p99.9", .right = true},
+        {.name = "max", .right = true},
+        {.name = " "},
     };
     struct td_table *table = td_table_alloc(bench->cli, columns, 6);
 
@@ -283,11 +304,14 @@ static void print_result(const struct td_bench *bench)
 {
     double seconds = seconds_between(bench->start_us, bench->load_us);
 
-    printf("published %llu and %llu final states   acknowledged %llu   lost %llu   late sends %llu   refused %llu\n",
-           (unsigned long long)(bench->published - bench->finals), (unsigned long long)bench->finals,
-           (unsigned long long)bench->acknowledged, (unsigned long long)lost_in_all(bench), (unsigned long long)bench->late,
+    printf("published %llu and %llu final states   acknowledged %llu   lost %llu   late sends %llu "
+           "  refused %llu\n",
+           (unsigned long long)(bench->published - bench->finals),
+           (unsigned long long)bench->finals, (unsigned long long)bench->acknowledged,
+           (unsigned long long)lost_in_all(bench), (unsigned long long)bench->late,
            (unsigned long long)bench->refused);
-    printf("%.0f updates/s acknowledged over %.2f s\n", (double)bench->load_acknowledged / seconds, seconds);
+    printf("%.0f updates/s acknowledged over %.2f s\n", (double)bench->load_acknowledged / seconds,
+           seconds);
     print_latencies(bench);
     for (unsigned i = 0; i < bench->node_count; i++) {
         const struct td_bench_node *node = &bench->nodes[i];
@@ -295,11 +319,14 @@ static void print_result(const struct td_bench *bench)
             printf("%s never had everything\n", td_cli_shown(td_text_of(node->name)));
             continue;
         }
-        double behind = node->complete_us > bench->acknowledged_us ? seconds_between(bench->acknowledged_us, node->complete_us) : 0;
-        printf("%s had everything %.2f s after the last acknowledgement: %.0f updates/s visible there; %llu lost, %llu not in the last state\n",
+        double behind = node->complete_us > bench->acknowledged_us
+                            ? seconds_between(bench->acknowledged_us, node->complete_us)
+                            : 0;
+        printf("%s had everything %.2f s after the last acknowledgement: %.0f updates/s visible "
+               "there; %llu lost, %llu not in the last state\n",
                td_cli_shown(td_text_of(node->name)), behind,
-               (double)bench->acknowledged / seconds_between(bench->start_us, node->complete_us), (unsigned long long)node->lost,
-               (unsigned long long)node->wrong);
+               (double)bench->acknowledged / seconds_between(bench->start_us, node->complete_us),
+               (unsigned long long)node->lost, (unsigned long long)node->wrong);
     }
 }
 
@@ -308,9 +335,11 @@ static json_t *histogram_json(const struct td_histogram *histogram)
     if (histogram->count == 0) {
         return json_null();
     }
-    return json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t)histogram->count, "p50_seconds",
-                     (double)td_histogram_at(histogram, 500) / 1e6, "p99_seconds", (double)td_histogram_at(histogram, 990) / 1e6,
-                     "p999_seconds", (double)td_histogram_at(histogram, 999) / 1e6, "max_seconds", (double)histogram->max / 1e6);
+    return json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t)histogram->count,
+                     "p50_seconds", (double)td_histogram_at(histogram, 500) / 1e6, "p99_seconds",
+                     (double)td_histogram_at(histogram, 990) / 1e6, "p999_seconds",
+                     (double)td_histogram_at(histogram, 999) / 1e6, "max_seconds",
+                     (double)histogram->max / 1e6);
 }
 
 static int print_json(const struct td_bench *bench)
@@ -319,25 +348,38 @@ static int print_json(const struct td_bench *bench)
 
     for (unsigned i = 0; i < bench->node_count; i++) {
         const struct td_bench_node *node = &bench->nodes[i];
-        json_t *json = json_pack("{s:s, s:I, s:I}", "region", node->name, "lost", (json_int_t)node->lost, "not_last", (json_int_t)node->wrong);
-        double behind = node->complete_us > bench->acknowledged_us ? seconds_between(bench->acknowledged_us, node->complete_us) : 0;
+        json_t *json = json_pack("{s:s, s:I, s:I}", "region", node->name, "lost",
+                                 (json_int_t)node->lost, "not_last", (json_int_t)node->wrong);
+        double behind = node->complete_us > bench->acknowledged_us
+                            ? seconds_between(bench->acknowledged_us, node->complete_us)
+                            : 0;
         if (json != NULL) {
-            json_object_set_new(json, "complete_after_seconds", node->complete_us == 0 ? json_null() : json_real(behind));
-            json_object_set_new(json, "visible_per_second",
-                                node->complete_us == 0 ? json_null()
-                                                       : json_real((double)bench->acknowledged / seconds_between(bench->start_us, node->complete_us)));
-            json_object_set_new(json, "visible", i == 0 || bench->rate == 0 ? json_null() : histogram_json(&node->seen));
+            json_object_set_new(json, "complete_after_seconds",
+                                node->complete_us == 0 ? json_null() : json_real(behind));
+            json_object_set_new(
+                json, "visible_per_second",
+                node->complete_us == 0
+                    ? json_null()
+                    : json_real((double)bench->acknowledged /
+                                seconds_between(bench->start_us, node->complete_us)));
+            json_object_set_new(json, "visible",
+                                i == 0 || bench->rate == 0 ? json_null()
+                                                           : histogram_json(&node->seen));
             json_array_append_new(nodes, json);
         }
     }
-    json_t *body = json_pack("{s:s, s:o, s:i, s:f, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "schema", "tidings.bench/1",
-                             "rate", bench->rate == 0 ? json_string("max") : json_integer((json_int_t)bench->rate), "jobs", (int)bench->job_count,
-                             "duration_seconds", (double)bench->duration_us / 1e6, "payload_bytes", (int)bench->payload_bytes, "in_flight",
-                             (int)bench->in_flight, "batch", (int)bench->batch, "published", (json_int_t)bench->published, "final_states", (json_int_t)bench->finals, "acknowledged",
-                             (json_int_t)bench->acknowledged, "lost", (json_int_t)lost_in_all(bench), "late", (json_int_t)bench->late, "refused",
-                             (json_int_t)bench->refused, "acknowledged_per_second",
-                             (double)bench->load_acknowledged / seconds_between(bench->start_us, bench->load_us), "ack",
-                             histogram_json(&bench->ack), "nodes", nodes);
+    json_t *body = json_pack(
+        "{s:s, s:o, s:i, s:f, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}",
+        "schema", "tidings.bench/1", "rate",
+        bench->rate == 0 ? json_string("max") : json_integer((json_int_t)bench->rate), "jobs",
+        (int)bench->job_count, "duration_seconds", (double)bench->duration_us / 1e6,
+        "payload_bytes", (int)bench->payload_bytes, "in_flight", (int)bench->in_flight, "batch",
+        (int)bench->batch, "published", (json_int_t)bench->published, "final_states",
+        (json_int_t)bench->finals, "acknowledged", (json_int_t)bench->acknowledged, "lost",
+        (json_int_t)lost_in_all(bench), "late", (json_int_t)bench->late, "refused",
+        (json_int_t)bench->refused, "acknowledged_per_second",
+        (double)bench->load_acknowledged / seconds_between(bench->start_us, bench->load_us), "ack",
+        histogram_json(&bench->ack), "nodes", nodes);
     return td_cli_print_json(bench->cli, body);
 }
 
@@ -349,8 +391,10 @@ static int verdict(const struct td_bench *bench, int code)
         wrong += bench->nodes[i].wrong;
     }
     if (bench->refused > 0) {
-        return td_cli_fail(bench->cli, (enum td_err)bench->refused_err, "%llu updates were refused, the first one because: %s",
-                           (unsigned long long)bench->refused, td_err_text((enum td_err)bench->refused_err));
+        return td_cli_fail(bench->cli, (enum td_err)bench->refused_err,
+                           "%llu updates were refused, the first one because: %s",
+                           (unsigned long long)bench->refused,
+                           td_err_text((enum td_err)bench->refused_err));
     }
     if (lost_in_all(bench) > 0 || wrong > 0) {
         td_cli_note(bench->cli, "NOT ok: some nodes do not show the last status of every job");
@@ -361,8 +405,10 @@ static int verdict(const struct td_bench *bench, int code)
 
 static int run(struct td_bench *bench)
 {
-    struct tidings_options options = {.batch_updates_max = bench->batch, .in_flight_max = bench->in_flight,
-                                      .queue_updates_max = bench->in_flight * bench->batch + 1024, .timeout_ms = 30000};
+    struct tidings_options options = {.batch_updates_max = bench->batch,
+                                      .in_flight_max = bench->in_flight,
+                                      .queue_updates_max = bench->in_flight * bench->batch + 1024,
+                                      .timeout_ms = 30000};
 
     if (!td_bench_take_memory(bench)) {
         return td_cli_fail(bench->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
@@ -393,7 +439,9 @@ int td_cmd_bench(struct td_cli *cli)
     int code = 0;
 
     if (!td_args_has(cli->args, TD_FLAG_CONFIRM_CLUSTER)) {
-        return td_cli_fail(cli, TD_EUSAGE, "--confirm-cluster NAME is missing: name the cluster that shall bear the load");
+        return td_cli_fail(
+            cli, TD_EUSAGE,
+            "--confirm-cluster NAME is missing: name the cluster that shall bear the load");
     }
     bench = calloc(1, sizeof *bench);
     if (bench == NULL) {

@@ -27,7 +27,8 @@ static bool first_of_its_word(int id, char *ret_word, size_t word_bytes)
         return false;
     }
     for (int before = 0; before < id; before++) {
-        if (strcspn(td_verbs[before].name, " ") == count && strncmp(td_verbs[before].name, ret_word, count) == 0) {
+        if (strcspn(td_verbs[before].name, " ") == count &&
+            strncmp(td_verbs[before].name, ret_word, count) == 0) {
             return false;
         }
     }
@@ -64,13 +65,15 @@ static void print_bash(void)
 {
     char word[32];
 
-    printf("_tidings() {\n"
-           "  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb= second= i\n"
-           "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
-           "    case ${COMP_WORDS[i]} in -*) ;; *) if [ -z \"$verb\" ]; then verb=${COMP_WORDS[i]}; "
-           "elif [ -z \"$second\" ]; then second=${COMP_WORDS[i]}; fi ;; esac\n"
-           "  done\n"
-           "  case $previous in\n");
+    printf(
+        "_tidings() {\n"
+        "  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb= second= "
+        "i\n"
+        "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
+        "    case ${COMP_WORDS[i]} in -*) ;; *) if [ -z \"$verb\" ]; then verb=${COMP_WORDS[i]}; "
+        "elif [ -z \"$second\" ]; then second=${COMP_WORDS[i]}; fi ;; esac\n"
+        "  done\n"
+        "  case $previous in\n");
     print_word_values();
     printf("  esac\n  local flags=\"");
     print_global_flags();
@@ -105,11 +108,12 @@ static void print_bash(void)
             printf("\" ;;\n");
         }
     }
-    printf("  esac\n"
-           "  case $word in -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;; "
-           "*) COMPREPLY=($(compgen -W \"$words\" -- \"$word\") $(compgen -f -- \"$word\")) ;; esac\n"
-           "}\n"
-           "complete -o filenames -F _tidings tidings\n");
+    printf(
+        "  esac\n"
+        "  case $word in -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;; "
+        "*) COMPREPLY=($(compgen -W \"$words\" -- \"$word\") $(compgen -f -- \"$word\")) ;; esac\n"
+        "}\n"
+        "complete -o filenames -F _tidings tidings\n");
 }
 
 /* Single quotes end a fish string. */
@@ -166,10 +170,11 @@ static void print_fish(void)
         if (td_verbs[id].group == NULL) {
             continue;
         }
-        snprintf(condition, sizeof condition, " -n '__fish_seen_subcommand_from %s'", space != NULL ? space + 1 : td_verbs[id].name);
+        snprintf(condition, sizeof condition, " -n '__fish_seen_subcommand_from %s'",
+                 space != NULL ? space + 1 : td_verbs[id].name);
         if (space != NULL) {
-            printf("complete -c tidings -n '__fish_seen_subcommand_from %.*s' -a %s -d ", (int)(space - td_verbs[id].name),
-                   td_verbs[id].name, space + 1);
+            printf("complete -c tidings -n '__fish_seen_subcommand_from %.*s' -a %s -d ",
+                   (int)(space - td_verbs[id].name), td_verbs[id].name, space + 1);
             print_quoted(td_verbs[id].summary);
             putchar('\n');
         }
@@ -191,7 +196,8 @@ int td_cmd_completion(struct td_cli *cli)
     } else if (strcmp(shell, "fish") == 0) {
         print_fish();
     } else {
-        return td_cli_fail(cli, TD_EUSAGE, "no completion for `%s`; bash, zsh or fish", td_cli_shown(td_text_of(shell)));
+        return td_cli_fail(cli, TD_EUSAGE, "no completion for `%s`; bash, zsh or fish",
+                           td_cli_shown(td_text_of(shell)));
     }
     return 0;
 }

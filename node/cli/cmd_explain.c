@@ -1,4 +1,5 @@
-/* cmd_explain.c -- explain: every version this node knows of a register, and the rule that chose. */
+/* cmd_explain.c -- explain: every version this node knows of a register, and the rule that chose.
+ */
 #include "node/cli/cli.h"
 #include "node/cli/jobs.h"
 #include "node/client/json.h"
@@ -6,20 +7,22 @@
 
 enum { LINE_BYTES = 4096 };
 
-static void clock_text(const struct td_response *response, const struct td_register_view *view, char *ret_text, size_t text_bytes)
+static void clock_text(const struct td_response *response, const struct td_register_view *view,
+                       char *ret_text, size_t text_bytes)
 {
     size_t used = 0;
 
     ret_text[0] = '\0';
     for (uint32_t i = 0; i < view->clock_count && used + 1 < text_bytes; i++) {
-        used += (size_t)snprintf(ret_text + used, text_bytes - used, "%s%s:%llu", i == 0 ? "" : "  ",
-                                 td_cli_region(response, view->clock[i].origin.region),
-                                 (unsigned long long)view->clock[i].seq);
+        used +=
+            (size_t)snprintf(ret_text + used, text_bytes - used, "%s%s:%llu", i == 0 ? "" : "  ",
+                             td_cli_region(response, view->clock[i].origin.region),
+                             (unsigned long long)view->clock[i].seq);
     }
 }
 
-static void explain_row(const struct td_cli *cli, struct td_table *table, const struct td_response *response,
-                        const struct td_version_view *version)
+static void explain_row(const struct td_cli *cli, struct td_table *table,
+                        const struct td_response *response, const struct td_version_view *version)
 {
     const struct td_register_view *view = &version->view;
     char state[LINE_BYTES];
@@ -33,17 +36,30 @@ static void explain_row(const struct td_cli *cli, struct td_table *table, const 
     uncolored.color = false;
 
     td_job_state_text(&uncolored, view, state, sizeof state);
-    snprintf(stamp, sizeof stamp, "%s+%u", td_cli_time_of_day(cli, view->stamp.ms), view->stamp.counter);
+    snprintf(stamp, sizeof stamp, "%s+%u", td_cli_time_of_day(cli, view->stamp.ms),
+             view->stamp.counter);
     clock_text(response, view, seen, sizeof seen);
-    snprintf(signature, sizeof signature, "%s, key %02x%02x..", version->signature_ok ? "ok" : "BAD", version->signer.bytes[0],
+    snprintf(signature, sizeof signature, "%s, key %02x%02x..",
+             version->signature_ok ? "ok" : "BAD", version->signer.bytes[0],
              version->signer.bytes[1]);
     uint64_t after_ms = version->arrived_after_ms > 0 ? (uint64_t)version->arrived_after_ms : 0;
-    snprintf(arrival, sizeof arrival, "%s%s%s", here ? "local" : version->arrived_after_known ? td_cli_duration(after_ms) : "?",
-             here ? "" : direct ? " direct" : " via ", here || direct ? "" : td_cli_region(response, version->via));
-    td_table_row(table, (const char *const[]){version->winner ? "*" : "", state, td_cli_region(response, view->dot.origin.region),
-                                              view->status.writer.count > 0 ? td_cli_shown(view->status.writer) : NULL, stamp,
-                                              seen[0] == '\0' ? NULL : seen, signature, arrival,
-                                              version->winner ? "wins" : version->concurrent ? "concurrent" : "superseded"});
+    snprintf(arrival, sizeof arrival, "%s%s%s",
+             here                           ? "local"
+             : version->arrived_after_known ? td_cli_duration(after_ms)
+                                            : "?",
+             here     ? ""
+             : direct ? " direct"
+                      : " via ",
+             here || direct ? "" : td_cli_region(response, version->via));
+    td_table_row(table,
+                 (const char *const[]){
+                     version->winner ? "*" : "", state,
+                     td_cli_region(response, view->dot.origin.region),
+                     view->status.writer.count > 0 ? td_cli_shown(view->status.writer) : NULL,
+                     stamp, seen[0] == '\0' ? NULL : seen, signature, arrival,
+                     version->winner       ? "wins"
+                     : version->concurrent ? "concurrent"
+                                           : "superseded"});
 }
 
 static const char *rule_text(enum td_rule rule)
@@ -83,10 +99,12 @@ static void explain_concurrent(const struct td_cli *cli, const struct td_respons
         if (!loser->concurrent) {
             continue;
         }
-        printf("`%s` of %s is concurrent: neither writer had seen the other.", td_job_state_word(cli, loser->view.status.state),
+        printf("`%s` of %s is concurrent: neither writer had seen the other.",
+               td_job_state_word(cli, loser->view.status.state),
                td_cli_region(response, loser->view.dot.origin.region));
         if (loser->rule == TD_RULE_FINALITY && loser->view.stamp.ms > versions[0].view.stamp.ms) {
-            printf(" By time alone it would have won by %s.", td_cli_duration(loser->view.stamp.ms - versions[0].view.stamp.ms));
+            printf(" By time alone it would have won by %s.",
+                   td_cli_duration(loser->view.stamp.ms - versions[0].view.stamp.ms));
         }
         putchar('\n');
     }
@@ -95,8 +113,9 @@ static void explain_concurrent(const struct td_cli *cli, const struct td_respons
 static int print_explain(struct td_cli *cli, const struct td_response *response)
 {
     static const struct td_column columns[] = {
-        {.name = " "}, {.name = "STATE"}, {.name = "ORIGIN"}, {.name = "WRITER"}, {.name = "STAMP (hybrid)"},
-        {.name = "SEEN BEFORE WRITING"}, {.name = "SIGNED"}, {.name = "HERE AFTER"}, {.name = "RELATION", .wide = true},
+        {.name = " "},      {.name = "STATE"},          {.name = "ORIGIN"},
+        {.name = "WRITER"}, {.name = "STAMP (hybrid)"}, {.name = "SEEN BEFORE WRITING"},
+        {.name = "SIGNED"}, {.name = "HERE AFTER"},     {.name = "RELATION", .wide = true},
     };
     if (td_cli_json(cli)) {
         return td_cli_print_json(cli, td_json_explain(response, NULL));

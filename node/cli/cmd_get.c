@@ -7,13 +7,15 @@
 
 enum { LINE_BYTES = 4096 };
 
-/* --require-fresh REGION: that region's part has to be complete, within --max-stale or the node's limit. */
+/* --require-fresh REGION: that region's part has to be complete, within --max-stale or the node's
+ * limit. */
 static int check_required(struct td_cli *cli, const struct td_response *response)
 {
     unsigned position = 0;
     uint64_t limit_ms = td_args_ms(cli->args, TD_FLAG_MAX_STALE, 30000);
 
-    for (const char *name; (name = td_args_next(cli->args, TD_FLAG_REQUIRE_FRESH, &position)) != NULL;) {
+    for (const char *name;
+         (name = td_args_next(cli->args, TD_FLAG_REQUIRE_FRESH, &position)) != NULL;) {
         struct td_region region = td_region_of_name(response, name);
         bool fresh = region.v == response->node.v && region.v != 0;
         bool found = fresh;
@@ -21,11 +23,13 @@ static int check_required(struct td_cli *cli, const struct td_response *response
             const struct td_fresh_view *view = &response->freshness[i];
             if (region.v != 0 && view->region.v == region.v) {
                 found = true;
-                fresh = fresh || (view->age_known && view->age_ms <= limit_ms && !view->recovering && !view->doubt);
+                fresh = fresh || (view->age_known && view->age_ms <= limit_ms &&
+                                  !view->recovering && !view->doubt);
             }
         }
         if (!found) {
-            return td_cli_fail(cli, TD_EUSAGE, "--require-fresh: no region is called `%s`", td_cli_shown(td_text_of(name)));
+            return td_cli_fail(cli, TD_EUSAGE, "--require-fresh: no region is called `%s`",
+                               td_cli_shown(td_text_of(name)));
         }
         if (!fresh) {
             td_cli_note(cli, "%s is not fresh", td_cli_shown(td_text_of(name)));
@@ -38,14 +42,16 @@ static int check_required(struct td_cli *cli, const struct td_response *response
 static void print_labels(const struct td_status *status)
 {
     for (uint8_t i = 0; i < status->label_count; i++) {
-        printf("%s%s=%s", i == 0 ? "LABELS  " : "  ", td_cli_shown(status->labels[i].key), td_cli_shown(status->labels[i].value));
+        printf("%s%s=%s", i == 0 ? "LABELS  " : "  ", td_cli_shown(status->labels[i].key),
+               td_cli_shown(status->labels[i].value));
     }
     if (status->label_count > 0) {
         putchar('\n');
     }
 }
 
-static void print_register(struct td_cli *cli, const struct td_response *response, const struct td_register_view *view)
+static void print_register(struct td_cli *cli, const struct td_response *response,
+                           const struct td_register_view *view)
 {
     char state[LINE_BYTES];
     uint64_t since_ms = td_job_since_ms(view);
@@ -66,7 +72,8 @@ static void print_register(struct td_cli *cli, const struct td_response *respons
     print_labels(&view->status);
     if (view->concurrent_count > 0) {
         printf("NOTE    %s not seen by this one's writer; tidings explain %s\n",
-               td_cli_plural(view->concurrent_count, "other report was", "other reports were"), td_cli_shown(view->job));
+               td_cli_plural(view->concurrent_count, "other report was", "other reports were"),
+               td_cli_shown(view->job));
     }
 }
 
@@ -77,7 +84,8 @@ static int print_registers(struct td_cli *cli, const struct td_response *respons
     uint32_t count = all ? response->u.registers.count : 1;
 
     if (td_cli_json(cli)) {
-        return td_cli_print_json(cli, all ? td_json_get_all(response, NULL) : td_json_get(response, NULL));
+        return td_cli_print_json(cli, all ? td_json_get_all(response, NULL)
+                                          : td_json_get(response, NULL));
     }
     if (cli->form == TD_FORM_PLAIN) {
         struct td_table *table = td_job_table(cli);
@@ -100,7 +108,8 @@ int td_cmd_get(struct td_cli *cli)
     struct td_call_result result;
     bool known = false;
 
-    int code = td_job_ask(cli, TD_OP_GET, td_args_has(cli->args, TD_FLAG_ALL_ATTEMPTS), &result, &known);
+    int code =
+        td_job_ask(cli, TD_OP_GET, td_args_has(cli->args, TD_FLAG_ALL_ATTEMPTS), &result, &known);
     if (code == 0 && !known) {
         code = td_job_unknown(cli, &result.response, cli->args->arguments[0]);
     } else if (code == 0) {

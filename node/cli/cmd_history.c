@@ -14,10 +14,13 @@ static void history_row(struct td_table *table, const struct td_response *respon
 
     snprintf(attempt, sizeof attempt, "%u", view->attempt);
     td_time_format(entered_ms != 0 ? entered_ms : view->stamp.ms, when);
-    td_table_row(table, (const char *const[]){attempt, when, td_state_name(state),
-                                              current ? td_cli_region(response, view->dot.origin.region) : NULL,
-                                              current && view->status.writer.count > 0 ? td_cli_shown(view->status.writer) : NULL,
-                                              current && view->status.detail.count > 0 ? td_cli_shown(view->status.detail) : NULL});
+    td_table_row(
+        table,
+        (const char *const[]){
+            attempt, when, td_state_name(state),
+            current ? td_cli_region(response, view->dot.origin.region) : NULL,
+            current && view->status.writer.count > 0 ? td_cli_shown(view->status.writer) : NULL,
+            current && view->status.detail.count > 0 ? td_cli_shown(view->status.detail) : NULL});
 }
 
 /* States of one attempt in the order in which they were entered first. */
@@ -49,7 +52,12 @@ static void history_rows(struct td_table *table, const struct td_response *respo
 static int print_history(struct td_cli *cli, const struct td_response *response)
 {
     static const struct td_column columns[] = {
-        {.name = "ATTEMPT", .right = true}, {.name = "ENTERED"}, {.name = "STATE"}, {.name = "ORIGIN"}, {.name = "WRITER"}, {.name = "DETAIL"},
+        {.name = "ATTEMPT", .right = true},
+        {.name = "ENTERED"},
+        {.name = "STATE"},
+        {.name = "ORIGIN"},
+        {.name = "WRITER"},
+        {.name = "DETAIL"},
     };
     if (td_cli_json(cli)) {
         json_t *body = td_json_get_all(response, NULL);
@@ -72,7 +80,8 @@ int td_cmd_history(struct td_cli *cli)
     struct td_call_result result;
     bool known = false;
 
-    int code = td_job_ask(cli, TD_OP_GET, !td_args_has(cli->args, TD_FLAG_ATTEMPT), &result, &known);
+    int code =
+        td_job_ask(cli, TD_OP_GET, !td_args_has(cli->args, TD_FLAG_ATTEMPT), &result, &known);
     if (code == 0 && !known) {
         code = td_job_unknown(cli, &result.response, cli->args->arguments[0]);
     } else if (code == 0) {

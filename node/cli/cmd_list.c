@@ -52,8 +52,8 @@ static void release_pages(struct pages *pages)
 static int fetch(struct td_cli *cli, const struct td_filter *filter, struct pages *pages)
 {
     uint32_t limit = pages->left < TD_LIST_LIMIT_MAX ? (uint32_t)pages->left : TD_LIST_LIMIT_MAX;
-    struct td_request request = {.op = TD_OP_LIST,
-                                 .u.list = {.filter = *filter, .limit = limit, .cursor = pages->cursor}};
+    struct td_request request = {
+        .op = TD_OP_LIST, .u.list = {.filter = *filter, .limit = limit, .cursor = pages->cursor}};
     struct td_call_result *result = next_slot(pages);
 
     if (result == NULL) {
@@ -75,7 +75,8 @@ static int fetch(struct td_cli *cli, const struct td_filter *filter, struct page
 
 static int compare_job(const struct line *a, const struct line *b)
 {
-    uint32_t count = a->view->job.count < b->view->job.count ? a->view->job.count : b->view->job.count;
+    uint32_t count =
+        a->view->job.count < b->view->job.count ? a->view->job.count : b->view->job.count;
     int order = count == 0 ? 0 : memcmp(a->view->job.bytes, b->view->job.bytes, count);
 
     if (order != 0 || a->view->job.count != b->view->job.count) {
@@ -158,7 +159,8 @@ static int sink_open(struct sink *sink)
         return 0;
     }
     sink->table = td_job_table(sink->cli);
-    return sink->table != NULL ? 0 : td_cli_fail(sink->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
+    return sink->table != NULL ? 0
+                               : td_cli_fail(sink->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
 }
 
 /* Everything before the first job comes from the first page. */
@@ -286,7 +288,8 @@ int td_cmd_list(struct td_cli *cli)
     if (cursor != NULL) {
         pages.cursor = strtoull(cursor, &end, 10);
         if (*end != '\0' || pages.cursor == 0) {
-            return td_cli_fail(cli, TD_EUSAGE, "--cursor `%s`: pass it exactly as it was printed", td_cli_shown(td_text_of(cursor)));
+            return td_cli_fail(cli, TD_EUSAGE, "--cursor `%s`: pass it exactly as it was printed",
+                               td_cli_shown(td_text_of(cursor)));
         }
     }
     int code = td_job_names(cli, &names);

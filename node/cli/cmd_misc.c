@@ -27,7 +27,8 @@ int td_cmd_help(struct td_cli *cli)
         td_help_main(stdout);
         return 0;
     }
-    snprintf(name, sizeof name, "%.30s%s%.30s", args->arguments[0], args->argument_count > 1 ? " " : "",
+    snprintf(name, sizeof name, "%.30s%s%.30s", args->arguments[0],
+             args->argument_count > 1 ? " " : "",
              args->argument_count > 1 ? args->arguments[1] : "");
     const struct td_verb *verb = td_verb_named(name);
     if (verb != NULL) {
@@ -60,8 +61,8 @@ static json_t *error_json(enum td_err err)
 static int list_errors(struct td_cli *cli)
 {
     static const struct td_column columns[] = {
-        {.name = "CODE"}, {.name = "EXIT", .right = true}, {.name = "HTTP", .right = true}, {.name = "MEANING"},
-        {.name = "WHAT TO DO", .wide = true},
+        {.name = "CODE"},    {.name = "EXIT", .right = true},      {.name = "HTTP", .right = true},
+        {.name = "MEANING"}, {.name = "WHAT TO DO", .wide = true},
     };
     struct td_table *table = td_table_alloc(cli, columns, 5);
     enum td_err err = TD_OK;
@@ -79,7 +80,8 @@ static int list_errors(struct td_cli *cli)
         td_err_code(err, code);
         snprintf(exit_code, sizeof exit_code, "%d", td_err_exit_code(err));
         snprintf(status, sizeof status, "%d", td_err_http_status(err));
-        td_table_row(table, (const char *const[]){code, exit_code, status, td_err_text(err), td_err_hint(err)});
+        td_table_row(table, (const char *const[]){code, exit_code, status, td_err_text(err),
+                                                  td_err_hint(err)});
     }
     td_table_print(table);
     td_table_free(table);
@@ -96,7 +98,8 @@ static int list_errors_json(struct td_cli *cli)
             json_array_append_new(list, error_json(err));
         }
     }
-    return td_cli_print_json(cli, json_pack("{s:s, s:o}", "schema", "tidings.errors/1", "errors", list));
+    return td_cli_print_json(cli,
+                             json_pack("{s:s, s:o}", "schema", "tidings.errors/1", "errors", list));
 }
 
 /* TD-E0213, td-e213, E0213 and 213 all name the same error. */
@@ -106,7 +109,8 @@ static bool find_error(const char *text, enum td_err *ret_err)
     unsigned number = 0;
     enum td_err err = TD_OK;
 
-    if (strlen(digits) == 0 || strspn(digits, "0123456789") != strlen(digits) || strlen(digits) > 4) {
+    if (strlen(digits) == 0 || strspn(digits, "0123456789") != strlen(digits) ||
+        strlen(digits) > 4) {
         return false;
     }
     for (; *digits != '\0'; digits++) {
@@ -124,8 +128,10 @@ static bool find_error(const char *text, enum td_err *ret_err)
 int td_cmd_errors(struct td_cli *cli)
 {
     static const char *const classes[] = {
-        [TD_CLASS_OK] = "none", [TD_CLASS_RETRY] = "try again later",
-        [TD_CLASS_REJECT] = "the input has to change", [TD_CLASS_STOP] = "the node itself is in trouble",
+        [TD_CLASS_OK] = "none",
+        [TD_CLASS_RETRY] = "try again later",
+        [TD_CLASS_REJECT] = "the input has to change",
+        [TD_CLASS_STOP] = "the node itself is in trouble",
     };
     char code[16];
     enum td_err err = TD_OK;
@@ -145,7 +151,7 @@ int td_cmd_errors(struct td_cli *cli)
     if (td_err_hint(err)[0] != '\0') {
         printf("do:     %s\n", td_err_hint(err));
     }
-    printf("class:  %s\nexit:   %d\nHTTP:   %d\n", classes[td_err_class(err)], td_err_exit_code(err),
-           td_err_http_status(err));
+    printf("class:  %s\nexit:   %d\nHTTP:   %d\n", classes[td_err_class(err)],
+           td_err_exit_code(err), td_err_http_status(err));
     return 0;
 }

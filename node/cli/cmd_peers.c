@@ -10,9 +10,11 @@
 
 enum { CELL_BYTES = 96, HEARS_MS_MAX = 10000 };
 
-static const char *region_name(const struct td_response *response, const struct td_region_view *region)
+static const char *region_name(const struct td_response *response,
+                               const struct td_region_view *region)
 {
-    return region->name.count > 0 ? td_cli_shown(region->name) : td_cli_region(response, region->region);
+    return region->name.count > 0 ? td_cli_shown(region->name)
+                                  : td_cli_region(response, region->region);
 }
 
 static bool gone(const struct td_region_view *region)
@@ -52,7 +54,8 @@ static void probes_text(const struct td_region_view *region, char ret_text[17])
     ret_text[16] = '\0';
 }
 
-static void they_lack_text(const struct td_response *response, const struct td_region_view *region, char *ret_text, size_t text_bytes)
+static void they_lack_text(const struct td_response *response, const struct td_region_view *region,
+                           char *ret_text, size_t text_bytes)
 {
     char jobs[48] = "";
     char via[48] = "";
@@ -78,12 +81,14 @@ static void version_text(const struct td_region_view *region, char *ret_text, si
     if (region->proto_max > 0 && region->proto_min != region->proto_max) {
         snprintf(proto, sizeof proto, " (proto %u-%u)", region->proto_min, region->proto_max);
     }
-    snprintf(alarms, sizeof alarms, "%s%s%s%s", region->clone_suspected ? " CLONE" : "", region->rolled_back ? " ROLLED-BACK" : "",
-             region->equivocated ? " EQUIVOCATION" : "", region->fenced ? " FENCED" : "");
+    snprintf(alarms, sizeof alarms, "%s%s%s%s", region->clone_suspected ? " CLONE" : "",
+             region->rolled_back ? " ROLLED-BACK" : "", region->equivocated ? " EQUIVOCATION" : "",
+             region->fenced ? " FENCED" : "");
     snprintf(ret_text, text_bytes, "%.32s%s%s", td_cli_shown(region->software), proto, alarms);
 }
 
-static void peer_row(struct td_table *table, const struct td_response *response, const struct td_region_view *region)
+static void peer_row(struct td_table *table, const struct td_response *response,
+                     const struct td_region_view *region)
 {
     char heard[CELL_BYTES] = "";
     char rtt[CELL_BYTES] = "";
@@ -96,7 +101,8 @@ static void peer_row(struct td_table *table, const struct td_response *response,
 
     version_text(region, version, sizeof version);
     if (!region->self) {
-        snprintf(heard, sizeof heard, "%s", region->heard ? td_cli_duration(region->heard_age_ms) : "never");
+        snprintf(heard, sizeof heard, "%s",
+                 region->heard ? td_cli_duration(region->heard_age_ms) : "never");
         if (region->rtt_known && region->direct) {
             snprintf(rtt, sizeof rtt, "%.1f", region->rtt_us / 1000.0);
         }
@@ -110,15 +116,19 @@ static void peer_row(struct td_table *table, const struct td_response *response,
         probes_text(region, probes);
         they_lack_text(response, region, they_lack, sizeof they_lack);
         snprintf(traffic, sizeof traffic, "%llu/%llu/%llu", (unsigned long long)region->sent_bytes,
-                 (unsigned long long)region->received_bytes, (unsigned long long)region->reconnects);
+                 (unsigned long long)region->received_bytes,
+                 (unsigned long long)region->reconnects);
     }
 #define CELL(text) ((text)[0] == '\0' ? NULL : (text))
-    td_table_row(table, (const char *const[]){region_name(response, region), link_word(region), CELL(heard), CELL(rtt), CELL(probes),
-                                              CELL(we_lack), CELL(they_lack), CELL(clock), CELL(version), CELL(traffic)});
+    td_table_row(table,
+                 (const char *const[]){region_name(response, region), link_word(region),
+                                       CELL(heard), CELL(rtt), CELL(probes), CELL(we_lack),
+                                       CELL(they_lack), CELL(clock), CELL(version), CELL(traffic)});
 #undef CELL
 }
 
-/* "1 of 3 direct links is down. 37 jobs wait for ap-south, oldest 4m10s; nothing is lost. Next: ..." */
+/* "1 of 3 direct links is down. 37 jobs wait for ap-south, oldest 4m10s; nothing is lost. Next:
+ * ..." */
 static void peers_summary(const struct td_response *response)
 {
     unsigned links = 0;
@@ -142,14 +152,18 @@ static void peers_summary(const struct td_response *response)
         return;
     }
     if (down == 0) {
-        printf("All %s up.", links == 1 ? "links (1) are" : td_cli_plural(links, "direct link", "direct links are"));
+        printf("All %s up.", links == 1 ? "links (1) are"
+                                        : td_cli_plural(links, "direct link", "direct links are"));
     } else {
-        printf("%u of %s %s down.", down, td_cli_plural(links, "direct link", "direct links"), down == 1 ? "is" : "are");
+        printf("%u of %s %s down.", down, td_cli_plural(links, "direct link", "direct links"),
+               down == 1 ? "is" : "are");
     }
     if (worst != NULL) {
         bool jobs = worst->they_lack_jobs != UINT32_MAX;
-        printf(" %s for %s", td_cli_plural(jobs ? worst->they_lack_jobs : worst->they_lack, jobs ? "job waits" : "update waits",
-                                            jobs ? "jobs wait" : "updates wait"),
+        printf(" %s for %s",
+               td_cli_plural(jobs ? worst->they_lack_jobs : worst->they_lack,
+                             jobs ? "job waits" : "update waits",
+                             jobs ? "jobs wait" : "updates wait"),
                region_name(response, worst));
         if (worst->oldest_unacked_ms != 0 && worst->oldest_unacked_ms <= response->now_ms) {
             printf(", oldest %s", td_cli_duration(response->now_ms - worst->oldest_unacked_ms));
@@ -162,9 +176,16 @@ static void peers_summary(const struct td_response *response)
 static int print_peers(struct td_cli *cli, const struct td_response *response)
 {
     static const struct td_column columns[] = {
-        {.name = "REGION"}, {.name = "STATE"}, {.name = "HEARD", .right = true}, {.name = "RTT ms", .right = true},
-        {.name = "LAST 16 PROBES"}, {.name = "WE LACK", .right = true}, {.name = "THEY LACK"}, {.name = "CLOCK", .right = true},
-        {.name = "VERSION"}, {.name = "SENT/RECEIVED/RECONNECTS", .wide = true},
+        {.name = "REGION"},
+        {.name = "STATE"},
+        {.name = "HEARD", .right = true},
+        {.name = "RTT ms", .right = true},
+        {.name = "LAST 16 PROBES"},
+        {.name = "WE LACK", .right = true},
+        {.name = "THEY LACK"},
+        {.name = "CLOCK", .right = true},
+        {.name = "VERSION"},
+        {.name = "SENT/RECEIVED/RECONNECTS", .wide = true},
     };
     if (td_cli_json(cli)) {
         return td_cli_print_json(cli, td_json_peers(response, NULL));
@@ -185,7 +206,8 @@ static int print_peers(struct td_cli *cli, const struct td_response *response)
 }
 
 /* What `by` says about `about`. */
-static void mesh_cell(const struct td_region_view *by, const struct td_region_view *about, char ret_text[CELL_BYTES])
+static void mesh_cell(const struct td_region_view *by, const struct td_region_view *about,
+                      char ret_text[CELL_BYTES])
 {
     bool known = by->self && about->heard;
     uint64_t age_ms = by->self ? about->heard_age_ms : 0;
@@ -199,15 +221,18 @@ static void mesh_cell(const struct td_region_view *by, const struct td_region_vi
     if (by == about || (!by->self && !by->heard)) {
         snprintf(ret_text, CELL_BYTES, "%s", by == about ? "-" : "?");
     } else if (by->self && about->direct && about->rtt_known) {
-        snprintf(ret_text, CELL_BYTES, "%.*f ms", about->rtt_us < 10000 ? 1 : 0, about->rtt_us / 1000.0);
+        snprintf(ret_text, CELL_BYTES, "%.*f ms", about->rtt_us < 10000 ? 1 : 0,
+                 about->rtt_us / 1000.0);
     } else if (!known) {
         snprintf(ret_text, CELL_BYTES, "never");
     } else {
-        snprintf(ret_text, CELL_BYTES, "%s %s", age_ms > HEARS_MS_MAX ? "DOWN" : "up", td_cli_duration(age_ms));
+        snprintf(ret_text, CELL_BYTES, "%s %s", age_ms > HEARS_MS_MAX ? "DOWN" : "up",
+                 td_cli_duration(age_ms));
     }
 }
 
-static void said_text(const struct td_response *response, const struct td_region_view *by, char ret_text[CELL_BYTES])
+static void said_text(const struct td_response *response, const struct td_region_view *by,
+                      char ret_text[CELL_BYTES])
 {
     if (by->self) {
         snprintf(ret_text, CELL_BYTES, "now");
@@ -215,8 +240,8 @@ static void said_text(const struct td_response *response, const struct td_region
         snprintf(ret_text, CELL_BYTES, "never");
     } else {
         bool relayed = !by->direct && by->via.v != 0;
-        snprintf(ret_text, CELL_BYTES, "%s ago%s%.32s", td_cli_duration(by->heard_age_ms), relayed ? ", via " : "",
-                 relayed ? td_cli_region(response, by->via) : "");
+        snprintf(ret_text, CELL_BYTES, "%s ago%s%.32s", td_cli_duration(by->heard_age_ms),
+                 relayed ? ", via " : "", relayed ? td_cli_region(response, by->via) : "");
     }
 }
 
@@ -230,12 +255,15 @@ static void mesh_summary(const struct td_response *response)
     size_t i = 0;
     json_t *item = NULL;
 
-    json_array_foreach(one_way, i, item) {
+    json_array_foreach(one_way, i, item)
+    {
         const char *hears = td_cli_shown(td_text_of(json_string_value(json_array_get(item, 0))));
         const char *deaf = td_cli_shown(td_text_of(json_string_value(json_array_get(item, 1))));
-        printf("One-way: %s hears %s, %s does not hear %s (firewall?).\n", hears, deaf, deaf, hears);
+        printf("One-way: %s hears %s, %s does not hear %s (firewall?).\n", hears, deaf, deaf,
+               hears);
     }
-    json_array_foreach(cut_off, i, item) {
+    json_array_foreach(cut_off, i, item)
+    {
         printf("Nobody hears %s.\n", td_cli_shown(td_text_of(json_string_value(item))));
     }
     if (json_array_size(cut_off) == 0) {
@@ -287,7 +315,8 @@ static int print_mesh(struct td_cli *cli, const struct td_response *response)
     return 0;
 }
 
-static void region_row(struct td_table *table, const struct td_response *response, const struct td_region_view *region)
+static void region_row(struct td_table *table, const struct td_response *response,
+                       const struct td_region_view *region)
 {
     char number[8];
     char age[CELL_BYTES] = "";
@@ -301,22 +330,34 @@ static void region_row(struct td_table *table, const struct td_response *respons
     }
     snprintf(number, sizeof number, "%u", region->region.v);
     if (fresh != NULL) {
-        snprintf(age, sizeof age, "%s%s", fresh->age_known ? td_cli_duration(fresh->age_ms) : "unknown", fresh->age_known ? " ago" : "");
+        snprintf(age, sizeof age, "%s%s",
+                 fresh->age_known ? td_cli_duration(fresh->age_ms) : "unknown",
+                 fresh->age_known ? " ago" : "");
     }
     if (fresh != NULL && fresh->missing_known) {
         snprintf(missing, sizeof missing, "%llu", (unsigned long long)fresh->missing);
     }
-    const char *note = fresh == NULL ? NULL : fresh->recovering ? "recovering" : fresh->doubt ? "digest differs" : NULL;
-    td_table_row(table, (const char *const[]){region_name(response, region), number, link_word(region), region->self ? "now" : age[0] == '\0' ? NULL : age,
-                                              missing[0] == '\0' ? NULL : missing,
-                                              fresh != NULL && fresh->via.v != 0 ? td_cli_region(response, fresh->via) : NULL, note});
+    const char *note = fresh == NULL       ? NULL
+                       : fresh->recovering ? "recovering"
+                       : fresh->doubt      ? "digest differs"
+                                           : NULL;
+    td_table_row(
+        table,
+        (const char *const[]){
+            region_name(response, region), number, link_word(region),
+            region->self     ? "now"
+            : age[0] == '\0' ? NULL
+                             : age,
+            missing[0] == '\0' ? NULL : missing,
+            fresh != NULL && fresh->via.v != 0 ? td_cli_region(response, fresh->via) : NULL, note});
 }
 
 static int print_regions(struct td_cli *cli, const struct td_response *response)
 {
     static const struct td_column columns[] = {
-        {.name = "REGION"}, {.name = "NO", .right = true}, {.name = "STATE"}, {.name = "COMPLETE AS OF"}, {.name = "MISSING", .right = true},
-        {.name = "VIA"}, {.name = "NOTE"},
+        {.name = "REGION"},         {.name = "NO", .right = true},      {.name = "STATE"},
+        {.name = "COMPLETE AS OF"}, {.name = "MISSING", .right = true}, {.name = "VIA"},
+        {.name = "NOTE"},
     };
     char fresh[1024];
 
@@ -336,16 +377,19 @@ static int print_regions(struct td_cli *cli, const struct td_response *response)
         return 0;
     }
     td_fresh_text(cli, response, fresh, sizeof fresh);
-    printf("%s holds %s, roster %llu%s. %s. Next: tidings peers\n", td_cli_shown(response->node_name),
+    printf("%s holds %s, roster %llu%s. %s. Next: tidings peers\n",
+           td_cli_shown(response->node_name),
            td_cli_plural(response->u.status.register_count, "register", "registers"),
-           (unsigned long long)response->u.status.roster_version, response->u.status.publishing ? "" : ", does not take reports", fresh);
+           (unsigned long long)response->u.status.roster_version,
+           response->u.status.publishing ? "" : ", does not take reports", fresh);
     if (!response->u.status.publishing && response->message.count > 0) {
         printf("No reports are taken: %s\n", td_cli_shown(response->message));
     }
     return 0;
 }
 
-static int ask_and_print(struct td_cli *cli, int (*print)(struct td_cli *, const struct td_response *))
+static int ask_and_print(struct td_cli *cli,
+                         int (*print)(struct td_cli *, const struct td_response *))
 {
     struct td_request request = {.op = TD_OP_STATUS};
     struct td_call_result result;
@@ -373,7 +417,8 @@ static int show(struct td_cli *cli, int (*print)(struct td_cli *, const struct t
             fputs("\033[H\033[2J", stdout);
         }
         code = ask_and_print(cli, print);
-        if (code != 0 && code != td_err_exit_code(TD_ESTALE) && code != td_err_exit_code(TD_ENONODE)) {
+        if (code != 0 && code != td_err_exit_code(TD_ESTALE) &&
+            code != td_err_exit_code(TD_ENONODE)) {
             return code;
         }
         fflush(stdout);

@@ -9,15 +9,19 @@
 
 uint8_t td_publish_ack(const struct td_args *args)
 {
-    return td_args_is(args, TD_FLAG_ACK, "all") ? TIDINGS_ACK_ALL : (uint8_t)td_args_uint(args, TD_FLAG_ACK, 0);
+    return td_args_is(args, TD_FLAG_ACK, "all") ? TIDINGS_ACK_ALL
+                                                : (uint8_t)td_args_uint(args, TD_FLAG_ACK, 0);
 }
 
-json_t *td_published_json(const char *job, const struct tidings_result *result, enum tidings_state state)
+json_t *td_published_json(const char *job, const struct tidings_result *result,
+                          enum tidings_state state)
 {
     /* The token covers this report and nothing else: its dot, as a vector of one entry. */
-    struct td_origin origin = {{result->region}, {result->incarnation_start, result->incarnation_random}};
+    struct td_origin origin = {{result->region},
+                               {result->incarnation_start, result->incarnation_random}};
     struct td_vv_entry entry = {origin, result->seq};
-    struct td_response response = {.has = {.entry_count = result->seq > 0 ? 1 : 0, .entries = &entry}};
+    struct td_response response = {
+        .has = {.entry_count = result->seq > 0 ? 1 : 0, .entries = &entry}};
     struct td_result wire = {
         .attempt = result->attempt,
         .stamp = {result->stamp_ms, result->stamp_counter},
@@ -30,22 +34,24 @@ json_t *td_published_json(const char *job, const struct tidings_result *result, 
     return json;
 }
 
-void td_publish_refusal(const struct td_cli *cli, const char *job, const struct tidings_result *result, char *ret_text,
-                        size_t text_bytes)
+void td_publish_refusal(const struct td_cli *cli, const char *job,
+                        const struct tidings_result *result, char *ret_text, size_t text_bytes)
 {
     enum td_err err = (enum td_err)result->err;
 
     if (err == TD_ERANK || err == TD_EFINAL || err == TD_ELOSTFIRST) {
-        snprintf(ret_text, text_bytes, "job %s attempt %u: %s: %s since %s", td_cli_shown(td_text_of(job)), result->attempt,
-                 td_err_text(err), tidings_state_name(result->current_state),
+        snprintf(ret_text, text_bytes, "job %s attempt %u: %s: %s since %s",
+                 td_cli_shown(td_text_of(job)), result->attempt, td_err_text(err),
+                 tidings_state_name(result->current_state),
                  td_cli_time_of_day(cli, result->current_stamp_ms));
     } else {
-        snprintf(ret_text, text_bytes, "job %s: %s", td_cli_shown(td_text_of(job)), td_err_text(err));
+        snprintf(ret_text, text_bytes, "job %s: %s", td_cli_shown(td_text_of(job)),
+                 td_err_text(err));
     }
 }
 
-static int take_labels(const struct td_cli *cli, struct tidings_update *update, struct tidings_label *labels, char *label_text,
-                       size_t text_bytes)
+static int take_labels(const struct td_cli *cli, struct tidings_update *update,
+                       struct tidings_label *labels, char *label_text, size_t text_bytes)
 {
     unsigned position = 0;
     size_t used = 0;
@@ -54,14 +60,16 @@ static int take_labels(const struct td_cli *cli, struct tidings_update *update, 
         const char *equals = strchr(text, '=');
         size_t count = strlen(text) + 1;
         if (equals == NULL || equals == text) {
-            return td_cli_fail(cli, TD_ELABELS, "--label `%s`: write KEY=VALUE", td_cli_shown(td_text_of(text)));
+            return td_cli_fail(cli, TD_ELABELS, "--label `%s`: write KEY=VALUE",
+                               td_cli_shown(td_text_of(text)));
         }
         if (update->label_count == TIDINGS_LABELS_MAX || count > text_bytes - used) {
             return td_cli_fail(cli, TD_ELABELS, "--label: %s", td_err_text(TD_ELABELS));
         }
         memcpy(label_text + used, text, count);
         label_text[used + (size_t)(equals - text)] = '\0';
-        labels[update->label_count++] = (struct tidings_label){label_text + used, label_text + used + (equals - text) + 1};
+        labels[update->label_count++] =
+            (struct tidings_label){label_text + used, label_text + used + (equals - text) + 1};
         used += count;
     }
     update->set_labels = update->label_count > 0;
@@ -87,13 +95,15 @@ static int take_flags(const struct td_cli *cli, struct tidings_update *update)
     }
     if (td_args_has(args, TD_FLAG_EXPECT_EVERY)) {
         if (expect_ms < 1000 || expect_ms / 1000 > TD_EXPECT_EVERY_S_MAX) {
-            return td_cli_fail(cli, TD_EEXPECT, "--expect-every %s: %s", td_args_text(args, TD_FLAG_EXPECT_EVERY), td_err_text(TD_EEXPECT));
+            return td_cli_fail(cli, TD_EEXPECT, "--expect-every %s: %s",
+                               td_args_text(args, TD_FLAG_EXPECT_EVERY), td_err_text(TD_EEXPECT));
         }
         update->set_expect_every = true;
         update->expect_every_s = (uint32_t)(expect_ms / 1000);
     }
     if (tidings_state_parse(args->arguments[1], &update->state) != TIDINGS_OK) {
-        return td_cli_fail(cli, TD_ESTATE, "state `%s`: %s", td_cli_shown(td_text_of(args->arguments[1])), td_err_text(TD_ESTATE));
+        return td_cli_fail(cli, TD_ESTATE, "state `%s`: %s",
+                           td_cli_shown(td_text_of(args->arguments[1])), td_err_text(TD_ESTATE));
     }
     return 0;
 }
@@ -133,7 +143,9 @@ int td_cmd_publish(struct td_cli *cli)
 
     if (td_args_has(args, TD_FLAG_FROM_JSONL)) {
         if (args->argument_count > 0) {
-            return td_cli_fail(cli, TD_EUSAGE, "--from-jsonl takes everything from the lines; drop `%s`", td_cli_shown(td_text_of(args->arguments[0])));
+            return td_cli_fail(cli, TD_EUSAGE,
+                               "--from-jsonl takes everything from the lines; drop `%s`",
+                               td_cli_shown(td_text_of(args->arguments[0])));
         }
         return td_publish_lines(cli, td_args_text(args, TD_FLAG_FROM_JSONL));
     }

@@ -1,7 +1,7 @@
-/* cmd_replay.c -- replay: a workload trace published as if it happened now, then checked at every node.
- * One handle per listed node, each with the other nodes behind it, so the loss of a node moves its jobs
- * to the next one. A report whose answer was lost for good is offered again unless a newer one of the
- * same job is on its way. */
+/* cmd_replay.c -- replay: a workload trace published as if it happened now, then checked at every
+ * node. One handle per listed node, each with the other nodes behind it, so the loss of a node
+ * moves its jobs to the next one. A report whose answer was lost for good is offered again unless a
+ * newer one of the same job is on its way. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,7 +36,7 @@ struct replay {
 
     pthread_mutex_t lock;
     pthread_cond_t answered;
-    struct report *free_list;  /* under the lock, as is everything below */
+    struct report *free_list; /* under the lock, as is everything below */
     struct report *retry_list;
     size_t in_flight;
     uint64_t acknowledged, noops, overtaken, retried;
@@ -94,8 +94,8 @@ static unsigned node_of(const struct replay *self, const struct td_swf_job *job)
     return (unsigned)(column < 0 ? 0 : column) % self->node_count;
 }
 
-static void fill_update(const struct replay *self, const struct report *report, struct tidings_update *update, char *detail,
-                        size_t detail_bytes)
+static void fill_update(const struct replay *self, const struct report *report,
+                        struct tidings_update *update, char *detail, size_t detail_bytes)
 {
     const struct td_swf_job *job = &self->trace.jobs[report->event.job];
     enum td_swf_step step = (enum td_swf_step)report->event.step;
@@ -108,7 +108,8 @@ static void fill_update(const struct replay *self, const struct report *report, 
         td_swf_outcome(job, &told);
         update->detail = told ? "" : "the trace does not tell the outcome";
     } else if (step == TD_SWF_SUBMIT) {
-        snprintf(detail, detail_bytes, "partition %d, %d processors", job->partition, job->processors);
+        snprintf(detail, detail_bytes, "partition %d, %d processors", job->partition,
+                 job->processors);
         update->detail = detail;
     }
     bool ended_well = step != TD_SWF_END || update->state == TIDINGS_COMPLETED;
@@ -145,7 +146,9 @@ static void offer(struct replay *self, struct report *report)
     pthread_mutex_unlock(&self->lock);
     int err = TIDINGS_FULL;
     while (err == TIDINGS_FULL && td_cli_interrupted == 0) {
-        err = tidings_publish_async(self->handles[node_of(self, &self->trace.jobs[report->event.job])], &update, on_answer, report);
+        err = tidings_publish_async(
+            self->handles[node_of(self, &self->trace.jobs[report->event.job])], &update, on_answer,
+            report);
         if (err == TIDINGS_FULL) {
             nanosleep(&pause, NULL); /* the library's bytes, not our count: nothing to wait on */
         }
@@ -169,7 +172,8 @@ static struct report *next_report(struct replay *self, bool fresh_wanted, bool *
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&self->lock);
-    while (self->retry_list == NULL && (!fresh_wanted || self->free_list == NULL) && (fresh_wanted || self->in_flight > 0)) {
+    while (self->retry_list == NULL && (!fresh_wanted || self->free_list == NULL) &&
+           (fresh_wanted || self->in_flight > 0)) {
         if (pthread_cond_timedwait(&self->answered, &self->lock, &until) == ETIMEDOUT) {
             break;
         }
@@ -245,7 +249,9 @@ static void publish_all(struct replay *self)
 static bool take_memory(struct replay *self)
 {
     size_t batch = td_args_uint(self->cli->args, TD_FLAG_BATCH, BATCH_DEFAULT);
-    size_t report_count = batch * td_args_uint(self->cli->args, TD_FLAG_IN_FLIGHT, IN_FLIGHT_DEFAULT) * self->node_count;
+    size_t report_count = batch *
+                          td_args_uint(self->cli->args, TD_FLAG_IN_FLIGHT, IN_FLIGHT_DEFAULT) *
+                          self->node_count;
 
     report_count = report_count > 65536 ? 65536 : report_count;
     self->newest_step = calloc(self->trace.job_count, 1);
@@ -265,11 +271,13 @@ static int open_handle(struct replay *self, unsigned first)
     size_t used = 0;
     struct tidings_options options = {
         .batch_updates_max = (uint32_t)td_args_uint(self->cli->args, TD_FLAG_BATCH, BATCH_DEFAULT),
-        .in_flight_max = (uint32_t)td_args_uint(self->cli->args, TD_FLAG_IN_FLIGHT, IN_FLIGHT_DEFAULT),
+        .in_flight_max =
+            (uint32_t)td_args_uint(self->cli->args, TD_FLAG_IN_FLIGHT, IN_FLIGHT_DEFAULT),
         .timeout_ms = 10000,
     };
     for (unsigned i = 0; i < self->node_count && used < sizeof list; i++) {
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ",", self->nodes[(first + i) % self->node_count]);
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ",",
+                                 self->nodes[(first + i) % self->node_count]);
     }
     if (used >= sizeof list) {
         return td_cli_fail(self->cli, TD_EUSAGE, "-n: the list of nodes is too long");
@@ -285,7 +293,8 @@ static void choose_prefix(struct replay *self, const char *path)
     const char *given = td_args_text(self->cli->args, TD_FLAG_REPLAY_PREFIX);
     static const char *const endings[] = {".gz", ".swf"};
 
-    snprintf(self->prefix_memory, sizeof self->prefix_memory, "%.*s", TIDINGS_JOB_BYTES - 12, given != NULL ? given : name);
+    snprintf(self->prefix_memory, sizeof self->prefix_memory, "%.*s", TIDINGS_JOB_BYTES - 12,
+             given != NULL ? given : name);
     for (size_t i = 0; given == NULL && i < 2; i++) {
         size_t count = strlen(self->prefix_memory);
         size_t ending = strlen(endings[i]);
@@ -306,13 +315,15 @@ static int prepare(struct replay *self)
     const char *path = self->cli->args->arguments[0];
 
     choose_prefix(self, path);
-    enum td_err err = td_swf_load(path, td_args_uint(self->cli->args, TD_FLAG_LIMIT, 0), &self->trace, why, sizeof why);
+    enum td_err err = td_swf_load(path, td_args_uint(self->cli->args, TD_FLAG_LIMIT, 0),
+                                  &self->trace, why, sizeof why);
     if (err != TD_OK) {
         return td_cli_fail(self->cli, err, "%s", td_cli_shown(td_text_of(why)));
     }
     self->node_count = td_cli_split(self->cli->nodes, self->nodes);
     if (self->node_count == 0) {
-        return td_cli_fail(self->cli, TD_EUSAGE, "-n: no node is named, or more than %d", TD_CLI_NODES_MAX);
+        return td_cli_fail(self->cli, TD_EUSAGE, "-n: no node is named, or more than %d",
+                           TD_CLI_NODES_MAX);
     }
     if (!take_memory(self)) {
         return td_cli_fail(self->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
@@ -323,8 +334,10 @@ static int prepare(struct replay *self)
             return code;
         }
     }
-    printf("trace %s: %zu jobs, %zu updates, to %s as %s/NUMBER\n", td_cli_shown(td_text_of(path)), self->trace.job_count,
-           self->event_count, td_cli_plural(self->node_count, "node", "nodes"), td_cli_shown(td_text_of(self->prefix)));
+    printf("trace %s: %zu jobs, %zu updates, to %s as %s/NUMBER\n", td_cli_shown(td_text_of(path)),
+           self->trace.job_count, self->event_count,
+           td_cli_plural(self->node_count, "node", "nodes"),
+           td_cli_shown(td_text_of(self->prefix)));
     return 0;
 }
 
@@ -332,16 +345,20 @@ static void print_published(const struct replay *self, double seconds)
 {
     printf("published %llu updates in %.1f s: %.0f updates/s, %.0f jobs/s\n",
            (unsigned long long)(self->acknowledged + self->overtaken), seconds,
-           (double)(self->acknowledged + self->overtaken) / seconds, (double)self->trace.job_count / seconds);
+           (double)(self->acknowledged + self->overtaken) / seconds,
+           (double)self->trace.job_count / seconds);
     printf("acknowledged %llu   noop %llu   overtaken %llu   offered again %llu   refused %llu\n",
-           (unsigned long long)self->acknowledged, (unsigned long long)self->noops, (unsigned long long)self->overtaken,
-           (unsigned long long)self->retried, (unsigned long long)self->refused);
+           (unsigned long long)self->acknowledged, (unsigned long long)self->noops,
+           (unsigned long long)self->overtaken, (unsigned long long)self->retried,
+           (unsigned long long)self->refused);
     for (unsigned i = 0; i < self->node_count; i++) {
         struct tidings_stats stats;
         tidings_get_stats(self->handles[i], &stats);
         if (stats.failovers > 0) {
-            printf("%s was lost: its jobs went on through %s, %llu updates were sent again\n", td_cli_shown(td_text_of(self->nodes[i])),
-                   td_cli_shown(td_text_of(stats.node_address)), (unsigned long long)stats.resent_updates);
+            printf("%s was lost: its jobs went on through %s, %llu updates were sent again\n",
+                   td_cli_shown(td_text_of(self->nodes[i])),
+                   td_cli_shown(td_text_of(stats.node_address)),
+                   (unsigned long long)stats.resent_updates);
         }
     }
     fflush(stdout);
@@ -361,7 +378,8 @@ static int publish(struct replay *self)
         return TD_EXIT_INTERRUPTED;
     }
     if (self->refused > 0) {
-        return td_cli_fail(self->cli, (enum td_err)self->refused_err, "job %s: %s", td_cli_shown(td_text_of(self->refused_job)),
+        return td_cli_fail(self->cli, (enum td_err)self->refused_err, "job %s: %s",
+                           td_cli_shown(td_text_of(self->refused_job)),
                            td_err_text((enum td_err)self->refused_err));
     }
     return 0;
@@ -381,7 +399,8 @@ static void release(struct replay *self)
 
 int td_cmd_replay(struct td_cli *cli)
 {
-    struct replay self = {.cli = cli, .lock = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER};
+    struct replay self = {
+        .cli = cli, .lock = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER};
 
     td_cli_catch_interrupt();
     int code = prepare(&self);

@@ -36,7 +36,8 @@ static int take_root(const struct td_cli *cli, struct td_identity *ret_root, boo
 /* First four and last two hex digits: enough to tell keys apart at a glance, as in 9f4c..a1. */
 static void short_key(const struct td_public_key *key, char ret_text[KEY_SHORT_BYTES])
 {
-    snprintf(ret_text, KEY_SHORT_BYTES, "%02x%02x..%02x", key->bytes[0], key->bytes[1], key->bytes[31]);
+    snprintf(ret_text, KEY_SHORT_BYTES, "%02x%02x..%02x", key->bytes[0], key->bytes[1],
+             key->bytes[31]);
 }
 
 static const char *region_state(const struct td_roster_region *region)
@@ -46,7 +47,8 @@ static const char *region_state(const struct td_roster_region *region)
 }
 
 /* "a,b": texts escaped one by one. */
-static void join_texts(const struct td_text *texts, uint32_t count, char *ret_text, size_t text_bytes)
+static void join_texts(const struct td_text *texts, uint32_t count, char *ret_text,
+                       size_t text_bytes)
 {
     size_t used = 0;
 
@@ -75,8 +77,9 @@ static void region_row(struct td_table *table, const struct td_roster_region *re
     snprintf(quota, sizeof quota, "%llu", (unsigned long long)region->quota_registers);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)region->quota_bytes);
     join_texts(region->endpoints, region->endpoint_count, endpoints, sizeof endpoints);
-    td_table_row(table, (const char *const[]){td_cli_shown(region->name), number, key, since, region_state(region),
-                                              quota, bytes, endpoints[0] == '\0' ? NULL : endpoints});
+    td_table_row(table, (const char *const[]){td_cli_shown(region->name), number, key, since,
+                                              region_state(region), quota, bytes,
+                                              endpoints[0] == '\0' ? NULL : endpoints});
 }
 
 static void client_row(struct td_table *table, const struct td_roster_client *client)
@@ -91,19 +94,27 @@ static void client_row(struct td_table *table, const struct td_roster_client *cl
     snprintf(number, sizeof number, "%u", client->number);
     snprintf(since, sizeof since, "roster %llu", (unsigned long long)client->admitted_version);
     join_texts(client->prefixes, client->prefix_count, prefixes, sizeof prefixes);
-    td_table_row(table, (const char *const[]){td_cli_shown(client->name), number, key, since,
-                                              (unsigned)client->role < 3 ? roles[client->role] : "?",
-                                              prefixes[0] == '\0' ? "every job" : prefixes});
+    td_table_row(table,
+                 (const char *const[]){td_cli_shown(client->name), number, key, since,
+                                       (unsigned)client->role < 3 ? roles[client->role] : "?",
+                                       prefixes[0] == '\0' ? "every job" : prefixes});
 }
 
 static int print_tables(struct td_cli *cli, const struct td_roster *roster)
 {
     static const struct td_column region_columns[] = {
-        {.name = "REGION"}, {.name = "NO", .right = true}, {.name = "KEY"}, {.name = "SINCE"}, {.name = "STATE"},
-        {.name = "QUOTA", .right = true}, {.name = "QUOTA BYTES", .right = true, .wide = true}, {.name = "ENDPOINTS"},
+        {.name = "REGION"},
+        {.name = "NO", .right = true},
+        {.name = "KEY"},
+        {.name = "SINCE"},
+        {.name = "STATE"},
+        {.name = "QUOTA", .right = true},
+        {.name = "QUOTA BYTES", .right = true, .wide = true},
+        {.name = "ENDPOINTS"},
     };
     static const struct td_column client_columns[] = {
-        {.name = "CLIENT"}, {.name = "NO", .right = true}, {.name = "KEY"}, {.name = "SINCE"}, {.name = "ROLE"}, {.name = "PREFIXES"},
+        {.name = "CLIENT"}, {.name = "NO", .right = true}, {.name = "KEY"}, {.name = "SINCE"},
+        {.name = "ROLE"},   {.name = "PREFIXES"},
     };
     struct td_table *regions = td_table_alloc(cli, region_columns, 8);
     struct td_table *clients = td_table_alloc(cli, client_columns, 6);
@@ -128,7 +139,8 @@ static int print_tables(struct td_cli *cli, const struct td_roster *roster)
     return 0;
 }
 
-static int print_roster(struct td_cli *cli, const struct td_roster *roster, const struct td_response *response)
+static int print_roster(struct td_cli *cli, const struct td_roster *roster,
+                        const struct td_response *response)
 {
     char issued[TD_TIME_TEXT_BYTES] = "";
     struct td_quota_sum sum = td_roster_quotas(roster);
@@ -143,9 +155,12 @@ static int print_roster(struct td_cli *cli, const struct td_roster *roster, cons
     td_time_format(roster->issued_ms, issued);
     printf("Cluster %s, roster %llu of %s. ", td_cli_shown(roster->cluster_name),
            (unsigned long long)roster->version, issued);
-    printf("Quotas %llu of %llu registers. ", (unsigned long long)sum.registers, (unsigned long long)sum.registers_max);
-    printf("retain %s, abandon %s, max absence %s.\n", td_cli_duration(roster->policy.retain_s * 1000),
-           td_cli_duration(roster->policy.abandon_s * 1000), td_cli_duration(roster->policy.max_absence_s * 1000));
+    printf("Quotas %llu of %llu registers. ", (unsigned long long)sum.registers,
+           (unsigned long long)sum.registers_max);
+    printf("retain %s, abandon %s, max absence %s.\n",
+           td_cli_duration(roster->policy.retain_s * 1000),
+           td_cli_duration(roster->policy.abandon_s * 1000),
+           td_cli_duration(roster->policy.max_absence_s * 1000));
     return 0;
 }
 
@@ -189,7 +204,8 @@ static int show_node(struct td_cli *cli)
     }
     code = td_cli_call(cli, &request, NULL, &result);
     if (code == 0) {
-        enum td_err err = td_roster_file_decode(result.response.u.roster, root_known ? &root : NULL, &file, why, sizeof why);
+        enum td_err err = td_roster_file_decode(result.response.u.roster, root_known ? &root : NULL,
+                                                &file, why, sizeof why);
         code = err == TD_OK ? print_roster(cli, &file.roster, &result.response)
                             : td_cli_fail(cli, err, "%s", td_cli_shown(td_text_of(why)));
     }
@@ -217,17 +233,20 @@ int td_cmd_roster_verify(struct td_cli *cli)
         return code;
     }
     if (!root_known) {
-        return td_cli_fail(cli, TD_EUSAGE, "--root tdpk1:... is missing: whose signature shall it be?");
+        return td_cli_fail(cli, TD_EUSAGE,
+                           "--root tdpk1:... is missing: whose signature shall it be?");
     }
     enum td_err err = td_roster_file_read(cli->args->arguments[0], &root, &file, why, sizeof why);
     if (err != TD_OK) {
-        code = td_cli_refuse(cli, err == TD_EIO ? err : TD_EROSTER, "%s", td_cli_shown(td_text_of(why)));
+        code = td_cli_refuse(cli, err == TD_EIO ? err : TD_EROSTER, "%s",
+                             td_cli_shown(td_text_of(why)));
     } else if (td_cli_json(cli)) {
         struct td_response nobody = {.now_ms = td_cli_wall_ms()};
         code = td_cli_print_json(cli, td_json_roster(&nobody, &file.roster, NULL));
     } else {
         printf("ok: cluster %s, roster %llu, %s, %s\n", td_cli_shown(file.roster.cluster_name),
-               (unsigned long long)file.roster.version, td_cli_plural(file.roster.region_count, "region", "regions"),
+               (unsigned long long)file.roster.version,
+               td_cli_plural(file.roster.region_count, "region", "regions"),
                td_cli_plural(file.roster.client_count, "client", "clients"));
     }
     td_roster_file_release(&file);
@@ -242,7 +261,8 @@ static int push_bytes(struct td_cli *cli, const struct td_roster_file *file)
 
     int code = td_cli_call(cli, &request, &options, &result);
     if (code == 0) {
-        td_cli_note(cli, "%s took roster %llu; the others learn it from there", td_cli_shown(result.response.node_name),
+        td_cli_note(cli, "%s took roster %llu; the others learn it from there",
+                    td_cli_shown(result.response.node_name),
                     (unsigned long long)file->roster.version);
     }
     td_call_release(&result);
@@ -260,12 +280,15 @@ int td_cmd_roster_push(struct td_cli *cli)
     if (code != 0) {
         return code;
     }
-    /* Without --root the node checks alone; bytes that are no roster at all are refused here already. */
-    enum td_err err = td_roster_file_read(cli->args->arguments[0], root_known ? &root : NULL, &file, why, sizeof why);
+    /* Without --root the node checks alone; bytes that are no roster at all are refused here
+     * already. */
+    enum td_err err = td_roster_file_read(cli->args->arguments[0], root_known ? &root : NULL, &file,
+                                          why, sizeof why);
     if (err != TD_OK) {
         code = td_cli_fail(cli, err, "%s", td_cli_shown(td_text_of(why)));
     } else if (td_args_has(cli->args, TD_FLAG_DRY_RUN)) {
-        td_cli_note(cli, "(dry run, nothing sent) roster %llu of cluster %s", (unsigned long long)file.roster.version,
+        td_cli_note(cli, "(dry run, nothing sent) roster %llu of cluster %s",
+                    (unsigned long long)file.roster.version,
                     td_cli_shown(file.roster.cluster_name));
     } else {
         code = push_bytes(cli, &file);
@@ -275,7 +298,8 @@ int td_cmd_roster_push(struct td_cli *cli)
 }
 
 /* One line of roster status; *newest grows to the highest version seen. Exit code of this node. */
-static int status_row(struct td_cli *cli, struct td_table *table, json_t *list, const char *node, uint64_t *newest)
+static int status_row(struct td_cli *cli, struct td_table *table, json_t *list, const char *node,
+                      uint64_t *newest)
 {
     struct tidings_options options = {0};
     struct tidings *handle = NULL;
@@ -291,16 +315,23 @@ static int status_row(struct td_cli *cli, struct td_table *table, json_t *list, 
     enum td_err err = td_call(handle, &request, &call_options, &result);
     if (err != TD_OK || result.response.err != TD_OK) {
         code = td_cli_fail_call(cli, handle, err, &result);
-        td_table_row(table, (const char *const[]){td_cli_shown(td_text_of(node)), NULL, NULL, "not reached"});
-        json_array_append_new(list, json_pack("{s:s, s:n, s:n}", "address", node, "region", "roster_version"));
+        td_table_row(table, (const char *const[]){td_cli_shown(td_text_of(node)), NULL, NULL,
+                                                  "not reached"});
+        json_array_append_new(
+            list, json_pack("{s:s, s:n, s:n}", "address", node, "region", "roster_version"));
     } else {
         uint64_t number = result.response.u.status.roster_version;
         *newest = number > *newest ? number : *newest;
         snprintf(version, sizeof version, "%llu", (unsigned long long)number);
-        td_table_row(table, (const char *const[]){td_cli_shown(td_text_of(node)), td_cli_shown(result.response.node_name), version,
-                                                  result.response.u.status.publishing ? "publishing" : "not publishing"});
-        json_array_append_new(list, json_pack("{s:s, s:s%, s:I}", "address", node, "region", result.response.node_name.bytes,
-                                              (size_t)result.response.node_name.count, "roster_version", (json_int_t)number));
+        td_table_row(table,
+                     (const char *const[]){td_cli_shown(td_text_of(node)),
+                                           td_cli_shown(result.response.node_name), version,
+                                           result.response.u.status.publishing ? "publishing"
+                                                                               : "not publishing"});
+        json_array_append_new(list, json_pack("{s:s, s:s%, s:I}", "address", node, "region",
+                                              result.response.node_name.bytes,
+                                              (size_t)result.response.node_name.count,
+                                              "roster_version", (json_int_t)number));
     }
     td_call_release(&result);
     tidings_close(handle);
@@ -310,7 +341,10 @@ static int status_row(struct td_cli *cli, struct td_table *table, json_t *list, 
 int td_cmd_roster_status(struct td_cli *cli)
 {
     static const struct td_column columns[] = {
-        {.name = "NODE"}, {.name = "REGION"}, {.name = "ROSTER", .right = true}, {.name = "STATE"},
+        {.name = "NODE"},
+        {.name = "REGION"},
+        {.name = "ROSTER", .right = true},
+        {.name = "STATE"},
     };
     char *nodes[TD_CLI_NODES_MAX];
     unsigned count = td_cli_split(cli->nodes, nodes);
@@ -320,15 +354,17 @@ int td_cmd_roster_status(struct td_cli *cli)
     int code = 0;
 
     if (count == 0 || table == NULL || list == NULL) {
-        code = td_cli_fail(cli, TD_EUSAGE, "-n: no node is named, or more than %d", TD_CLI_NODES_MAX);
+        code =
+            td_cli_fail(cli, TD_EUSAGE, "-n: no node is named, or more than %d", TD_CLI_NODES_MAX);
     }
     for (unsigned i = 0; i < count && table != NULL && list != NULL; i++) {
         int node_code = status_row(cli, table, list, nodes[i], &newest);
         code = node_code != 0 ? node_code : code;
     }
     if (td_cli_json(cli)) {
-        int json_code = td_cli_print_json(cli, json_pack("{s:s, s:I, s:O}", "schema", "tidings.roster_status/1",
-                                                         "newest", (json_int_t)newest, "nodes", list));
+        int json_code =
+            td_cli_print_json(cli, json_pack("{s:s, s:I, s:O}", "schema", "tidings.roster_status/1",
+                                             "newest", (json_int_t)newest, "nodes", list));
         code = code != 0 ? code : json_code;
     } else if (table != NULL) {
         td_table_print(table);

@@ -45,7 +45,8 @@ static int edit_open(struct edit *self)
     if (code != 0) {
         return code;
     }
-    enum td_err err = td_roster_file_read(self->path, td_secret_identity(self->root), &self->file, why, sizeof why);
+    enum td_err err = td_roster_file_read(self->path, td_secret_identity(self->root), &self->file,
+                                          why, sizeof why);
     return err == TD_OK ? 0 : td_cli_fail(self->cli, err, "%s", td_cli_shown(td_text_of(why)));
 }
 
@@ -61,16 +62,18 @@ static int check_quotas(const struct edit *self)
     struct td_quota_sum sum = td_roster_quotas(&self->file.roster);
 
     if (sum.registers > sum.registers_max) {
-        return td_cli_refuse(self->cli, TD_EROSTER,
-                           "quotas of all regions come to %llu registers, nodes reserve for %llu; lower a "
-                           "--quota, or raise it with roster set --registers-max and restart the nodes",
-                           (unsigned long long)sum.registers, (unsigned long long)sum.registers_max);
+        return td_cli_refuse(
+            self->cli, TD_EROSTER,
+            "quotas of all regions come to %llu registers, nodes reserve for %llu; lower a "
+            "--quota, or raise it with roster set --registers-max and restart the nodes",
+            (unsigned long long)sum.registers, (unsigned long long)sum.registers_max);
     }
     if (sum.bytes > sum.bytes_max) {
-        return td_cli_refuse(self->cli, TD_EROSTER,
-                           "quotas of all regions come to %llu bytes, nodes reserve for %llu; lower a "
-                           "--quota-bytes, or raise it with roster set --bytes-max and restart the nodes",
-                           (unsigned long long)sum.bytes, (unsigned long long)sum.bytes_max);
+        return td_cli_refuse(
+            self->cli, TD_EROSTER,
+            "quotas of all regions come to %llu bytes, nodes reserve for %llu; lower a "
+            "--quota-bytes, or raise it with roster set --bytes-max and restart the nodes",
+            (unsigned long long)sum.bytes, (unsigned long long)sum.bytes_max);
     }
     return 0;
 }
@@ -85,7 +88,8 @@ static int edit_save(struct edit *self, const char *what)
     if (code != 0) {
         return code;
     }
-    enum td_err err = td_roster_file_sign(&self->file, self->root, td_cli_wall_ms(), &raw, why, sizeof why);
+    enum td_err err =
+        td_roster_file_sign(&self->file, self->root, td_cli_wall_ms(), &raw, why, sizeof why);
     if (err == TD_OK && !dry_run) {
         err = td_file_replace(self->path, raw, self->exclusive, why, sizeof why);
     }
@@ -104,10 +108,12 @@ static bool name_valid(const char *name, size_t bytes_max)
     size_t count = strlen(name);
 
     return count > 0 && count <= bytes_max &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == count;
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+               count;
 }
 
-static int check_name(const struct td_cli *cli, const char *what, const char *name, size_t bytes_max)
+static int check_name(const struct td_cli *cli, const char *what, const char *name,
+                      size_t bytes_max)
 {
     if (name_valid(name, bytes_max)) {
         return 0;
@@ -148,7 +154,8 @@ static int init_with_key(struct edit *self, const char *name)
     self->file.roster.policy = (struct td_policy){
         .retain_s = 30 * day_s, .abandon_s = 365 * day_s, .max_absence_s = 7 * day_s};
     int code = take_policy(self->cli, &self->file.roster.policy);
-    return code != 0 ? code : edit_save(self, "an empty cluster; next: tidings roster add REGION ...");
+    return code != 0 ? code
+                     : edit_save(self, "an empty cluster; next: tidings roster add REGION ...");
 }
 
 int td_cmd_roster_init(struct td_cli *cli)
@@ -180,19 +187,23 @@ static int take_pubkey(const struct edit *self, struct td_identity *ret_identity
     }
     enum td_err err = td_identity_from_text(text, ret_identity);
     if (err != TD_OK) {
-        return td_cli_fail(self->cli, err, "--pubkey %.12s...: %s", td_cli_shown(td_text_of(text)), td_err_text(err));
+        return td_cli_fail(self->cli, err, "--pubkey %.12s...: %s", td_cli_shown(td_text_of(text)),
+                           td_err_text(err));
     }
     const struct td_roster *roster = &self->file.roster;
     struct td_text holder = {0};
-    const struct td_roster_region *region = td_roster_region_by_link_key(roster, &ret_identity->link_key);
-    const struct td_roster_client *client = td_roster_client_by_link_key(roster, &ret_identity->link_key);
+    const struct td_roster_region *region =
+        td_roster_region_by_link_key(roster, &ret_identity->link_key);
+    const struct td_roster_client *client =
+        td_roster_client_by_link_key(roster, &ret_identity->link_key);
     if (region != NULL) {
         holder = region->name;
     } else if (client != NULL) {
         holder = client->name;
     }
     if (holder.count > 0) {
-        return td_cli_refuse(self->cli, TD_EROSTER, "--pubkey: %s has this key already", td_cli_shown(holder));
+        return td_cli_refuse(self->cli, TD_EROSTER, "--pubkey: %s has this key already",
+                             td_cli_shown(holder));
     }
     return 0;
 }
@@ -208,7 +219,8 @@ static bool endpoint_valid(const char *url)
     size_t digits = strspn(colon + 1, "0123456789");
     long port = strtol(colon + 1, NULL, 10);
     return digits > 0 && digits < 6 && colon[1 + digits] == '\0' && port > 0 && port < 65536 &&
-           strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]%") == strlen(host);
+           strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]%") ==
+               strlen(host);
 }
 
 /* Replaces the region's endpoints when --endpoint was given. */
@@ -216,14 +228,17 @@ static int take_endpoints(struct edit *self, struct td_roster_region *region)
 {
     unsigned position = 0;
     uint32_t count = 0;
-    struct td_text *endpoints = td_arena_take(&self->file.arena, TD_ENDPOINTS_MAX, sizeof *endpoints);
+    struct td_text *endpoints =
+        td_arena_take(&self->file.arena, TD_ENDPOINTS_MAX, sizeof *endpoints);
 
     if (endpoints == NULL) {
         return td_cli_fail(self->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
     }
-    for (const char *url; (url = td_args_next(self->cli->args, TD_FLAG_ENDPOINT, &position)) != NULL;) {
+    for (const char *url;
+         (url = td_args_next(self->cli->args, TD_FLAG_ENDPOINT, &position)) != NULL;) {
         if (!endpoint_valid(url)) {
-            return td_cli_fail(self->cli, TD_EUSAGE, "--endpoint `%s`: write tcp://HOST:PORT", td_cli_shown(td_text_of(url)));
+            return td_cli_fail(self->cli, TD_EUSAGE, "--endpoint `%s`: write tcp://HOST:PORT",
+                               td_cli_shown(td_text_of(url)));
         }
         if (count == TD_ENDPOINTS_MAX) {
             return td_cli_fail(self->cli, TD_EUSAGE, "--endpoint: at most %d", TD_ENDPOINTS_MAX);
@@ -244,7 +259,8 @@ static int take_region_values(struct edit *self, struct td_roster_region *region
     return take_endpoints(self, region);
 }
 
-/* The newest numbers stay in the roster when regions close, so the highest plus one was never used. */
+/* The newest numbers stay in the roster when regions close, so the highest plus one was never used.
+ */
 static int next_region_number(const struct edit *self, struct td_region *ret_number)
 {
     const struct td_roster *roster = &self->file.roster;
@@ -256,8 +272,9 @@ static int next_region_number(const struct edit *self, struct td_region *ret_num
         open_count += roster->regions[i].state != TD_REGION_CLOSED;
     }
     if (open_count >= TD_REGIONS_MAX || highest == TD_REGION_NUMBER_MAX) {
-        return td_cli_refuse(self->cli, TD_EROSTER, "a cluster has at most %d regions, and %d numbers ever",
-                           TD_REGIONS_MAX, TD_REGION_NUMBER_MAX);
+        return td_cli_refuse(self->cli, TD_EROSTER,
+                             "a cluster has at most %d regions, and %d numbers ever",
+                             TD_REGIONS_MAX, TD_REGION_NUMBER_MAX);
     }
     ret_number->v = (uint8_t)(highest + 1);
     return 0;
@@ -276,7 +293,9 @@ static int add_region(struct edit *self, const char *name)
         .admitted_version = roster->version + 1,
     };
     if (td_roster_region_named(roster, region.name) != NULL) {
-        return td_cli_refuse(self->cli, TD_EROSTER, "region %s is in the roster already; names are never used again", name);
+        return td_cli_refuse(self->cli, TD_EROSTER,
+                             "region %s is in the roster already; names are never used again",
+                             name);
     }
     int code = take_pubkey(self, &identity);
     if (code == 0) {
@@ -289,9 +308,10 @@ static int add_region(struct edit *self, const char *name)
         return code;
     }
     struct td_region_key *key = td_arena_take(&self->file.arena, 1, sizeof *key);
-    enum td_err err = key == NULL ? TD_ENOMEM
-                                  : td_roster_file_card(&self->file, self->root, region.number, &identity,
-                                                        region.admitted_version, &region.card);
+    enum td_err err = key == NULL
+                          ? TD_ENOMEM
+                          : td_roster_file_card(&self->file, self->root, region.number, &identity,
+                                                region.admitted_version, &region.card);
     if (err != TD_OK) {
         return td_cli_fail(self->cli, err, "%s", td_err_text(err));
     }
@@ -299,7 +319,8 @@ static int add_region(struct edit *self, const char *name)
     region.keys = key;
     region.key_count = 1;
     self->file.regions[roster->region_count++] = region;
-    snprintf(what, sizeof what, "%s is region %u; next: tidings roster push", name, region.number.v);
+    snprintf(what, sizeof what, "%s is region %u; next: tidings roster push", name,
+             region.number.v);
     return edit_save(self, what);
 }
 
@@ -322,19 +343,23 @@ int td_cmd_roster_add(struct td_cli *cli)
 static int take_prefixes(struct edit *self, struct td_roster_client *client)
 {
     unsigned position = 0;
-    struct td_text *prefixes = td_arena_take(&self->file.arena, TD_CLIENT_PREFIXES_MAX, sizeof *prefixes);
+    struct td_text *prefixes =
+        td_arena_take(&self->file.arena, TD_CLIENT_PREFIXES_MAX, sizeof *prefixes);
 
     if (prefixes == NULL) {
         return td_cli_fail(self->cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
     }
-    for (const char *text; (text = td_args_next(self->cli->args, TD_FLAG_CLIENT_PREFIX, &position)) != NULL;) {
+    for (const char *text;
+         (text = td_args_next(self->cli->args, TD_FLAG_CLIENT_PREFIX, &position)) != NULL;) {
         struct td_text prefix = td_text_of(text);
         if (prefix.count > TD_JOB_BYTES_MAX || !td_utf8_valid(prefix, false)) {
-            return td_cli_fail(self->cli, TD_EUSAGE, "--prefix `%s`: the start of a job id, at most %d bytes",
+            return td_cli_fail(self->cli, TD_EUSAGE,
+                               "--prefix `%s`: the start of a job id, at most %d bytes",
                                td_cli_shown(prefix), TD_JOB_BYTES_MAX);
         }
         if (client->prefix_count == TD_CLIENT_PREFIXES_MAX) {
-            return td_cli_fail(self->cli, TD_EUSAGE, "--prefix: at most %d", TD_CLIENT_PREFIXES_MAX);
+            return td_cli_fail(self->cli, TD_EUSAGE, "--prefix: at most %d",
+                               TD_CLIENT_PREFIXES_MAX);
         }
         prefixes[client->prefix_count++] = prefix;
     }
@@ -368,7 +393,8 @@ static int add_client(struct edit *self, const char *name)
         client.number = roster->clients[i].number + 1; /* ascending */
     }
     if (roster->client_count >= TD_CLIENTS_MAX) {
-        return td_cli_refuse(self->cli, TD_EROSTER, "a roster has at most %d clients", TD_CLIENTS_MAX);
+        return td_cli_refuse(self->cli, TD_EROSTER, "a roster has at most %d clients",
+                             TD_CLIENTS_MAX);
     }
     int code = take_pubkey(self, &identity);
     if (code == 0) {
@@ -412,30 +438,35 @@ static bool any_given(const struct td_args *args, const enum td_flag_id *ids, si
 
 static int set_region(struct edit *self, const char *name)
 {
-    const struct td_roster_region *found = td_roster_region_named(&self->file.roster, td_text_of(name));
+    const struct td_roster_region *found =
+        td_roster_region_named(&self->file.roster, td_text_of(name));
 
     if (found == NULL) {
-        return td_cli_fail(self->cli, TD_EUSAGE, "no region `%s` in %s", td_cli_shown(td_text_of(name)),
-                           td_cli_shown(td_text_of(self->path)));
+        return td_cli_fail(self->cli, TD_EUSAGE, "no region `%s` in %s",
+                           td_cli_shown(td_text_of(name)), td_cli_shown(td_text_of(self->path)));
     }
     return take_region_values(self, &self->file.regions[found - self->file.roster.regions]);
 }
 
 int td_cmd_roster_set(struct td_cli *cli)
 {
-    static const enum td_flag_id policy_flags[] = {TD_FLAG_RETAIN, TD_FLAG_ABANDON, TD_FLAG_MAX_ABSENCE,
-                                                   TD_FLAG_REGISTERS_MAX, TD_FLAG_BYTES_MAX};
-    static const enum td_flag_id region_flags[] = {TD_FLAG_QUOTA, TD_FLAG_QUOTA_BYTES, TD_FLAG_ENDPOINT};
+    static const enum td_flag_id policy_flags[] = {TD_FLAG_RETAIN, TD_FLAG_ABANDON,
+                                                   TD_FLAG_MAX_ABSENCE, TD_FLAG_REGISTERS_MAX,
+                                                   TD_FLAG_BYTES_MAX};
+    static const enum td_flag_id region_flags[] = {TD_FLAG_QUOTA, TD_FLAG_QUOTA_BYTES,
+                                                   TD_FLAG_ENDPOINT};
     struct edit self = {.cli = cli};
     bool for_region = any_given(cli->args, region_flags, 3);
     bool named = cli->args->argument_count == 1;
 
     if (for_region != named) {
-        return td_cli_fail(cli, TD_EUSAGE, "%s", named ? "give --quota, --quota-bytes or --endpoint for the region"
-                                                       : "--quota, --quota-bytes and --endpoint need a REGION");
+        return td_cli_fail(cli, TD_EUSAGE, "%s",
+                           named ? "give --quota, --quota-bytes or --endpoint for the region"
+                                 : "--quota, --quota-bytes and --endpoint need a REGION");
     }
     if (!for_region && !any_given(cli->args, policy_flags, 5)) {
-        return td_cli_fail(cli, TD_EUSAGE, "nothing to set: name a REGION, or give --retain and the like");
+        return td_cli_fail(cli, TD_EUSAGE,
+                           "nothing to set: name a REGION, or give --retain and the like");
     }
     int code = edit_open(&self);
     if (code == 0) {

@@ -11,7 +11,8 @@ static uint32_t states_of(const struct td_args *args)
     const char *word = td_args_text(args, TD_FLAG_FOR);
 
     /* "final" is no state's name: any of them. */
-    return word != NULL && tidings_state_parse(word, &state) == TIDINGS_OK ? UINT32_C(1) << state : 0;
+    return word != NULL && tidings_state_parse(word, &state) == TIDINGS_OK ? UINT32_C(1) << state
+                                                                           : 0;
 }
 
 static json_t *job_json(const struct tidings_wait_job *job)
@@ -22,26 +23,35 @@ static json_t *job_json(const struct tidings_wait_job *job)
     if (!job->seen) {
         return json_pack("{s:s, s:b, s:n}", "id", job->job, "met", 0, "state");
     }
-    td_time_format(status->entered_ms[status->state] != 0 ? status->entered_ms[status->state] : status->stamp_ms, since);
-    json_t *json = json_pack("{s:s, s:b, s:i, s:s, s:b, s:s, s:s, s:I}", "id", status->job, "met", job->met, "attempt",
-                             (int)status->attempt, "state", tidings_state_name(status->state), "final", status->final, "since",
+    td_time_format(status->entered_ms[status->state] != 0 ? status->entered_ms[status->state]
+                                                          : status->stamp_ms,
+                   since);
+    json_t *json = json_pack("{s:s, s:b, s:i, s:s, s:b, s:s, s:s, s:I}", "id", status->job, "met",
+                             job->met, "attempt", (int)status->attempt, "state",
+                             tidings_state_name(status->state), "final", status->final, "since",
                              since, "origin", status->origin, "seq", (json_int_t)status->seq);
     if (json != NULL) {
-        json_object_set_new(json, "detail", status->detail[0] == '\0' ? json_null() : json_string(status->detail));
-        json_object_set_new(json, "writer", status->writer[0] == '\0' ? json_null() : json_string(status->writer));
-        json_object_set_new(json, "progress", status->progress < 0 ? json_null() : json_real(status->progress / 10000.0));
+        json_object_set_new(json, "detail",
+                            status->detail[0] == '\0' ? json_null() : json_string(status->detail));
+        json_object_set_new(json, "writer",
+                            status->writer[0] == '\0' ? json_null() : json_string(status->writer));
+        json_object_set_new(json, "progress",
+                            status->progress < 0 ? json_null()
+                                                 : json_real(status->progress / 10000.0));
     }
     return json;
 }
 
-static int print_json(struct td_cli *cli, const struct tidings_wait_job *jobs, size_t count, int err)
+static int print_json(struct td_cli *cli, const struct tidings_wait_job *jobs, size_t count,
+                      int err)
 {
     json_t *list = json_array();
 
     for (size_t i = 0; i < count; i++) {
         json_array_append_new(list, job_json(&jobs[i]));
     }
-    return td_cli_print_json(cli, json_pack("{s:s, s:b, s:o}", "schema", "tidings.wait/1", "met", err == TIDINGS_OK, "jobs", list));
+    return td_cli_print_json(cli, json_pack("{s:s, s:b, s:o}", "schema", "tidings.wait/1", "met",
+                                            err == TIDINGS_OK, "jobs", list));
 }
 
 static void print_job(const struct td_cli *cli, const struct tidings_wait_job *job)
@@ -53,16 +63,19 @@ static void print_job(const struct td_cli *cli, const struct tidings_wait_job *j
         printf("%s not known here\n", td_cli_shown(td_text_of(job->job)));
         return;
     }
-    since_ms = status->entered_ms[status->state] != 0 ? status->entered_ms[status->state] : status->stamp_ms;
+    since_ms = status->entered_ms[status->state] != 0 ? status->entered_ms[status->state]
+                                                      : status->stamp_ms;
     if (cli->form == TD_FORM_PLAIN) {
         char since[TD_TIME_TEXT_BYTES] = "";
         td_time_format(since_ms, since);
-        printf("%s\t%u\t%s\t%s\t%s\t%s\n", td_cli_shown(td_text_of(status->job)), status->attempt, tidings_state_name(status->state),
-               since, td_cli_shown(td_text_of(status->origin)), job->met ? "met" : "not met");
+        printf("%s\t%u\t%s\t%s\t%s\t%s\n", td_cli_shown(td_text_of(status->job)), status->attempt,
+               tidings_state_name(status->state), since, td_cli_shown(td_text_of(status->origin)),
+               job->met ? "met" : "not met");
         return;
     }
-    printf("%s %s at %s (%s%s%s)%s%s%s\n", td_cli_shown(td_text_of(status->job)), tidings_state_name(status->state),
-           td_cli_time_of_day(cli, since_ms), td_cli_shown(td_text_of(status->origin)), status->writer[0] == '\0' ? "" : ", ",
+    printf("%s %s at %s (%s%s%s)%s%s%s\n", td_cli_shown(td_text_of(status->job)),
+           tidings_state_name(status->state), td_cli_time_of_day(cli, since_ms),
+           td_cli_shown(td_text_of(status->origin)), status->writer[0] == '\0' ? "" : ", ",
            td_cli_shown(td_text_of(status->writer)), status->detail[0] == '\0' ? "" : ": \"",
            td_cli_shown(td_text_of(status->detail)), status->detail[0] == '\0' ? "" : "\"");
 }
@@ -78,8 +91,11 @@ static void print_reason(const struct td_cli *cli, const struct tidings_freshnes
         if (strcmp(region->region, freshness->deciding_region) != 0) {
             continue;
         }
-        td_cli_note(cli, region->age_known ? "%s was last complete here %s ago: it may know more" : "%s has not been heard completely%s: it may know more",
-                    td_cli_shown(td_text_of(region->region)), region->age_known ? td_cli_duration(region->age_ms) : "");
+        td_cli_note(cli,
+                    region->age_known ? "%s was last complete here %s ago: it may know more"
+                                      : "%s has not been heard completely%s: it may know more",
+                    td_cli_shown(td_text_of(region->region)),
+                    region->age_known ? td_cli_duration(region->age_ms) : "");
     }
 }
 
@@ -123,7 +139,8 @@ int td_cmd_wait(struct td_cli *cli)
         return td_cli_fail(cli, TD_EUSAGE, "--any and --all contradict each other");
     }
     /* --timeout is that of the wait; a connection gets the usual one. */
-    options.timeout_ms = td_cli_timeout_ms(cli, 10000) < 10000 ? td_cli_timeout_ms(cli, 10000) : 10000;
+    options.timeout_ms =
+        td_cli_timeout_ms(cli, 10000) < 10000 ? td_cli_timeout_ms(cli, 10000) : 10000;
     int code = td_cli_open_at(cli, cli->nodes, &options, &cli->tidings);
     if (code != 0) {
         return code;

@@ -1,5 +1,5 @@
-/* cmd_watch.c -- watch: changes as they arrive, in the order of the node that tells them. Each answer
- * carries where it ended, so a lost node costs a reconnection and nothing else. */
+/* cmd_watch.c -- watch: changes as they arrive, in the order of the node that tells them. Each
+ * answer carries where it ended, so a lost node costs a reconnection and nothing else. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,8 +18,8 @@ struct watch {
     struct td_table *plain; /* only with -o plain */
     uint64_t cursor;
     struct td_incarnation process;
-    struct td_call_result last;      /* its vector is `after` of the next request */
-    struct td_watch_cursor given;    /* --from CURSOR */
+    struct td_call_result last;   /* its vector is `after` of the next request */
+    struct td_watch_cursor given; /* --from CURSOR */
     struct td_token_memory given_memory;
     uint64_t left;
     bool answered;
@@ -40,7 +40,8 @@ static int take_from(struct watch *self)
     }
     enum td_err err = td_cursor_from_text(from, &self->given, &self->given_memory);
     if (err != TD_OK) {
-        return td_cli_fail(self->cli, err, "--from: now, start, or a cursor exactly as it was printed");
+        return td_cli_fail(self->cli, err,
+                           "--from: now, start, or a cursor exactly as it was printed");
     }
     self->cursor = self->given.arrival;
     self->process = self->given.process;
@@ -54,7 +55,8 @@ static int take_jobs(struct watch *self)
     for (unsigned i = 0; i < args->argument_count; i++) {
         self->jobs[i] = td_text_of(args->arguments[i]);
         if (self->jobs[i].count == 0 || self->jobs[i].count > TD_JOB_BYTES_MAX) {
-            return td_cli_fail(self->cli, TD_EJOBID, "job `%s`: %s", td_cli_shown(self->jobs[i]), td_err_text(TD_EJOBID));
+            return td_cli_fail(self->cli, TD_EJOBID, "job `%s`: %s", td_cli_shown(self->jobs[i]),
+                               td_err_text(TD_EJOBID));
         }
     }
     self->filter.jobs = self->jobs;
@@ -68,7 +70,8 @@ static char *cursor_text(const struct td_response *response, uint64_t arrival)
     return td_cursor_to_text(&cursor);
 }
 
-static void print_line(const struct td_cli *cli, const struct td_response *response, const struct td_register_view *view)
+static void print_line(const struct td_cli *cli, const struct td_response *response,
+                       const struct td_register_view *view)
 {
     char state[2048];
 
@@ -78,10 +81,12 @@ static void print_line(const struct td_cli *cli, const struct td_response *respo
         printf(" attempt %u", view->attempt);
     }
     printf("  %s  %s%s%s\n", state, td_cli_region(response, view->dot.origin.region),
-           view->status.writer.count == 0 ? "" : " ", view->status.writer.count == 0 ? "" : td_cli_shown(view->status.writer));
+           view->status.writer.count == 0 ? "" : " ",
+           view->status.writer.count == 0 ? "" : td_cli_shown(view->status.writer));
 }
 
-static void print_change(struct watch *self, const struct td_response *response, const struct td_register_view *view)
+static void print_change(struct watch *self, const struct td_response *response,
+                         const struct td_register_view *view)
 {
     struct td_cli *cli = self->cli;
 
@@ -103,7 +108,8 @@ static void print_reset(struct watch *self, const struct td_response *response)
         td_cli_print_json(self->cli, td_json_reset(response, cursor));
         free(cursor);
     } else {
-        td_cli_note(self->cli, "reset: changes were merged away; the newest status of each job follows");
+        td_cli_note(self->cli,
+                    "reset: changes were merged away; the newest status of each job follows");
     }
 }
 
@@ -158,13 +164,15 @@ static bool try_again(struct watch *self, enum td_err err)
 static int follow(struct watch *self)
 {
     while (self->left > 0 && ferror(stdout) == 0) {
-        struct td_request request = {.op = TD_OP_WATCH,
-                                     .timeout_ms = POLL_MS,
-                                     .after = self->answered ? self->last.response.has : self->given.after,
-                                     .u.watch = {.filter = self->filter,
-                                                 .limit = self->left < TD_LIST_LIMIT_MAX ? (uint32_t)self->left : TD_LIST_LIMIT_MAX,
-                                                 .cursor = self->cursor,
-                                                 .process = self->process}};
+        struct td_request request = {
+            .op = TD_OP_WATCH,
+            .timeout_ms = POLL_MS,
+            .after = self->answered ? self->last.response.has : self->given.after,
+            .u.watch = {.filter = self->filter,
+                        .limit = self->left < TD_LIST_LIMIT_MAX ? (uint32_t)self->left
+                                                                : TD_LIST_LIMIT_MAX,
+                        .cursor = self->cursor,
+                        .process = self->process}};
         struct td_call_options options = {.no_token = true};
         struct td_call_result result = {0};
         enum td_err err = td_call(self->cli->tidings, &request, &options, &result);

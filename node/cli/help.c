@@ -42,7 +42,8 @@ static void print_globals(FILE *file)
 static void print_exit_codes(FILE *file)
 {
     fputs("\nExit codes:\n"
-          "  0 done   1 failed   2 wrong usage   3 not known here, for certain   4 node not reachable\n"
+          "  0 done   1 failed   2 wrong usage   3 not known here, for certain   4 node not "
+          "reachable\n"
           "  5 older than --max-stale, or cannot know   6 timed out   7 another final state\n"
           "  8 refused: signature, roster or permission   130 interrupted\n",
           file);

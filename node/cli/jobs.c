@@ -32,8 +32,8 @@ const char *td_job_state_word(const struct td_cli *cli, enum td_state state)
     return text;
 }
 
-void td_job_state_text(const struct td_cli *cli, const struct td_register_view *view, char *ret_text,
-                       size_t text_bytes)
+void td_job_state_text(const struct td_cli *cli, const struct td_register_view *view,
+                       char *ret_text, size_t text_bytes)
 {
     const struct td_status *status = &view->status;
     char progress[16] = "";
@@ -43,8 +43,8 @@ void td_job_state_text(const struct td_cli *cli, const struct td_register_view *
     }
     snprintf(ret_text, text_bytes, "%s%s%s%s%s%s%s", td_job_state_word(cli, status->state),
              progress[0] == '\0' ? "" : " ", progress, status->detail.count == 0 ? "" : "  \"",
-             status->detail.count == 0 ? "" : td_cli_shown(status->detail), status->detail.count == 0 ? "" : "\"",
-             view->silent ? "  SILENT" : "");
+             status->detail.count == 0 ? "" : td_cli_shown(status->detail),
+             status->detail.count == 0 ? "" : "\"", view->silent ? "  SILENT" : "");
 }
 
 uint64_t td_job_since_ms(const struct td_register_view *view)
@@ -58,20 +58,29 @@ uint64_t td_job_since_ms(const struct td_register_view *view)
 struct td_table *td_job_table(const struct td_cli *cli)
 {
     static const struct td_column columns[] = {
-        {.name = "JOB"}, {.name = "ATTEMPT", .right = true}, {.name = "STATE"}, {.name = "PROGRESS", .right = true},
-        {.name = "SINCE"}, {.name = "ORIGIN"}, {.name = "WRITER"}, {.name = "SEQ", .right = true, .wide = true},
-        {.name = "NOTES", .wide = true}, {.name = "DETAIL"},
+        {.name = "JOB"},
+        {.name = "ATTEMPT", .right = true},
+        {.name = "STATE"},
+        {.name = "PROGRESS", .right = true},
+        {.name = "SINCE"},
+        {.name = "ORIGIN"},
+        {.name = "WRITER"},
+        {.name = "SEQ", .right = true, .wide = true},
+        {.name = "NOTES", .wide = true},
+        {.name = "DETAIL"},
     };
     return td_table_alloc(cli, columns, sizeof columns / sizeof columns[0]);
 }
 
-static void since_text(const struct td_cli *cli, const struct td_register_view *view, char *ret_text, size_t text_bytes)
+static void since_text(const struct td_cli *cli, const struct td_register_view *view,
+                       char *ret_text, size_t text_bytes)
 {
     char full[TD_TIME_TEXT_BYTES] = "";
     uint64_t since_ms = td_job_since_ms(view);
     uint64_t now_ms = td_cli_wall_ms();
 
-    if (cli->form == TD_FORM_PLAIN || since_ms > now_ms + 86400000 || since_ms + 86400000 < now_ms) {
+    if (cli->form == TD_FORM_PLAIN || since_ms > now_ms + 86400000 ||
+        since_ms + 86400000 < now_ms) {
         td_time_format(since_ms, full);
         snprintf(ret_text, text_bytes, "%s", full);
     } else {
@@ -79,8 +88,8 @@ static void since_text(const struct td_cli *cli, const struct td_register_view *
     }
 }
 
-void td_job_row(const struct td_cli *cli, struct td_table *table, const struct td_response *response,
-                const struct td_register_view *view)
+void td_job_row(const struct td_cli *cli, struct td_table *table,
+                const struct td_response *response, const struct td_register_view *view)
 {
     const struct td_status *status = &view->status;
     bool plain = cli->form == TD_FORM_PLAIN;
@@ -92,17 +101,21 @@ void td_job_row(const struct td_cli *cli, struct td_table *table, const struct t
 
     snprintf(attempt, sizeof attempt, "%u", view->attempt);
     snprintf(seq, sizeof seq, "%llu", (unsigned long long)view->dot.seq);
-    snprintf(notes, sizeof notes, "%s%s", view->silent ? "silent " : "", view->concurrent_count > 0 ? "conflict" : "");
+    snprintf(notes, sizeof notes, "%s%s", view->silent ? "silent " : "",
+             view->concurrent_count > 0 ? "conflict" : "");
     if (status->progress_known && plain) {
-        snprintf(progress, sizeof progress, "%u.%02u", status->progress / 100u, status->progress % 100u);
+        snprintf(progress, sizeof progress, "%u.%02u", status->progress / 100u,
+                 status->progress % 100u);
     } else if (status->progress_known) {
         td_percent_format(status->progress, progress);
     }
     since_text(cli, view, since, sizeof since);
     td_table_row(table, (const char *const[]){
                             td_cli_shown(view->job), attempt, td_state_name(status->state),
-                            progress[0] == '\0' ? NULL : progress, since, td_cli_region(response, view->dot.origin.region),
-                            status->writer.count == 0 ? NULL : td_cli_shown(status->writer), seq, notes[0] == '\0' ? NULL : notes,
+                            progress[0] == '\0' ? NULL : progress, since,
+                            td_cli_region(response, view->dot.origin.region),
+                            status->writer.count == 0 ? NULL : td_cli_shown(status->writer), seq,
+                            notes[0] == '\0' ? NULL : notes,
                             status->detail.count == 0 ? NULL : td_cli_shown(status->detail)});
 }
 
@@ -130,7 +143,8 @@ int td_job_names(struct td_cli *cli, struct td_call_result *ret_result)
     struct td_request request = {.op = TD_OP_STATUS};
 
     memset(ret_result, 0, sizeof *ret_result);
-    return td_args_has(cli->args, TD_FLAG_ORIGIN) ? td_cli_call(cli, &request, NULL, ret_result) : 0;
+    return td_args_has(cli->args, TD_FLAG_ORIGIN) ? td_cli_call(cli, &request, NULL, ret_result)
+                                                  : 0;
 }
 
 static uint8_t states_of(const char *words)
@@ -148,7 +162,8 @@ static uint8_t states_of(const char *words)
     return states;
 }
 
-int td_job_filter(const struct td_cli *cli, const struct td_response *names, struct td_filter *ret_filter)
+int td_job_filter(const struct td_cli *cli, const struct td_response *names,
+                  struct td_filter *ret_filter)
 {
     const struct td_args *args = cli->args;
     const char *origin = td_args_text(args, TD_FLAG_ORIGIN);
@@ -163,7 +178,8 @@ int td_job_filter(const struct td_cli *cli, const struct td_response *names, str
     if (origin != NULL) {
         filter.origin = td_region_of_name(names, origin);
         if (filter.origin.v == 0) {
-            return td_cli_fail(cli, TD_EUSAGE, "--origin: no region is called `%s`; tidings regions lists them",
+            return td_cli_fail(cli, TD_EUSAGE,
+                               "--origin: no region is called `%s`; tidings regions lists them",
                                td_cli_shown(td_text_of(origin)));
         }
     }
@@ -171,7 +187,8 @@ int td_job_filter(const struct td_cli *cli, const struct td_response *names, str
         uint64_t now_ms = td_cli_wall_ms();
         filter.since_ms = ms < now_ms ? now_ms - ms : 1;
     } else if (since != NULL && !td_time_parse(td_text_of(since), &filter.since_ms)) {
-        return td_cli_fail(cli, TD_EUSAGE, "--since `%s`: give a duration (10m) or a time (2026-03-02T14:00:00Z)",
+        return td_cli_fail(cli, TD_EUSAGE,
+                           "--since `%s`: give a duration (10m) or a time (2026-03-02T14:00:00Z)",
                            td_cli_shown(td_text_of(since)));
     }
     *ret_filter = filter;
@@ -190,35 +207,44 @@ static bool others_age(const struct td_response *response, uint32_t deciding, ui
         if (!response->freshness[i].age_known) {
             return false;
         }
-        oldest_ms = response->freshness[i].age_ms > oldest_ms ? response->freshness[i].age_ms : oldest_ms;
+        oldest_ms =
+            response->freshness[i].age_ms > oldest_ms ? response->freshness[i].age_ms : oldest_ms;
     }
     *ret_ms = oldest_ms;
     return true;
 }
 
-void td_fresh_text(const struct td_cli *cli, const struct td_response *response, char *ret_text, size_t text_bytes)
+void td_fresh_text(const struct td_cli *cli, const struct td_response *response, char *ret_text,
+                   size_t text_bytes)
 {
     uint32_t deciding = td_freshness_deciding(response);
     uint64_t others_ms = 0;
 
     (void)cli;
     if (deciding == UINT32_MAX) {
-        snprintf(ret_text, text_bytes, "%s", response->certain ? "complete: there is no other region" : "not certain yet");
+        snprintf(ret_text, text_bytes, "%s",
+                 response->certain ? "complete: there is no other region" : "not certain yet");
         return;
     }
     const struct td_fresh_view *view = &response->freshness[deciding];
     const char *name = td_cli_region(response, view->region);
     if (response->certain && view->age_known) {
-        snprintf(ret_text, text_bytes, "complete as of %s ago (%s is the oldest)", td_cli_duration(view->age_ms), name);
+        snprintf(ret_text, text_bytes, "complete as of %s ago (%s is the oldest)",
+                 td_cli_duration(view->age_ms), name);
         return;
     }
     int used = view->age_known
-                   ? snprintf(ret_text, text_bytes, "STALE: %s last complete %s ago.", name, td_cli_duration(view->age_ms))
-                   : snprintf(ret_text, text_bytes, "UNKNOWN: %s has not been complete since this node started%s.", name,
-                              view->recovering ? " (it is recovering)" : view->doubt ? " (its digest differs)" : "");
+                   ? snprintf(ret_text, text_bytes, "STALE: %s last complete %s ago.", name,
+                              td_cli_duration(view->age_ms))
+                   : snprintf(ret_text, text_bytes,
+                              "UNKNOWN: %s has not been complete since this node started%s.", name,
+                              view->recovering ? " (it is recovering)"
+                              : view->doubt    ? " (its digest differs)"
+                                               : "");
     if (response->freshness_count > 1 && used > 0 && (size_t)used < text_bytes) {
         bool known = others_age(response, deciding, &others_ms);
-        snprintf(ret_text + used, text_bytes - (size_t)used, known ? " Other regions within %s." : " More regions are unknown%s.",
+        snprintf(ret_text + used, text_bytes - (size_t)used,
+                 known ? " Other regions within %s." : " More regions are unknown%s.",
                  known ? td_cli_duration(others_ms) : "");
     }
 }

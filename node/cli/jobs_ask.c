@@ -28,7 +28,8 @@ int td_job_unknown(struct td_cli *cli, const struct td_response *response, const
     } else if (deciding == UINT32_MAX) {
         snprintf(line, sizeof line, "no region knows this job (there is only one)");
     } else {
-        snprintf(line, sizeof line, "no region knows this job as of %s ago", td_cli_duration(response->freshness[deciding].age_ms));
+        snprintf(line, sizeof line, "no region knows this job as of %s ago",
+                 td_cli_duration(response->freshness[deciding].age_ms));
     }
     if (td_cli_json(cli)) {
         json_t *problem = td_json_problem(TD_EUNKNOWN, line);
@@ -43,16 +44,19 @@ int td_job_unknown(struct td_cli *cli, const struct td_response *response, const
 }
 
 /* Sends GET or EXPLAIN; *ret_known = false when the node does not know the job. Exit code. */
-int td_job_ask(struct td_cli *cli, enum td_op op, bool all_attempts, struct td_call_result *ret_result, bool *ret_known)
+int td_job_ask(struct td_cli *cli, enum td_op op, bool all_attempts,
+               struct td_call_result *ret_result, bool *ret_known)
 {
     struct td_text job = td_text_of(cli->args->arguments[0]);
-    struct td_request request = {.op = op,
-                                 .u.get = {.job = job,
-                                           .attempt = (uint16_t)td_args_uint(cli->args, TD_FLAG_ATTEMPT, 0),
-                                           .all_attempts = all_attempts}};
+    struct td_request request = {
+        .op = op,
+        .u.get = {.job = job,
+                  .attempt = (uint16_t)td_args_uint(cli->args, TD_FLAG_ATTEMPT, 0),
+                  .all_attempts = all_attempts}};
     memset(ret_result, 0, sizeof *ret_result);
     if (!id_valid(job)) {
-        return td_cli_fail(cli, TD_EJOBID, "job `%s`: %s", td_cli_shown(job), td_err_text(TD_EJOBID));
+        return td_cli_fail(cli, TD_EJOBID, "job `%s`: %s", td_cli_shown(job),
+                           td_err_text(TD_EJOBID));
     }
     int code = td_cli_open(cli);
     if (code != 0) {

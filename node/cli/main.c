@@ -43,7 +43,8 @@ static int (*const verbs[TD_VERB_COUNT])(struct td_cli *cli) = {
     [TD_VERB_FAULT_HEAL] = td_cmd_fault,
 };
 
-/* Flag, then environment, then default. False with a message when the environment holds nonsense. */
+/* Flag, then environment, then default. False with a message when the environment holds nonsense.
+ */
 static bool choose_form(struct td_cli *cli, char *error)
 {
     static const char *const words[] = {
@@ -149,7 +150,8 @@ int main(int argc, char *argv[])
         return td_cli_fail(&cli, err, "%s", td_cli_shown(td_text_of(error)));
     }
     if (!choose_form(&cli, error)) {
-        return td_cli_fail(&cli, TD_EUSAGE, "environment TIDINGS_OUTPUT: %s", td_cli_shown(td_text_of(error)));
+        return td_cli_fail(&cli, TD_EUSAGE, "environment TIDINGS_OUTPUT: %s",
+                           td_cli_shown(td_text_of(error)));
     }
     choose_surroundings(&cli);
     int code = td_cli_finish(&cli, run(&cli));

@@ -8,27 +8,46 @@
 #define STATE_WORDS "pending|starting|running|stopping|lost|completed|failed|stopped"
 #define COUNT_MAX UINT64_C(9007199254740991) /* 2^53 - 1: what JSON numbers hold exactly */
 #define WHOLE TD_KIND_NUMBER
-
 #define SWITCH(id_, name_, letter_, help_)                                                         \
     [id_] = {.id = id_, .name = name_, .letter = letter_, .kind = TD_KIND_SWITCH, .help = help_}
 #define VALUE(id_, name_, letter_, kind_, value_, help_)                                           \
-    [id_] = {.id = id_, .name = name_, .letter = letter_, .kind = kind_, .value = value_,          \
+    [id_] = {.id = id_,                                                                            \
+             .name = name_,                                                                        \
+             .letter = letter_,                                                                    \
+             .kind = kind_,                                                                        \
+             .value = value_,                                                                      \
              .help = help_}
 #define MANY(id_, name_, value_, help_)                                                            \
-    [id_] = {.id = id_, .name = name_, .kind = TD_KIND_TEXT, .value = value_, .repeats = true,     \
+    [id_] = {.id = id_,                                                                            \
+             .name = name_,                                                                        \
+             .kind = TD_KIND_TEXT,                                                                 \
+             .value = value_,                                                                      \
+             .repeats = true,                                                                      \
              .help = help_}
 #define WORDS(id_, name_, letter_, kind_, value_, words_, help_)                                   \
-    [id_] = {.id = id_, .name = name_, .letter = letter_, .kind = kind_, .value = value_,          \
-             .words = words_, .help = help_}
+    [id_] = {.id = id_,                                                                            \
+             .name = name_,                                                                        \
+             .letter = letter_,                                                                    \
+             .kind = kind_,                                                                        \
+             .value = value_,                                                                      \
+             .words = words_,                                                                      \
+             .help = help_}
 #define NUMBER(id_, name_, kind_, value_, words_, min_, max_, help_)                               \
-    [id_] = {.id = id_, .name = name_, .kind = kind_, .value = value_, .words = words_,            \
-             .min = min_, .max = max_, .help = help_}
+    [id_] = {.id = id_,                                                                            \
+             .name = name_,                                                                        \
+             .kind = kind_,                                                                        \
+             .value = value_,                                                                      \
+             .words = words_,                                                                      \
+             .min = min_,                                                                          \
+             .max = max_,                                                                          \
+             .help = help_}
 
 const struct td_flag td_flags[TD_FLAG_COUNT] = {
     VALUE(TD_FLAG_NODE, "node", 'n', TD_KIND_TEXT, "URL[,URL...]",
           "nodes to ask, tried in turn: ipc://PATH or tcp://HOST:PORT (environment TIDINGS_NODE)"),
     VALUE(TD_FLAG_KEY, "key", 0, TD_KIND_TEXT, "FILE", "own secret key, for tcp:// nodes"),
-    VALUE(TD_FLAG_ROOT, "root", 0, TD_KIND_TEXT, "tdpk1:...", "the cluster's root public key, for tcp:// nodes"),
+    VALUE(TD_FLAG_ROOT, "root", 0, TD_KIND_TEXT, "tdpk1:...",
+          "the cluster's root public key, for tcp:// nodes"),
     NUMBER(TD_FLAG_MIN_ROSTER, "min-roster", WHOLE, "N", NULL, 0, COUNT_MAX,
            "refuse a node that shows an older roster"),
     WORDS(TD_FLAG_OUTPUT, "output", 'o', TD_KIND_WORD, "FORM", "table|wide|plain|json|jsonl",
@@ -37,246 +56,477 @@ const struct td_flag td_flags[TD_FLAG_COUNT] = {
     VALUE(TD_FLAG_MAX_STALE, "max-stale", 0, TD_KIND_DURATION, "D",
           "exit 5 when the answer may be older than this; it is printed all the same"),
     VALUE(TD_FLAG_TIMEOUT, "timeout", 0, TD_KIND_DURATION, "D", "give up after this"),
-    VALUE(TD_FLAG_AFTER, "after", 0, TD_KIND_TEXT, "TOKEN", "wait until the node has what this token has seen"),
+    VALUE(TD_FLAG_AFTER, "after", 0, TD_KIND_TEXT, "TOKEN",
+          "wait until the node has what this token has seen"),
     SWITCH(TD_FLAG_UTC, "utc", 0, "show times in UTC also on a terminal"),
-    WORDS(TD_FLAG_COLOR, "color", 0, TD_KIND_WORD, "WHEN", "auto|always|never", "colour beside the words"),
+    WORDS(TD_FLAG_COLOR, "color", 0, TD_KIND_WORD, "WHEN", "auto|always|never",
+          "colour beside the words"),
     SWITCH(TD_FLAG_QUIET, "quiet", 'q', "no messages but errors"),
     SWITCH(TD_FLAG_VERBOSE, "verbose", 'v', "say what is being done, on stderr"),
     SWITCH(TD_FLAG_HELP, "help", 'h', "help for the verb"),
 
-    NUMBER(TD_FLAG_ATTEMPT, "attempt", WHOLE, "N", NULL, 1, TD_ATTEMPT_MAX, "run of the job; default: the highest known, or 1"),
+    NUMBER(TD_FLAG_ATTEMPT, "attempt", WHOLE, "N", NULL, 1, TD_ATTEMPT_MAX,
+           "run of the job; default: the highest known, or 1"),
     VALUE(TD_FLAG_PROGRESS, "progress", 0, TD_KIND_PERCENT, "PERCENT", "0 to 100"),
-    VALUE(TD_FLAG_DETAIL, "detail", 0, TD_KIND_TEXT, "TEXT", "one line for people, at most 512 bytes"),
+    VALUE(TD_FLAG_DETAIL, "detail", 0, TD_KIND_TEXT, "TEXT",
+          "one line for people, at most 512 bytes"),
     VALUE(TD_FLAG_PARENT, "parent", 0, TD_KIND_TEXT, "JOB", "the workflow this job belongs to"),
     MANY(TD_FLAG_LABEL, "label", "K=V", "a label; may be repeated"),
     VALUE(TD_FLAG_WRITER, "writer", 0, TD_KIND_TEXT, "NAME", "who reports, at most 64 bytes"),
-    VALUE(TD_FLAG_EXPECT_EVERY, "expect-every", 0, TD_KIND_DURATION, "D", "promise to report at least this often"),
-    NUMBER(TD_FLAG_ACK, "ack", WHOLE, "N|all", "all", 0, TD_REGIONS_MAX, "wait until this many other regions hold it; default 0: durable here"),
+    VALUE(TD_FLAG_EXPECT_EVERY, "expect-every", 0, TD_KIND_DURATION, "D",
+          "promise to report at least this often"),
+    NUMBER(TD_FLAG_ACK, "ack", WHOLE, "N|all", "all", 0, TD_REGIONS_MAX,
+           "wait until this many other regions hold it; default 0: durable here"),
     SWITCH(TD_FLAG_CORRECT, "correct", 0, "replace another final state of the same attempt"),
-    VALUE(TD_FLAG_FROM_JSONL, "from-jsonl", 0, TD_KIND_TEXT, "FILE", "one update a line; - reads standard input"),
+    VALUE(TD_FLAG_FROM_JSONL, "from-jsonl", 0, TD_KIND_TEXT, "FILE",
+          "one update a line; - reads standard input"),
     SWITCH(TD_FLAG_ALL_ATTEMPTS, "all-attempts", 0, "all attempts, highest first"),
-    MANY(TD_FLAG_REQUIRE_FRESH, "require-fresh", "REGION", "exit 5 unless this region's part is complete and not stale"),
-    WORDS(TD_FLAG_STATE, "state", 0, TD_KIND_WORDS, "STATE[,STATE...]", STATE_WORDS, "only these states"),
-    VALUE(TD_FLAG_ORIGIN, "origin", 0, TD_KIND_TEXT, "REGION", "only reports accepted by this region"),
+    MANY(TD_FLAG_REQUIRE_FRESH, "require-fresh", "REGION",
+         "exit 5 unless this region's part is complete and not stale"),
+    WORDS(TD_FLAG_STATE, "state", 0, TD_KIND_WORDS, "STATE[,STATE...]", STATE_WORDS,
+          "only these states"),
+    VALUE(TD_FLAG_ORIGIN, "origin", 0, TD_KIND_TEXT, "REGION",
+          "only reports accepted by this region"),
     VALUE(TD_FLAG_PREFIX, "prefix", 0, TD_KIND_TEXT, "TEXT", "only job ids that start like this"),
-    VALUE(TD_FLAG_SINCE, "since", 0, TD_KIND_TEXT, "WHEN", "only reports since: a duration (10m) or an RFC 3339 time"),
+    VALUE(TD_FLAG_SINCE, "since", 0, TD_KIND_TEXT, "WHEN",
+          "only reports since: a duration (10m) or an RFC 3339 time"),
     SWITCH(TD_FLAG_SILENT, "silent", 0, "only jobs that broke their expect-every promise"),
     SWITCH(TD_FLAG_CONFLICTS, "conflicts", 0, "only jobs with concurrent reports"),
-    NUMBER(TD_FLAG_LIMIT, "limit", WHOLE, "N", NULL, 1, COUNT_MAX, "at most this many; default: all (list), no end (watch)"),
-    VALUE(TD_FLAG_CURSOR, "cursor", 0, TD_KIND_TEXT, "CURSOR", "go on where an earlier answer ended"),
-    WORDS(TD_FLAG_SORT, "sort", 0, TD_KIND_WORD, "KEY", "job|state|since", "order of the lines; default: as the node finds them"),
-    VALUE(TD_FLAG_FROM, "from", 0, TD_KIND_TEXT, "CURSOR", "now (default), start, or the cursor of an earlier line"),
-    WORDS(TD_FLAG_FOR, "for", 0, TD_KIND_WORD, "STATE", "final|" STATE_WORDS, "state to wait for; default final: any of completed, failed, stopped"),
+    NUMBER(TD_FLAG_LIMIT, "limit", WHOLE, "N", NULL, 1, COUNT_MAX,
+           "at most this many; default: all (list), no end (watch)"),
+    VALUE(TD_FLAG_CURSOR, "cursor", 0, TD_KIND_TEXT, "CURSOR",
+          "go on where an earlier answer ended"),
+    WORDS(TD_FLAG_SORT, "sort", 0, TD_KIND_WORD, "KEY", "job|state|since",
+          "order of the lines; default: as the node finds them"),
+    VALUE(TD_FLAG_FROM, "from", 0, TD_KIND_TEXT, "CURSOR",
+          "now (default), start, or the cursor of an earlier line"),
+    WORDS(TD_FLAG_FOR, "for", 0, TD_KIND_WORD, "STATE", "final|" STATE_WORDS,
+          "state to wait for; default final: any of completed, failed, stopped"),
     SWITCH(TD_FLAG_OR_LOST, "or-lost", 0, "lost, an observer's verdict, ends the wait as well"),
     SWITCH(TD_FLAG_ANY, "any", 0, "one of the jobs is enough"),
     SWITCH(TD_FLAG_ALL, "all", 0, "all jobs have to get there (default)"),
 
     SWITCH(TD_FLAG_WATCH, "watch", 0, "repeat until interrupted"),
     SWITCH(TD_FLAG_WIDE, "wide", 0, "more columns, same as -o wide"),
-    VALUE(TD_FLAG_INTERVAL, "interval", 0, TD_KIND_DURATION, "D", "pause between repeats; default 2s"),
+    VALUE(TD_FLAG_INTERVAL, "interval", 0, TD_KIND_DURATION, "D",
+          "pause between repeats; default 2s"),
 
-    VALUE(TD_FLAG_OUT, "out", 'o', TD_KIND_TEXT, "FILE", "where the secret key goes; never overwritten"),
-    VALUE(TD_FLAG_CLUSTER, "cluster", 0, TD_KIND_TEXT, "NAME", "name of the cluster, a label for people"),
-    VALUE(TD_FLAG_ROOT_KEY, "root-key", 0, TD_KIND_TEXT, "FILE", "the root's secret key, which signs the roster"),
+    VALUE(TD_FLAG_OUT, "out", 'o', TD_KIND_TEXT, "FILE",
+          "where the secret key goes; never overwritten"),
+    VALUE(TD_FLAG_CLUSTER, "cluster", 0, TD_KIND_TEXT, "NAME",
+          "name of the cluster, a label for people"),
+    VALUE(TD_FLAG_ROOT_KEY, "root-key", 0, TD_KIND_TEXT, "FILE",
+          "the root's secret key, which signs the roster"),
     VALUE(TD_FLAG_ROSTER, "roster", 0, TD_KIND_TEXT, "FILE", "the roster file"),
-    VALUE(TD_FLAG_RETAIN, "retain", 0, TD_KIND_DURATION, "D", "keep final jobs this long; default 30d"),
-    VALUE(TD_FLAG_ABANDON, "abandon", 0, TD_KIND_DURATION, "D", "drop jobs without a final state after this; default 365d"),
-    VALUE(TD_FLAG_MAX_ABSENCE, "max-absence", 0, TD_KIND_DURATION, "D", "an absent region holds up expiry this long; default 7d"),
-    NUMBER(TD_FLAG_REGISTERS_MAX, "registers-max", WHOLE, "N", NULL, 0, COUNT_MAX, "registers each node reserves for; 0 (default): eight default quotas"),
-    NUMBER(TD_FLAG_BYTES_MAX, "bytes-max", TD_KIND_SIZE, "SIZE", NULL, 0, COUNT_MAX, "bytes each node reserves for; 0 (default): eight default quotas"),
-    VALUE(TD_FLAG_PUBKEY, "pubkey", 0, TD_KIND_TEXT, "tdpk1:...", "public key of the region or client"),
-    MANY(TD_FLAG_ENDPOINT, "endpoint", "URL", "tcp://HOST:PORT where other regions reach it; may be repeated"),
-    NUMBER(TD_FLAG_QUOTA, "quota", WHOLE, "N", NULL, 1, COUNT_MAX, "live registers this region may accept; default 1000000"),
-    NUMBER(TD_FLAG_QUOTA_BYTES, "quota-bytes", TD_KIND_SIZE, "SIZE", NULL, 1, COUNT_MAX, "live bytes this region may accept; default 512MiB"),
-    WORDS(TD_FLAG_ROLE, "role", 0, TD_KIND_WORD, "ROLE", "publish|read|admin", "what the client may do; default publish"),
-    MANY(TD_FLAG_CLIENT_PREFIX, "prefix", "TEXT", "job ids the client may touch start like this; may be repeated; default: all"),
+    VALUE(TD_FLAG_RETAIN, "retain", 0, TD_KIND_DURATION, "D",
+          "keep final jobs this long; default 30d"),
+    VALUE(TD_FLAG_ABANDON, "abandon", 0, TD_KIND_DURATION, "D",
+          "drop jobs without a final state after this; default 365d"),
+    VALUE(TD_FLAG_MAX_ABSENCE, "max-absence", 0, TD_KIND_DURATION, "D",
+          "an absent region holds up expiry this long; default 7d"),
+    NUMBER(TD_FLAG_REGISTERS_MAX, "registers-max", WHOLE, "N", NULL, 0, COUNT_MAX,
+           "registers each node reserves for; 0 (default): eight default quotas"),
+    NUMBER(TD_FLAG_BYTES_MAX, "bytes-max", TD_KIND_SIZE, "SIZE", NULL, 0, COUNT_MAX,
+           "bytes each node reserves for; 0 (default): eight default quotas"),
+    VALUE(TD_FLAG_PUBKEY, "pubkey", 0, TD_KIND_TEXT, "tdpk1:...",
+          "public key of the region or client"),
+    MANY(TD_FLAG_ENDPOINT, "endpoint", "URL",
+         "tcp://HOST:PORT where other regions reach it; may be repeated"),
+    NUMBER(TD_FLAG_QUOTA, "quota", WHOLE, "N", NULL, 1, COUNT_MAX,
+           "live registers this region may accept; default 1000000"),
+    NUMBER(TD_FLAG_QUOTA_BYTES, "quota-bytes", TD_KIND_SIZE, "SIZE", NULL, 1, COUNT_MAX,
+           "live bytes this region may accept; default 512MiB"),
+    WORDS(TD_FLAG_ROLE, "role", 0, TD_KIND_WORD, "ROLE", "publish|read|admin",
+          "what the client may do; default publish"),
+    MANY(TD_FLAG_CLIENT_PREFIX, "prefix", "TEXT",
+         "job ids the client may touch start like this; may be repeated; default: all"),
     SWITCH(TD_FLAG_DRY_RUN, "dry-run", 0, "show what would change, change nothing"),
 
-    NUMBER(TD_FLAG_RATE, "rate", WHOLE, "N|max", "max", 1, 100000000, "updates per second, or max (default)"),
-    NUMBER(TD_FLAG_JOBS, "jobs", WHOLE, "N", NULL, 1, 100000000, "distinct jobs the updates go to; default 10000"),
-    VALUE(TD_FLAG_DURATION, "duration", 0, TD_KIND_DURATION, "D", "how long to publish; default 10s"),
-    NUMBER(TD_FLAG_PAYLOAD, "payload", WHOLE, "BYTES", NULL, 0, TD_DETAIL_BYTES_MAX, "bytes of detail in each update; default 100"),
-    NUMBER(TD_FLAG_IN_FLIGHT, "in-flight", WHOLE, "N", NULL, 1, 64, "requests awaiting their answer at one time; default 16"),
-    NUMBER(TD_FLAG_BATCH, "batch", WHOLE, "N", NULL, 1, TD_REQUEST_UPDATES_MAX, "updates in one request; default 64; bench --rate max 1024, replay 512"),
-    VALUE(TD_FLAG_NODES, "nodes", 0, TD_KIND_TEXT, "URL[,URL...]", "further nodes at which visibility is measured"),
-    VALUE(TD_FLAG_CONFIRM_CLUSTER, "confirm-cluster", 0, TD_KIND_TEXT, "NAME", "name of the cluster that shall bear the load; required"),
-    NUMBER(TD_FLAG_SPEED, "speed", WHOLE, "N|max", "max", 1, 1000000000, "N times real time, or max (default)"),
-    WORDS(TD_FLAG_MAP, "map", 0, TD_KIND_WORD, "BY", "partition|user|queue", "which column chooses the node, modulo their number; default partition"),
-    VALUE(TD_FLAG_REPLAY_PREFIX, "prefix", 0, TD_KIND_TEXT, "TEXT", "job ids are TEXT/NUMBER; default: the trace's file name"),
+    NUMBER(TD_FLAG_RATE, "rate", WHOLE, "N|max", "max", 1, 100000000,
+           "updates per second, or max (default)"),
+    NUMBER(TD_FLAG_JOBS, "jobs", WHOLE, "N", NULL, 1, 100000000,
+           "distinct jobs the updates go to; default 10000"),
+    VALUE(TD_FLAG_DURATION, "duration", 0, TD_KIND_DURATION, "D",
+          "how long to publish; default 10s"),
+    NUMBER(TD_FLAG_PAYLOAD, "payload", WHOLE, "BYTES", NULL, 0, TD_DETAIL_BYTES_MAX,
+           "bytes of detail in each update; default 100"),
+    NUMBER(TD_FLAG_IN_FLIGHT, "in-flight", WHOLE, "N", NULL, 1, 64,
+           "requests awaiting their answer at one time; default 16"),
+    NUMBER(TD_FLAG_BATCH, "batch", WHOLE, "N", NULL, 1, TD_REQUEST_UPDATES_MAX,
+           "updates in one request; default 64; bench --rate max 1024, replay 512"),
+    VALUE(TD_FLAG_NODES, "nodes", 0, TD_KIND_TEXT, "URL[,URL...]",
+          "further nodes at which visibility is measured"),
+    VALUE(TD_FLAG_CONFIRM_CLUSTER, "confirm-cluster", 0, TD_KIND_TEXT, "NAME",
+          "name of the cluster that shall bear the load; required"),
+    NUMBER(TD_FLAG_SPEED, "speed", WHOLE, "N|max", "max", 1, 1000000000,
+           "N times real time, or max (default)"),
+    WORDS(TD_FLAG_MAP, "map", 0, TD_KIND_WORD, "BY", "partition|user|queue",
+          "which column chooses the node, modulo their number; default partition"),
+    VALUE(TD_FLAG_REPLAY_PREFIX, "prefix", 0, TD_KIND_TEXT, "TEXT",
+          "job ids are TEXT/NUMBER; default: the trace's file name"),
     SWITCH(TD_FLAG_VERIFY, "verify", 0, "read every job back at the end and compare (always done)"),
     SWITCH(TD_FLAG_ONLY_VERIFY, "only-verify", 0, "publish nothing; only read back and compare"),
-    WORDS(TD_FLAG_ONE_WAY, "one-way", 0, TD_KIND_WORD, "DIRECTION", "send|receive", "cut only what this node sends, or only what it receives"),
+    WORDS(TD_FLAG_ONE_WAY, "one-way", 0, TD_KIND_WORD, "DIRECTION", "send|receive",
+          "cut only what this node sends, or only what it receives"),
 };
 
-#define PEOPLE_AND_MACHINES "\nOne object a line with --from-jsonl; a line that cannot be taken is answered in its place and the\nrest goes on. Answers come in the order of the lines."
+#define PEOPLE_AND_MACHINES                                                                        \
+    "\nOne object a line with --from-jsonl; a line that cannot be taken is answered in its place " \
+    "and the\nrest goes on. Answers come in the order of the lines."
 
 const struct td_verb td_verbs[TD_VERB_COUNT] = {
-    [TD_VERB_PUBLISH] = {
-        TD_VERB_PUBLISH, "jobs", "publish", "JOB STATE", 0, 2, "report the status of a job",
-        "STATE is pending, starting, running, stopping, lost, completed, failed or stopped. Fields that are\n"
-        "left out keep their value. Returns once the report is durable here." PEOPLE_AND_MACHINES,
-        "tidings publish eu-4711 running --progress 40 --detail \"12 of 30 tables\"\n"
-        "tidings publish --from-jsonl - < updates.jsonl",
-        {TD_FLAG_ATTEMPT, TD_FLAG_PROGRESS, TD_FLAG_DETAIL, TD_FLAG_PARENT, TD_FLAG_LABEL,
-         TD_FLAG_WRITER, TD_FLAG_EXPECT_EVERY, TD_FLAG_ACK, TD_FLAG_CORRECT, TD_FLAG_FROM_JSONL,
-         TD_FLAG_IN_FLIGHT}},
-    [TD_VERB_GET] = {
-        TD_VERB_GET, "jobs", "get", "JOB", 1, 1, "status of a job, and how fresh it is",
-        "Exit 3: no region knows the job, and that is certain. Exit 5: not known here, or older than asked for.",
-        "tidings get eu-4711\n"
-        "tidings get eu-4711 --max-stale 30s -o json",
-        {TD_FLAG_ATTEMPT, TD_FLAG_ALL_ATTEMPTS, TD_FLAG_REQUIRE_FRESH}},
-    [TD_VERB_LIST] = {
-        TD_VERB_LIST, "jobs", "list", "", 0, 0, "jobs that match", NULL,
-        "tidings list --state running --prefix acme/\n"
-        "tidings list --silent -o plain",
-        {TD_FLAG_STATE, TD_FLAG_ORIGIN, TD_FLAG_PREFIX, TD_FLAG_SINCE, TD_FLAG_SILENT,
-         TD_FLAG_CONFLICTS, TD_FLAG_LIMIT, TD_FLAG_CURSOR, TD_FLAG_SORT}},
-    [TD_VERB_WATCH] = {
-        TD_VERB_WATCH, "jobs", "watch", "[JOB...]", 0, TD_WATCH_JOBS_MAX, "follow changes as they arrive",
-        "Goes on by itself after a lost connection. A `reset` line says that changes were merged away in\n"
-        "between; the newest status of every job still follows.",
-        "tidings watch eu-4711\n"
-        "tidings watch --state failed,lost -o jsonl",
-        {TD_FLAG_FROM, TD_FLAG_STATE, TD_FLAG_ORIGIN, TD_FLAG_PREFIX, TD_FLAG_LIMIT}},
-    [TD_VERB_WAIT] = {
-        TD_VERB_WAIT, "jobs", "wait", "JOB...", 1, TD_WATCH_JOBS_MAX, "wait until jobs reach a state",
-        "States already passed count. Exit 0: reached. 7: another final state. 6: --timeout passed.",
-        "tidings wait eu-4711 --for completed --timeout 10m\n"
-        "tidings wait eu-4711 eu-4712 --any",
-        {TD_FLAG_FOR, TD_FLAG_ATTEMPT, TD_FLAG_OR_LOST, TD_FLAG_ANY, TD_FLAG_ALL}},
-    [TD_VERB_EXPLAIN] = {
-        TD_VERB_EXPLAIN, "jobs", "explain", "JOB", 1, 1, "why this is the status: versions, signers, rule", NULL,
-        "tidings explain eu-4711\n"
-        "tidings explain eu-4711 --attempt 2 -o json",
-        {TD_FLAG_ATTEMPT}},
-    [TD_VERB_HISTORY] = {
-        TD_VERB_HISTORY, "jobs", "history", "JOB", 1, 1, "when each attempt entered each state", NULL,
-        "tidings history eu-4711\n"
-        "tidings history eu-4711 -o json",
-        {TD_FLAG_ATTEMPT}},
-    [TD_VERB_PEERS] = {
-        TD_VERB_PEERS, "cluster", "peers", "", 0, 0, "each region as this node sees it",
-        "WE LACK: updates they have and we do not. THEY LACK: ours that they have not confirmed.",
-        "tidings peers\n"
-        "tidings peers --watch --wide",
-        {TD_FLAG_WATCH, TD_FLAG_WIDE, TD_FLAG_INTERVAL}},
-    [TD_VERB_MESH] = {
-        TD_VERB_MESH, "cluster", "mesh", "", 0, 0, "who hears whom, in each direction", NULL,
-        "tidings mesh\n"
-        "tidings mesh --watch",
-        {TD_FLAG_WATCH, TD_FLAG_WIDE, TD_FLAG_INTERVAL}},
-    [TD_VERB_REGIONS] = {
-        TD_VERB_REGIONS, "cluster", "regions", "", 0, 0, "how complete and how old each region's part is here", NULL,
-        "tidings regions\n"
-        "tidings regions --max-stale 10s -o json",
-        {TD_FLAG_WATCH, TD_FLAG_WIDE, TD_FLAG_INTERVAL}},
-    [TD_VERB_KEYGEN] = {
-        TD_VERB_KEYGEN, "trust", "keygen", "", 0, 0, "make a secret key; prints its public key", NULL,
-        "tidings keygen -o root.key\n"
-        "tidings keygen -o worker-1.key",
-        {TD_FLAG_OUT}},
-    [TD_VERB_PUBKEY] = {
-        TD_VERB_PUBKEY, "trust", "pubkey", "FILE", 1, 1, "print the public key of a secret key", NULL,
-        "tidings pubkey root.key\n"
-        "tidings roster add-client w --pubkey \"$(tidings pubkey w.key)\" --root-key root.key --roster demo.roster",
-        {TD_FLAG_NONE}},
-    [TD_VERB_ROSTER_INIT] = {
-        TD_VERB_ROSTER_INIT, "trust", "roster init", "", 0, 0, "start a cluster: an empty roster signed by the root key", NULL,
-        "tidings roster init --cluster demo --root-key root.key --roster demo.roster\n"
-        "tidings roster init --cluster demo --root-key root.key --roster demo.roster --retain 7d --dry-run",
-        {TD_FLAG_CLUSTER, TD_FLAG_ROOT_KEY, TD_FLAG_ROSTER, TD_FLAG_RETAIN, TD_FLAG_ABANDON,
-         TD_FLAG_MAX_ABSENCE, TD_FLAG_REGISTERS_MAX, TD_FLAG_BYTES_MAX, TD_FLAG_DRY_RUN}},
-    [TD_VERB_ROSTER_ADD] = {
-        TD_VERB_ROSTER_ADD, "trust", "roster add", "REGION", 1, 1, "admit a region",
-        "The only door in. Numbers are given in order and never used again.",
-        "tidings roster add eu-west --pubkey tdpk1:... --endpoint tcp://10.0.0.1:7717 --root-key root.key --roster demo.roster\n"
-        "tidings roster push demo.roster",
-        {TD_FLAG_PUBKEY, TD_FLAG_ENDPOINT, TD_FLAG_QUOTA, TD_FLAG_QUOTA_BYTES, TD_FLAG_ROOT_KEY,
-         TD_FLAG_ROSTER, TD_FLAG_DRY_RUN}},
-    [TD_VERB_ROSTER_ADD_CLIENT] = {
-        TD_VERB_ROSTER_ADD_CLIENT, "trust", "roster add-client", "NAME", 1, 1, "admit a remote client", NULL,
-        "tidings roster add-client worker-1 --pubkey tdpk1:... --role publish --prefix acme/ --root-key root.key --roster demo.roster\n"
-        "tidings roster push demo.roster",
-        {TD_FLAG_PUBKEY, TD_FLAG_ROLE, TD_FLAG_CLIENT_PREFIX, TD_FLAG_ROOT_KEY, TD_FLAG_ROSTER,
-         TD_FLAG_DRY_RUN}},
-    [TD_VERB_ROSTER_SET] = {
-        TD_VERB_ROSTER_SET, "trust", "roster set", "[REGION]", 0, 1, "change the policy, or a region's quota and endpoints", NULL,
-        "tidings roster set eu-west --quota 2000000 --root-key root.key --roster demo.roster\n"
-        "tidings roster set --retain 60d --root-key root.key --roster demo.roster",
-        {TD_FLAG_ENDPOINT, TD_FLAG_QUOTA, TD_FLAG_QUOTA_BYTES, TD_FLAG_RETAIN, TD_FLAG_ABANDON,
-         TD_FLAG_MAX_ABSENCE, TD_FLAG_REGISTERS_MAX, TD_FLAG_BYTES_MAX, TD_FLAG_ROOT_KEY,
-         TD_FLAG_ROSTER, TD_FLAG_DRY_RUN}},
-    [TD_VERB_ROSTER_SHOW] = {
-        TD_VERB_ROSTER_SHOW, "trust", "roster show", "[FILE]", 0, 1, "regions, clients and policy of a file or of the node", NULL,
-        "tidings roster show\n"
-        "tidings roster show demo.roster -o json",
-        {TD_FLAG_ROSTER, TD_FLAG_ROOT_KEY}},
-    [TD_VERB_ROSTER_STATUS] = {
-        TD_VERB_ROSTER_STATUS, "trust", "roster status", "", 0, 0, "which roster each listed node has", NULL,
-        "tidings roster status -n ipc:///run/tidings/tidings.sock\n"
-        "tidings roster status -n tcp://10.0.0.1:7717,tcp://10.0.1.1:7717 --key admin.key --root tdpk1:...",
-        {TD_FLAG_NONE}},
-    [TD_VERB_ROSTER_VERIFY] = {
-        TD_VERB_ROSTER_VERIFY, "trust", "roster verify", "FILE", 1, 1, "check signature and rules of a roster file", NULL,
-        "tidings roster verify demo.roster --root tdpk1:...\n"
-        "tidings roster verify demo.roster --root-key root.key",
-        {TD_FLAG_ROOT_KEY}},
-    [TD_VERB_ROSTER_PUSH] = {
-        TD_VERB_ROSTER_PUSH, "trust", "roster push", "FILE", 1, 1, "give a running cluster the new roster, through any one node", NULL,
-        "tidings roster push demo.roster\n"
-        "tidings -n ipc://data/tidings.sock roster push demo.roster",
-        {TD_FLAG_DRY_RUN}},
-    [TD_VERB_BENCH] = {
-        TD_VERB_BENCH, "operate", "bench", "", 0, 0, "measure a running cluster: open loop, verified at the end",
-        "Publishes to the first node given with -n and measures when the others show it.",
-        "tidings bench --rate 5000 --duration 30s --confirm-cluster demo\n"
-        "tidings bench --rate max --duration 10s --confirm-cluster demo -n ipc://a.sock,ipc://b.sock,ipc://c.sock",
-        {TD_FLAG_RATE, TD_FLAG_JOBS, TD_FLAG_DURATION, TD_FLAG_PAYLOAD, TD_FLAG_IN_FLIGHT,
-         TD_FLAG_BATCH, TD_FLAG_NODES, TD_FLAG_CONFIRM_CLUSTER}},
-    [TD_VERB_REPLAY] = {
-        TD_VERB_REPLAY, "operate", "replay", "TRACE", 1, 1, "publish a workload trace (SWF, also .gz) and check every job",
-        "-n lists one node per region; each job goes to one of them, and to the others when that one is gone.\n"
-        "At the end every job is read back from every node and compared with the trace.",
-        "tidings replay lcg.swf.gz -n ipc://eu.sock,ipc://us.sock,ipc://ap.sock\n"
-        "tidings replay lcg.swf.gz --speed 3600 --prefix lcg",
-        {TD_FLAG_SPEED, TD_FLAG_MAP, TD_FLAG_REPLAY_PREFIX, TD_FLAG_VERIFY, TD_FLAG_ONLY_VERIFY, TD_FLAG_IN_FLIGHT,
-         TD_FLAG_BATCH, TD_FLAG_LIMIT}},
-    [TD_VERB_DRAIN] = {
-        TD_VERB_DRAIN, "operate", "drain", "", 0, 0, "refuse publishes, wait until a peer has everything", NULL,
-        "tidings drain\n"
-        "tidings drain --timeout 30s",
-        {TD_FLAG_NONE}},
-    [TD_VERB_ERRORS] = {
-        TD_VERB_ERRORS, "operate", "errors", "[CODE]", 0, 1, "explain an error code, or list all", NULL,
-        "tidings errors TD-E0213\n"
-        "tidings errors -o plain",
-        {TD_FLAG_NONE}},
-    [TD_VERB_COMPLETION] = {
-        TD_VERB_COMPLETION, "operate", "completion", "SHELL", 1, 1, "completion for bash, zsh or fish", NULL,
-        "tidings completion bash > /usr/share/bash-completion/completions/tidings\n"
-        "tidings completion fish > ~/.config/fish/completions/tidings.fish",
-        {TD_FLAG_NONE}},
-    [TD_VERB_VERSION] = {
-        TD_VERB_VERSION, "operate", "version", "", 0, 0, "version of this program", NULL,
-        "tidings version\n"
-        "tidings version --json",
-        {TD_FLAG_NONE}},
-    [TD_VERB_HELP] = {
-        TD_VERB_HELP, "operate", "help", "[VERB]", 0, 2, "help for a verb", NULL,
-        "tidings help publish\n"
-        "tidings help roster add",
-        {TD_FLAG_NONE}},
-    [TD_VERB_FAULT_CUT] = {
-        TD_VERB_FAULT_CUT, NULL, "fault cut", "REGION", 1, 1, "cut the link to a region (only where chaos is on)", NULL,
-        "tidings fault cut us-east\n"
-        "tidings fault cut us-east --one-way send",
-        {TD_FLAG_ONE_WAY}},
-    [TD_VERB_FAULT_HEAL] = {
-        TD_VERB_FAULT_HEAL, NULL, "fault heal", "REGION", 1, 1, "undo fault cut", NULL,
-        "tidings fault heal us-east\n"
-        "tidings fault heal us-east -n ipc://eu.sock",
-        {TD_FLAG_NONE}},
+    [TD_VERB_PUBLISH] =
+        {TD_VERB_PUBLISH,
+         "jobs",
+         "publish",
+         "JOB STATE",
+         0,
+         2,
+         "report the status of a job",
+         "STATE is pending, starting, running, stopping, lost, completed, failed or stopped. "
+         "Fields that are\n"
+         "left out keep their value. Returns once the report is durable here." PEOPLE_AND_MACHINES,
+         "tidings publish eu-4711 running --progress 40 --detail \"12 of 30 tables\"\n"
+         "tidings publish --from-jsonl - < updates.jsonl",
+         {TD_FLAG_ATTEMPT, TD_FLAG_PROGRESS, TD_FLAG_DETAIL, TD_FLAG_PARENT, TD_FLAG_LABEL,
+          TD_FLAG_WRITER, TD_FLAG_EXPECT_EVERY, TD_FLAG_ACK, TD_FLAG_CORRECT, TD_FLAG_FROM_JSONL,
+          TD_FLAG_IN_FLIGHT}},
+    [TD_VERB_GET] = {TD_VERB_GET,
+                     "jobs",
+                     "get",
+                     "JOB",
+                     1,
+                     1,
+                     "status of a job, and how fresh it is",
+                     "Exit 3: no region knows the job, and that is certain. Exit 5: not known "
+                     "here, or older than asked for.",
+                     "tidings get eu-4711\n"
+                     "tidings get eu-4711 --max-stale 30s -o json",
+                     {TD_FLAG_ATTEMPT, TD_FLAG_ALL_ATTEMPTS, TD_FLAG_REQUIRE_FRESH}},
+    [TD_VERB_LIST] = {TD_VERB_LIST,
+                      "jobs",
+                      "list",
+                      "",
+                      0,
+                      0,
+                      "jobs that match",
+                      NULL,
+                      "tidings list --state running --prefix acme/\n"
+                      "tidings list --silent -o plain",
+                      {TD_FLAG_STATE, TD_FLAG_ORIGIN, TD_FLAG_PREFIX, TD_FLAG_SINCE, TD_FLAG_SILENT,
+                       TD_FLAG_CONFLICTS, TD_FLAG_LIMIT, TD_FLAG_CURSOR, TD_FLAG_SORT}},
+    [TD_VERB_WATCH] = {TD_VERB_WATCH,
+                       "jobs",
+                       "watch",
+                       "[JOB...]",
+                       0,
+                       TD_WATCH_JOBS_MAX,
+                       "follow changes as they arrive",
+                       "Goes on by itself after a lost connection. A `reset` line says that "
+                       "changes were merged away in\n"
+                       "between; the newest status of every job still follows.",
+                       "tidings watch eu-4711\n"
+                       "tidings watch --state failed,lost -o jsonl",
+                       {TD_FLAG_FROM, TD_FLAG_STATE, TD_FLAG_ORIGIN, TD_FLAG_PREFIX,
+                        TD_FLAG_LIMIT}},
+    [TD_VERB_WAIT] = {TD_VERB_WAIT,
+                      "jobs",
+                      "wait",
+                      "JOB...",
+                      1,
+                      TD_WATCH_JOBS_MAX,
+                      "wait until jobs reach a state",
+                      "States already passed count. Exit 0: reached. 7: another final state. 6: "
+                      "--timeout passed.",
+                      "tidings wait eu-4711 --for completed --timeout 10m\n"
+                      "tidings wait eu-4711 eu-4712 --any",
+                      {TD_FLAG_FOR, TD_FLAG_ATTEMPT, TD_FLAG_OR_LOST, TD_FLAG_ANY, TD_FLAG_ALL}},
+    [TD_VERB_EXPLAIN] = {TD_VERB_EXPLAIN,
+                         "jobs",
+                         "explain",
+                         "JOB",
+                         1,
+                         1,
+                         "why this is the status: versions, signers, rule",
+                         NULL,
+                         "tidings explain eu-4711\n"
+                         "tidings explain eu-4711 --attempt 2 -o json",
+                         {TD_FLAG_ATTEMPT}},
+    [TD_VERB_HISTORY] = {TD_VERB_HISTORY,
+                         "jobs",
+                         "history",
+                         "JOB",
+                         1,
+                         1,
+                         "when each attempt entered each state",
+                         NULL,
+                         "tidings history eu-4711\n"
+                         "tidings history eu-4711 -o json",
+                         {TD_FLAG_ATTEMPT}},
+    [TD_VERB_PEERS] =
+        {TD_VERB_PEERS,
+         "cluster",
+         "peers",
+         "",
+         0,
+         0,
+         "each region as this node sees it",
+         "WE LACK: updates they have and we do not. THEY LACK: ours that they have not confirmed.",
+         "tidings peers\n"
+         "tidings peers --watch --wide",
+         {TD_FLAG_WATCH, TD_FLAG_WIDE, TD_FLAG_INTERVAL}},
+    [TD_VERB_MESH] = {TD_VERB_MESH,
+                      "cluster",
+                      "mesh",
+                      "",
+                      0,
+                      0,
+                      "who hears whom, in each direction",
+                      NULL,
+                      "tidings mesh\n"
+                      "tidings mesh --watch",
+                      {TD_FLAG_WATCH, TD_FLAG_WIDE, TD_FLAG_INTERVAL}},
+    [TD_VERB_REGIONS] = {TD_VERB_REGIONS,
+                         "cluster",
+                         "regions",
+                         "",
+                         0,
+                         0,
+                         "how complete and how old each region's part is here",
+                         NULL,
+                         "tidings regions\n"
+                         "tidings regions --max-stale 10s -o json",
+                         {TD_FLAG_WATCH, TD_FLAG_WIDE, TD_FLAG_INTERVAL}},
+    [TD_VERB_KEYGEN] = {TD_VERB_KEYGEN,
+                        "trust",
+                        "keygen",
+                        "",
+                        0,
+                        0,
+                        "make a secret key; prints its public key",
+                        NULL,
+                        "tidings keygen -o root.key\n"
+                        "tidings keygen -o worker-1.key",
+                        {TD_FLAG_OUT}},
+    [TD_VERB_PUBKEY] = {TD_VERB_PUBKEY,
+                        "trust",
+                        "pubkey",
+                        "FILE",
+                        1,
+                        1,
+                        "print the public key of a secret key",
+                        NULL,
+                        "tidings pubkey root.key\n"
+                        "tidings roster add-client w --pubkey \"$(tidings pubkey w.key)\" "
+                        "--root-key root.key --roster demo.roster",
+                        {TD_FLAG_NONE}},
+    [TD_VERB_ROSTER_INIT] =
+        {TD_VERB_ROSTER_INIT,
+         "trust",
+         "roster init",
+         "",
+         0,
+         0,
+         "start a cluster: an empty roster signed by the root key",
+         NULL,
+         "tidings roster init --cluster demo --root-key root.key --roster demo.roster\n"
+         "tidings roster init --cluster demo --root-key root.key --roster demo.roster --retain 7d "
+         "--dry-run",
+         {TD_FLAG_CLUSTER, TD_FLAG_ROOT_KEY, TD_FLAG_ROSTER, TD_FLAG_RETAIN, TD_FLAG_ABANDON,
+          TD_FLAG_MAX_ABSENCE, TD_FLAG_REGISTERS_MAX, TD_FLAG_BYTES_MAX, TD_FLAG_DRY_RUN}},
+    [TD_VERB_ROSTER_ADD] = {TD_VERB_ROSTER_ADD,
+                            "trust",
+                            "roster add",
+                            "REGION",
+                            1,
+                            1,
+                            "admit a region",
+                            "The only door in. Numbers are given in order and never used again.",
+                            "tidings roster add eu-west --pubkey tdpk1:... --endpoint "
+                            "tcp://10.0.0.1:7717 --root-key root.key --roster demo.roster\n"
+                            "tidings roster push demo.roster",
+                            {TD_FLAG_PUBKEY, TD_FLAG_ENDPOINT, TD_FLAG_QUOTA, TD_FLAG_QUOTA_BYTES,
+                             TD_FLAG_ROOT_KEY, TD_FLAG_ROSTER, TD_FLAG_DRY_RUN}},
+    [TD_VERB_ROSTER_ADD_CLIENT] =
+        {TD_VERB_ROSTER_ADD_CLIENT,
+         "trust",
+         "roster add-client",
+         "NAME",
+         1,
+         1,
+         "admit a remote client",
+         NULL,
+         "tidings roster add-client worker-1 --pubkey tdpk1:... --role publish --prefix acme/ "
+         "--root-key root.key --roster demo.roster\n"
+         "tidings roster push demo.roster",
+         {TD_FLAG_PUBKEY, TD_FLAG_ROLE, TD_FLAG_CLIENT_PREFIX, TD_FLAG_ROOT_KEY, TD_FLAG_ROSTER,
+          TD_FLAG_DRY_RUN}},
+    [TD_VERB_ROSTER_SET] =
+        {TD_VERB_ROSTER_SET,
+         "trust",
+         "roster set",
+         "[REGION]",
+         0,
+         1,
+         "change the policy, or a region's quota and endpoints",
+         NULL,
+         "tidings roster set eu-west --quota 2000000 --root-key root.key --roster demo.roster\n"
+         "tidings roster set --retain 60d --root-key root.key --roster demo.roster",
+         {TD_FLAG_ENDPOINT, TD_FLAG_QUOTA, TD_FLAG_QUOTA_BYTES, TD_FLAG_RETAIN, TD_FLAG_ABANDON,
+          TD_FLAG_MAX_ABSENCE, TD_FLAG_REGISTERS_MAX, TD_FLAG_BYTES_MAX, TD_FLAG_ROOT_KEY,
+          TD_FLAG_ROSTER, TD_FLAG_DRY_RUN}},
+    [TD_VERB_ROSTER_SHOW] = {TD_VERB_ROSTER_SHOW,
+                             "trust",
+                             "roster show",
+                             "[FILE]",
+                             0,
+                             1,
+                             "regions, clients and policy of a file or of the node",
+                             NULL,
+                             "tidings roster show\n"
+                             "tidings roster show demo.roster -o json",
+                             {TD_FLAG_ROSTER, TD_FLAG_ROOT_KEY}},
+    [TD_VERB_ROSTER_STATUS] = {TD_VERB_ROSTER_STATUS,
+                               "trust",
+                               "roster status",
+                               "",
+                               0,
+                               0,
+                               "which roster each listed node has",
+                               NULL,
+                               "tidings roster status -n ipc:///run/tidings/tidings.sock\n"
+                               "tidings roster status -n tcp://10.0.0.1:7717,tcp://10.0.1.1:7717 "
+                               "--key admin.key --root tdpk1:...",
+                               {TD_FLAG_NONE}},
+    [TD_VERB_ROSTER_VERIFY] = {TD_VERB_ROSTER_VERIFY,
+                               "trust",
+                               "roster verify",
+                               "FILE",
+                               1,
+                               1,
+                               "check signature and rules of a roster file",
+                               NULL,
+                               "tidings roster verify demo.roster --root tdpk1:...\n"
+                               "tidings roster verify demo.roster --root-key root.key",
+                               {TD_FLAG_ROOT_KEY}},
+    [TD_VERB_ROSTER_PUSH] = {TD_VERB_ROSTER_PUSH,
+                             "trust",
+                             "roster push",
+                             "FILE",
+                             1,
+                             1,
+                             "give a running cluster the new roster, through any one node",
+                             NULL,
+                             "tidings roster push demo.roster\n"
+                             "tidings -n ipc://data/tidings.sock roster push demo.roster",
+                             {TD_FLAG_DRY_RUN}},
+    [TD_VERB_BENCH] =
+        {TD_VERB_BENCH,
+         "operate",
+         "bench",
+         "",
+         0,
+         0,
+         "measure a running cluster: open loop, verified at the end",
+         "Publishes to the first node given with -n and measures when the others show it.",
+         "tidings bench --rate 5000 --duration 30s --confirm-cluster demo\n"
+         "tidings bench --rate max --duration 10s --confirm-cluster demo -n "
+         "ipc://a.sock,ipc://b.sock,ipc://c.sock",
+         {TD_FLAG_RATE, TD_FLAG_JOBS, TD_FLAG_DURATION, TD_FLAG_PAYLOAD, TD_FLAG_IN_FLIGHT,
+          TD_FLAG_BATCH, TD_FLAG_NODES, TD_FLAG_CONFIRM_CLUSTER}},
+    [TD_VERB_REPLAY] =
+        {TD_VERB_REPLAY,
+         "operate",
+         "replay",
+         "TRACE",
+         1,
+         1,
+         "publish a workload trace (SWF, also .gz) and check every job",
+         "-n lists one node per region; each job goes to one of them, and to the others when that "
+         "one is gone.\n"
+         "At the end every job is read back from every node and compared with the trace.",
+         "tidings replay lcg.swf.gz -n ipc://eu.sock,ipc://us.sock,ipc://ap.sock\n"
+         "tidings replay lcg.swf.gz --speed 3600 --prefix lcg",
+         {TD_FLAG_SPEED, TD_FLAG_MAP, TD_FLAG_REPLAY_PREFIX, TD_FLAG_VERIFY, TD_FLAG_ONLY_VERIFY,
+          TD_FLAG_IN_FLIGHT, TD_FLAG_BATCH, TD_FLAG_LIMIT}},
+    [TD_VERB_DRAIN] = {TD_VERB_DRAIN,
+                       "operate",
+                       "drain",
+                       "",
+                       0,
+                       0,
+                       "refuse publishes, wait until a peer has everything",
+                       NULL,
+                       "tidings drain\n"
+                       "tidings drain --timeout 30s",
+                       {TD_FLAG_NONE}},
+    [TD_VERB_ERRORS] = {TD_VERB_ERRORS,
+                        "operate",
+                        "errors",
+                        "[CODE]",
+                        0,
+                        1,
+                        "explain an error code, or list all",
+                        NULL,
+                        "tidings errors TD-E0213\n"
+                        "tidings errors -o plain",
+                        {TD_FLAG_NONE}},
+    [TD_VERB_COMPLETION] =
+        {TD_VERB_COMPLETION,
+         "operate",
+         "completion",
+         "SHELL",
+         1,
+         1,
+         "completion for bash, zsh or fish",
+         NULL,
+         "tidings completion bash > /usr/share/bash-completion/completions/tidings\n"
+         "tidings completion fish > ~/.config/fish/completions/tidings.fish",
+         {TD_FLAG_NONE}},
+    [TD_VERB_VERSION] = {TD_VERB_VERSION,
+                         "operate",
+                         "version",
+                         "",
+                         0,
+                         0,
+                         "version of this program",
+                         NULL,
+                         "tidings version\n"
+                         "tidings version --json",
+                         {TD_FLAG_NONE}},
+    [TD_VERB_HELP] = {TD_VERB_HELP,
+                      "operate",
+                      "help",
+                      "[VERB]",
+                      0,
+                      2,
+                      "help for a verb",
+                      NULL,
+                      "tidings help publish\n"
+                      "tidings help roster add",
+                      {TD_FLAG_NONE}},
+    [TD_VERB_FAULT_CUT] = {TD_VERB_FAULT_CUT,
+                           NULL,
+                           "fault cut",
+                           "REGION",
+                           1,
+                           1,
+                           "cut the link to a region (only where chaos is on)",
+                           NULL,
+                           "tidings fault cut us-east\n"
+                           "tidings fault cut us-east --one-way send",
+                           {TD_FLAG_ONE_WAY}},
+    [TD_VERB_FAULT_HEAL] = {TD_VERB_FAULT_HEAL,
+                            NULL,
+                            "fault heal",
+                            "REGION",
+                            1,
+                            1,
+                            "undo fault cut",
+                            NULL,
+                            "tidings fault heal us-east\n"
+                            "tidings fault heal us-east -n ipc://eu.sock",
+                            {TD_FLAG_NONE}},
 };
 
 static bool flag_is(const struct td_flag *flag, const char *name, size_t count)
@@ -286,7 +536,8 @@ static bool flag_is(const struct td_flag *flag, const char *name, size_t count)
 
 const struct td_flag *td_flag_named(const struct td_verb *verb, const char *name, size_t count)
 {
-    for (size_t i = 0; verb != NULL && i < TD_VERB_FLAGS_MAX && verb->flags[i] != TD_FLAG_NONE; i++) {
+    for (size_t i = 0; verb != NULL && i < TD_VERB_FLAGS_MAX && verb->flags[i] != TD_FLAG_NONE;
+         i++) {
         if (flag_is(&td_flags[verb->flags[i]], name, count)) {
             return &td_flags[verb->flags[i]];
         }
@@ -301,7 +552,8 @@ const struct td_flag *td_flag_named(const struct td_verb *verb, const char *name
 
 const struct td_flag *td_flag_lettered(const struct td_verb *verb, char letter)
 {
-    for (size_t i = 0; verb != NULL && i < TD_VERB_FLAGS_MAX && verb->flags[i] != TD_FLAG_NONE; i++) {
+    for (size_t i = 0; verb != NULL && i < TD_VERB_FLAGS_MAX && verb->flags[i] != TD_FLAG_NONE;
+         i++) {
         if (td_flags[verb->flags[i]].letter == letter) {
             return &td_flags[verb->flags[i]];
         }

@@ -165,8 +165,8 @@ struct td_verb {
 extern const struct td_flag td_flags[TD_FLAG_COUNT];
 extern const struct td_verb td_verbs[TD_VERB_COUNT];
 
-/* NULL when there is none. verb NULL = global flags only; a verb's own flag goes before a global one
- * of the same letter (keygen -o FILE). */
+/* NULL when there is none. verb NULL = global flags only; a verb's own flag goes before a global
+ * one of the same letter (keygen -o FILE). */
 const struct td_flag *td_flag_named(const struct td_verb *verb, const char *name, size_t count);
 const struct td_flag *td_flag_lettered(const struct td_verb *verb, char letter);
 const struct td_verb *td_verb_named(const char *name);

@@ -49,7 +49,8 @@ static void test_no_verb_has_two_flags_of_one_name_or_letter(void **state)
             assert_true(flags[i] > TD_FLAG_GLOBAL_LAST);
             for (size_t j = 0; j < i; j++) {
                 assert_string_not_equal(td_flags[flags[i]].name, td_flags[flags[j]].name);
-                assert_true(td_flags[flags[i]].letter == 0 || td_flags[flags[i]].letter != td_flags[flags[j]].letter);
+                assert_true(td_flags[flags[i]].letter == 0 ||
+                            td_flags[flags[i]].letter != td_flags[flags[j]].letter);
             }
         }
     }
@@ -70,8 +71,8 @@ static void test_edit_distance_counts_changes_and_swaps(void **state)
         const char *a, *b;
         unsigned distance;
     } rows[] = {
-        {"", "", 0},         {"a", "", 1},          {"peers", "peers", 0}, {"peers", "pers", 1},
-        {"peers", "epers", 1}, {"get", "set", 1},   {"watch", "wait", 3},  {"publish", "publsih", 1},
+        {"", "", 0},           {"a", "", 1},      {"peers", "peers", 0}, {"peers", "pers", 1},
+        {"peers", "epers", 1}, {"get", "set", 1}, {"watch", "wait", 3},  {"publish", "publsih", 1},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -3,9 +3,11 @@
 
 enum { SHOW_EVERY_US = 200000 };
 
-void td_progress_init(struct td_progress *self, const struct td_cli *cli, const char *what, uint64_t total)
+void td_progress_init(struct td_progress *self, const struct td_cli *cli, const char *what,
+                      uint64_t total)
 {
-    *self = (struct td_progress){.on = cli->progress, .what = what, .start_us = td_cli_mono_us(), .total = total};
+    *self = (struct td_progress){
+        .on = cli->progress, .what = what, .start_us = td_cli_mono_us(), .total = total};
 }
 
 void td_progress_show(struct td_progress *self, uint64_t done)
@@ -23,7 +25,8 @@ void td_progress_show(struct td_progress *self, uint64_t done)
     fprintf(stderr, "\r\033[K%llu %s, %.0f/s", (unsigned long long)done, self->what, rate);
     if (self->total > 0 && done > 0 && done <= self->total) {
         double left_s = (double)(self->total - done) / rate;
-        fprintf(stderr, ", %u %%, %s left", (unsigned)(done * 100 / self->total), td_cli_duration((uint64_t)(left_s * 1000)));
+        fprintf(stderr, ", %u %%, %s left", (unsigned)(done * 100 / self->total),
+                td_cli_duration((uint64_t)(left_s * 1000)));
     }
     fflush(stderr);
 }

@@ -1,6 +1,6 @@
-/* publish_lines.c -- publish --from-jsonl: many reports in flight, results in the order of the lines.
- * Lines wait in a ring; the library answers them in any order on its own thread; the head of the ring is
- * printed when it is answered. */
+/* publish_lines.c -- publish --from-jsonl: many reports in flight, results in the order of the
+ * lines. Lines wait in a ring; the library answers them in any order on its own thread; the head of
+ * the ring is printed when it is answered. */
 #include "node/cli/publish.h"
 
 #include <errno.h>
@@ -22,9 +22,9 @@ struct slot {
     uint64_t line;
     char job[TIDINGS_JOB_BYTES + 1];
     enum tidings_state state;
-    char why[WHY_BYTES];           /* "" = err's own text */
+    char why[WHY_BYTES]; /* "" = err's own text */
     struct tidings_result result;
-    bool done;                     /* under the lock */
+    bool done; /* under the lock */
 };
 struct lines {
     struct td_cli *cli;
@@ -45,7 +45,8 @@ struct lines {
 struct update_copy {
     struct tidings_update update;
     struct tidings_label labels[TIDINGS_LABELS_MAX];
-    char text[TIDINGS_JOB_BYTES * 2 + TIDINGS_DETAIL_BYTES + TIDINGS_WRITER_BYTES + TIDINGS_LABELS_BYTES + 2 * TIDINGS_LABELS_MAX + 8];
+    char text[TIDINGS_JOB_BYTES * 2 + TIDINGS_DETAIL_BYTES + TIDINGS_WRITER_BYTES +
+              TIDINGS_LABELS_BYTES + 2 * TIDINGS_LABELS_MAX + 8];
     size_t used;
 };
 
@@ -63,12 +64,14 @@ static const char *copy_text(struct update_copy *copy, struct td_text text)
     return target;
 }
 
-static const char *copy_field(struct update_copy *copy, const struct td_update *update, uint8_t field, struct td_text text)
+static const char *copy_field(struct update_copy *copy, const struct td_update *update,
+                              uint8_t field, struct td_text text)
 {
     return (update->fields & field) != 0 ? copy_text(copy, text) : NULL;
 }
 
-/* The parser has checked the limits, so everything fits; a text that does not is an error all the same. */
+/* The parser has checked the limits, so everything fits; a text that does not is an error all the
+ * same. */
 static enum td_err copy_update(const struct td_update *update, struct update_copy *ret_copy)
 {
     struct tidings_update *target = &ret_copy->update;
@@ -81,7 +84,8 @@ static enum td_err copy_update(const struct td_update *update, struct update_cop
     target->state = (enum tidings_state)status->state;
     target->correct = update->correct;
     target->set_progress = (update->fields & TD_FIELD_PROGRESS) != 0;
-    target->progress = status->progress_known ? (int32_t)status->progress : TIDINGS_PROGRESS_UNKNOWN;
+    target->progress =
+        status->progress_known ? (int32_t)status->progress : TIDINGS_PROGRESS_UNKNOWN;
     target->detail = copy_field(ret_copy, update, TD_FIELD_DETAIL, status->detail);
     target->parent = copy_field(ret_copy, update, TD_FIELD_PARENT, status->parent);
     target->writer = copy_field(ret_copy, update, TD_FIELD_WRITER, status->writer);
@@ -89,7 +93,8 @@ static enum td_err copy_update(const struct td_update *update, struct update_cop
     target->expect_every_s = status->expect_every_s;
     target->set_labels = (update->fields & TD_FIELD_LABELS) != 0;
     target->labels = ret_copy->labels;
-    for (uint8_t i = 0; target->set_labels && i < status->label_count && i < TIDINGS_LABELS_MAX; i++) {
+    for (uint8_t i = 0; target->set_labels && i < status->label_count && i < TIDINGS_LABELS_MAX;
+         i++) {
         const char *key = copy_text(ret_copy, status->labels[i].key);
         const char *value = copy_text(ret_copy, status->labels[i].value);
         if (key == NULL || value == NULL) {
@@ -281,7 +286,8 @@ static int read_some(struct lines *self)
 static int wait_some(struct lines *self)
 {
     bool reading = !self->ended && self->used < sizeof self->buffer;
-    struct pollfd fds[2] = {{.fd = self->wake, .events = POLLIN}, {.fd = reading ? self->input : -1, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = self->wake, .events = POLLIN},
+                            {.fd = reading ? self->input : -1, .events = POLLIN}};
     uint64_t count = 0;
 
     fflush(stdout);
@@ -299,7 +305,8 @@ static int pump(struct lines *self)
 {
     int code = 0;
 
-    while (code == 0 && ferror(stdout) == 0 && !(self->ended && self->used == 0 && self->head == self->tail)) {
+    while (code == 0 && ferror(stdout) == 0 &&
+           !(self->ended && self->used == 0 && self->head == self->tail)) {
         bool moved = take_lines(self);
         moved = print_answered(self) || moved;
         if (!moved) {
@@ -317,7 +324,8 @@ static int run(struct lines *self, const char *path)
     };
     self->input = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (self->input < 0) {
-        return td_cli_fail(self->cli, TD_EIO, "--from-jsonl %s: %s", td_cli_shown(td_text_of(path)), strerror(errno));
+        return td_cli_fail(self->cli, TD_EIO, "--from-jsonl %s: %s", td_cli_shown(td_text_of(path)),
+                           strerror(errno));
     }
     int code = td_cli_open_at(self->cli, self->cli->nodes, &options, &self->cli->tidings);
     if (code == 0) {

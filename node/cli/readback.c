@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-int td_readback_open(const struct td_cli *cli, const char *node, uint32_t timeout_ms, struct tidings **ret_handle)
+int td_readback_open(const struct td_cli *cli, const char *node, uint32_t timeout_ms,
+                     struct tidings **ret_handle)
 {
     struct tidings_options options = {.timeout_ms = timeout_ms};
 
@@ -11,10 +12,13 @@ int td_readback_open(const struct td_cli *cli, const char *node, uint32_t timeou
 }
 
 /* One question that the node answers when it covers `after` or after wait_ms. */
-static enum td_err ask_after(struct tidings *handle, const struct td_vv *after, uint32_t wait_ms, bool *ret_covered)
+static enum td_err ask_after(struct tidings *handle, const struct td_vv *after, uint32_t wait_ms,
+                             bool *ret_covered)
 {
-    struct td_request request = {
-        .op = TD_OP_GET, .timeout_ms = wait_ms, .after = *after, .u.get = {.job = td_text_of("readback")}};
+    struct td_request request = {.op = TD_OP_GET,
+                                 .timeout_ms = wait_ms,
+                                 .after = *after,
+                                 .u.get = {.job = td_text_of("readback")}};
     struct td_call_options options = {.timeout_ms = wait_ms + 2000, .no_token = true};
     struct td_call_result result = {0};
 
@@ -24,14 +28,17 @@ static enum td_err ask_after(struct tidings *handle, const struct td_vv *after, 
     return err;
 }
 
-enum td_err td_readback_await(struct tidings *handle, const struct td_vv *after, uint32_t timeout_ms)
+enum td_err td_readback_await(struct tidings *handle, const struct td_vv *after,
+                              uint32_t timeout_ms)
 {
     uint64_t end_us = td_cli_mono_us() + (uint64_t)timeout_ms * 1000;
     bool covered = false;
 
-    for (uint64_t now_us = td_cli_mono_us(); now_us < end_us && td_cli_interrupted == 0; now_us = td_cli_mono_us()) {
+    for (uint64_t now_us = td_cli_mono_us(); now_us < end_us && td_cli_interrupted == 0;
+         now_us = td_cli_mono_us()) {
         uint64_t left_ms = (end_us - now_us) / 1000 + 1;
-        enum td_err err = ask_after(handle, after, left_ms < 2000 ? (uint32_t)left_ms : 2000, &covered);
+        enum td_err err =
+            ask_after(handle, after, left_ms < 2000 ? (uint32_t)left_ms : 2000, &covered);
         if (covered) {
             return TD_OK;
         }
@@ -43,13 +50,15 @@ enum td_err td_readback_await(struct tidings *handle, const struct td_vv *after,
 }
 
 enum td_err td_readback_list(struct tidings *handle, struct td_text prefix,
-                             void (*take)(void *self, const struct td_register_view *view), void *self)
+                             void (*take)(void *self, const struct td_register_view *view),
+                             void *self)
 {
     uint64_t cursor = 0;
 
     do {
         struct td_request request = {
-            .op = TD_OP_LIST, .u.list = {.filter = {.prefix = prefix}, .limit = TD_LIST_LIMIT_MAX, .cursor = cursor}};
+            .op = TD_OP_LIST,
+            .u.list = {.filter = {.prefix = prefix}, .limit = TD_LIST_LIMIT_MAX, .cursor = cursor}};
         struct td_call_options options = {.no_token = true};
         struct td_call_result result = {0};
         enum td_err err = td_call(handle, &request, &options, &result);

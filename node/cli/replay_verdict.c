@@ -1,4 +1,5 @@
-/* replay_verdict.c -- reads every job back from every node and compares its state with the trace. */
+/* replay_verdict.c -- reads every job back from every node and compares its state with the trace.
+ */
 #include "node/cli/replay.h"
 
 #include <stdlib.h>
@@ -9,7 +10,12 @@
 #include "node/cli/table.h"
 #include "proto/order.h"
 
-enum { CONVERGE_MS_DEFAULT = 60000, ROUND_PAUSE_MS = 250, DIFFERENCES_SHOWN_MAX = 20, STATE_MISSING = TD_STATE_COUNT };
+enum {
+    CONVERGE_MS_DEFAULT = 60000,
+    ROUND_PAUSE_MS = 250,
+    DIFFERENCES_SHOWN_MAX = 20,
+    STATE_MISSING = TD_STATE_COUNT
+};
 
 struct number_index {
     uint32_t number;
@@ -19,7 +25,7 @@ struct number_index {
 struct reading {
     const struct td_verdict *verdict;
     const struct number_index *index; /* ascending by number */
-    uint8_t *states; /* per job: enum td_state or STATE_MISSING */
+    uint8_t *states;                  /* per job: enum td_state or STATE_MISSING */
     size_t counts[TD_STATE_COUNT + 1];
     size_t strangers; /* jobs under the prefix that the trace does not have */
     size_t different;
@@ -111,7 +117,8 @@ static enum td_err read_node(struct reading *self, struct tidings *handle)
 }
 
 /* Until the node has what each publishing handle has seen; then the comparison decides. */
-static enum td_err await_tokens(const struct td_verdict *verdict, struct tidings *handle, uint64_t end_us)
+static enum td_err await_tokens(const struct td_verdict *verdict, struct tidings *handle,
+                                uint64_t end_us)
 {
     enum td_err err = TD_OK;
 
@@ -144,7 +151,8 @@ static void print_differences(const struct reading *self, const char *node)
         }
         printf("different at %s: %s/%u is %s, the trace says %s\n", td_cli_shown(td_text_of(node)),
                td_cli_shown(td_text_of(self->verdict->prefix)), trace->jobs[i].number,
-               self->states[i] == STATE_MISSING ? "missing" : td_state_name((enum td_state)self->states[i]),
+               self->states[i] == STATE_MISSING ? "missing"
+                                                : td_state_name((enum td_state)self->states[i]),
                td_state_name((enum td_state)expected(&trace->jobs[i])));
         shown++;
     }
@@ -153,19 +161,27 @@ static void print_differences(const struct reading *self, const char *node)
     }
 }
 
-static void verdict_row(struct td_table *table, const char *node, const size_t counts[TD_STATE_COUNT + 1], size_t different)
+static void verdict_row(struct td_table *table, const char *node,
+                        const size_t counts[TD_STATE_COUNT + 1], size_t different)
 {
     char cells[7][24];
-    size_t running = counts[TD_STATE_PENDING] + counts[TD_STATE_STARTING] + counts[TD_STATE_RUNNING] + counts[TD_STATE_STOPPING] +
-                     counts[TD_STATE_LOST];
-    size_t all = running + counts[TD_STATE_COMPLETED] + counts[TD_STATE_FAILED] + counts[TD_STATE_STOPPED];
-    const size_t values[7] = {all, counts[TD_STATE_COMPLETED], counts[TD_STATE_FAILED], counts[TD_STATE_STOPPED], running,
-                              counts[STATE_MISSING], different};
+    size_t running = counts[TD_STATE_PENDING] + counts[TD_STATE_STARTING] +
+                     counts[TD_STATE_RUNNING] + counts[TD_STATE_STOPPING] + counts[TD_STATE_LOST];
+    size_t all =
+        running + counts[TD_STATE_COMPLETED] + counts[TD_STATE_FAILED] + counts[TD_STATE_STOPPED];
+    const size_t values[7] = {all,
+                              counts[TD_STATE_COMPLETED],
+                              counts[TD_STATE_FAILED],
+                              counts[TD_STATE_STOPPED],
+                              running,
+                              counts[STATE_MISSING],
+                              different};
 
     for (int i = 0; i < 7; i++) {
         snprintf(cells[i], sizeof cells[i], "%zu", values[i]);
     }
-    td_table_row(table, (const char *const[]){td_cli_shown(td_text_of(node)), cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6]});
+    td_table_row(table, (const char *const[]){td_cli_shown(td_text_of(node)), cells[0], cells[1],
+                                              cells[2], cells[3], cells[4], cells[5], cells[6]});
 }
 
 static void trace_row(struct td_table *table, const struct td_swf_trace *trace)
@@ -207,7 +223,8 @@ static int check_nodes(struct reading *self, struct td_table *table)
 {
     const struct td_verdict *verdict = self->verdict;
     uint64_t start_us = td_cli_mono_us();
-    uint64_t end_us = start_us + UINT64_C(1000) * td_cli_timeout_ms(verdict->cli, CONVERGE_MS_DEFAULT);
+    uint64_t end_us =
+        start_us + UINT64_C(1000) * td_cli_timeout_ms(verdict->cli, CONVERGE_MS_DEFAULT);
     unsigned good = 0;
     size_t strangers = 0;
     int code = 0;
@@ -225,27 +242,35 @@ static int check_nodes(struct reading *self, struct td_table *table)
     }
     td_table_print(table);
     if (strangers > 0) {
-        printf("beside them %s under this prefix that the trace does not have\n", td_cli_plural(strangers, "job", "jobs"));
+        printf("beside them %s under this prefix that the trace does not have\n",
+               td_cli_plural(strangers, "job", "jobs"));
     }
     double seconds = (double)(td_cli_mono_us() - start_us) / 1e6;
     if (good == verdict->node_count) {
-        printf("ok: %zu jobs are the same at %s as in the trace (read back in %.1f s)\n", verdict->trace->job_count,
-               td_cli_plural(good, "node", "nodes"), seconds);
+        printf("ok: %zu jobs are the same at %s as in the trace (read back in %.1f s)\n",
+               verdict->trace->job_count, td_cli_plural(good, "node", "nodes"), seconds);
         return 0;
     }
-    printf("NOT ok: %u of %u nodes agree with the trace after %.1f s\n", good, verdict->node_count, seconds);
+    printf("NOT ok: %u of %u nodes agree with the trace after %.1f s\n", good, verdict->node_count,
+           seconds);
     return code != 0 ? code : 1;
 }
 
 int td_replay_verdict(const struct td_verdict *verdict)
 {
     static const struct td_column columns[] = {
-        {.name = "NODE"}, {.name = "JOBS", .right = true}, {.name = "COMPLETED", .right = true}, {.name = "FAILED", .right = true},
-        {.name = "STOPPED", .right = true}, {.name = "NOT FINAL", .right = true}, {.name = "MISSING", .right = true},
+        {.name = "NODE"},
+        {.name = "JOBS", .right = true},
+        {.name = "COMPLETED", .right = true},
+        {.name = "FAILED", .right = true},
+        {.name = "STOPPED", .right = true},
+        {.name = "NOT FINAL", .right = true},
+        {.name = "MISSING", .right = true},
         {.name = "DIFFERENT", .right = true},
     };
     struct number_index *index = make_index(verdict->trace);
-    struct reading reading = {.verdict = verdict, .index = index, .states = malloc(verdict->trace->job_count)};
+    struct reading reading = {
+        .verdict = verdict, .index = index, .states = malloc(verdict->trace->job_count)};
     struct td_table *table = td_table_alloc(verdict->cli, columns, 8);
     int code = 0;
 

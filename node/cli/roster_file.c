@@ -13,8 +13,8 @@
 
 #include "proto/assert.h"
 
-/* A decoded roster needs more than its bytes: arrays of slices. 64 regions and 4096 clients of the most
- * complicated kind stay below this. */
+/* A decoded roster needs more than its bytes: arrays of slices. 64 regions and 4096 clients of the
+ * most complicated kind stay below this. */
 enum { ARENA_BYTES = 8 * 1024 * 1024 };
 
 static bool verify_nothing(void *self, const struct td_public_key *key, const char *context,
@@ -31,8 +31,10 @@ static bool verify_nothing(void *self, const struct td_public_key *key, const ch
 static enum td_err make_room(struct td_roster_file *file)
 {
     const struct td_roster *roster = &file->roster;
-    struct td_roster_region *regions = td_arena_take(&file->arena, roster->region_count + 1u, sizeof *regions);
-    struct td_roster_client *clients = td_arena_take(&file->arena, roster->client_count + 1u, sizeof *clients);
+    struct td_roster_region *regions =
+        td_arena_take(&file->arena, roster->region_count + 1u, sizeof *regions);
+    struct td_roster_client *clients =
+        td_arena_take(&file->arena, roster->client_count + 1u, sizeof *clients);
 
     if (regions == NULL || clients == NULL) {
         return TD_ENOMEM;
@@ -70,7 +72,8 @@ static enum td_err decode(struct td_roster_file *file, size_t count, const struc
 
     enum td_err err = take_memory(file);
     if (err == TD_OK) {
-        sodium.cluster = root == NULL ? (struct td_cluster_id){{0}} : td_cluster_id_of(&root->sign_key);
+        sodium.cluster =
+            root == NULL ? (struct td_cluster_id){{0}} : td_cluster_id_of(&root->sign_key);
         struct td_signer signer = td_sodium_signer(&sodium);
         if (root == NULL) {
             signer.verify = verify_nothing;
@@ -79,7 +82,8 @@ static enum td_err decode(struct td_roster_file *file, size_t count, const struc
                                root == NULL ? &nobody.sign_key : &root->sign_key, file->reader,
                                &file->arena, &file->roster);
         if (err == TD_OK && root != NULL &&
-            memcmp(file->roster.cluster.bytes, sodium.cluster.bytes, sizeof sodium.cluster.bytes) != 0) {
+            memcmp(file->roster.cluster.bytes, sodium.cluster.bytes, sizeof sodium.cluster.bytes) !=
+                0) {
             err = TD_EFOREIGN;
         }
     }
@@ -147,7 +151,8 @@ enum td_err td_roster_file_read(const char *path, const struct td_identity *root
         snprintf(ret_why, why_bytes, "%s", td_err_text(TD_ENOMEM));
         return TD_ENOMEM;
     }
-    enum td_err err = read_whole(path, ret_file->bytes, TD_ROSTER_BYTES_MAX + 1, &count, ret_why, why_bytes);
+    enum td_err err =
+        read_whole(path, ret_file->bytes, TD_ROSTER_BYTES_MAX + 1, &count, ret_why, why_bytes);
     return err != TD_OK ? err : decode(ret_file, count, root, path, ret_why, why_bytes);
 }
 
@@ -170,8 +175,9 @@ void td_roster_file_release(struct td_roster_file *file)
     memset(file, 0, sizeof *file);
 }
 
-enum td_err td_roster_file_sign(struct td_roster_file *file, const struct td_secret *root, uint64_t now_ms,
-                                struct td_bytes *ret_raw, char *ret_why, size_t why_bytes)
+enum td_err td_roster_file_sign(struct td_roster_file *file, const struct td_secret *root,
+                                uint64_t now_ms, struct td_bytes *ret_raw, char *ret_why,
+                                size_t why_bytes)
 {
     const struct td_identity *identity = td_secret_identity(root);
     struct td_sodium_signer sodium = {root, td_cluster_id_of(&identity->sign_key)};
@@ -185,14 +191,17 @@ enum td_err td_roster_file_sign(struct td_roster_file *file, const struct td_sec
     /* A roster issued before its predecessor would say nothing about time. */
     roster->issued_ms = now_ms > roster->issued_ms ? now_ms : roster->issued_ms;
     uint8_t *bytes = malloc(TD_ROSTER_BYTES_MAX);
-    size_t count = bytes == NULL ? 0 : td_roster_encode(roster, &signer, bytes, TD_ROSTER_BYTES_MAX);
+    size_t count =
+        bytes == NULL ? 0 : td_roster_encode(roster, &signer, bytes, TD_ROSTER_BYTES_MAX);
     enum td_err err = bytes == NULL ? TD_ENOMEM : TD_ETOOBIG;
     if (count == 0) {
         free(bytes);
-        snprintf(ret_why, why_bytes, "%s; a roster has at most %d bytes", td_err_text(err), TD_ROSTER_BYTES_MAX);
+        snprintf(ret_why, why_bytes, "%s; a roster has at most %d bytes", td_err_text(err),
+                 TD_ROSTER_BYTES_MAX);
         return err;
     }
-    err = td_roster_file_decode((struct td_bytes){bytes, count}, identity, &check, ret_why, why_bytes);
+    err = td_roster_file_decode((struct td_bytes){bytes, count}, identity, &check, ret_why,
+                                why_bytes);
     td_roster_file_release(&check);
     if (err != TD_OK) {
         free(bytes);
@@ -246,8 +255,8 @@ static enum td_err put_in_place(const char *temporary, const char *path, bool ex
     return result == 0 ? sync_directory_of(path) : TD_EIO;
 }
 
-enum td_err td_file_replace(const char *path, struct td_bytes content, bool exclusive, char *ret_why,
-                            size_t why_bytes)
+enum td_err td_file_replace(const char *path, struct td_bytes content, bool exclusive,
+                            char *ret_why, size_t why_bytes)
 {
     char temporary[4096];
 
@@ -273,7 +282,8 @@ enum td_err td_file_replace(const char *path, struct td_bytes content, bool excl
         errno = write_errno;
     }
     if (err != TD_OK && exclusive && errno == EEXIST) {
-        snprintf(ret_why, why_bytes, "%s: the file exists already; remove it first, or choose another name", path);
+        snprintf(ret_why, why_bytes,
+                 "%s: the file exists already; remove it first, or choose another name", path);
         return TD_EEXISTS;
     }
     if (err != TD_OK) {

@@ -70,7 +70,8 @@ static const char *columns_to_job(const double *columns, struct td_swf_job *ret_
     return NULL;
 }
 
-enum td_swf_line td_swf_parse_line(const char *line, struct td_swf_job *ret_job, const char **ret_why)
+enum td_swf_line td_swf_parse_line(const char *line, struct td_swf_job *ret_job,
+                                   const char **ret_why)
 {
     double columns[TD_SWF_COLUMNS];
 
@@ -113,7 +114,8 @@ struct load {
     struct index index;
 };
 
-static uint32_t *index_slot(const struct index *index, const struct td_swf_trace *trace, uint32_t number)
+static uint32_t *index_slot(const struct index *index, const struct td_swf_trace *trace,
+                            uint32_t number)
 {
     size_t at = (size_t)(number * UINT32_C(2654435761)) & (index->slot_count - 1);
 
@@ -147,7 +149,8 @@ static bool grow(struct load *self)
 
 static bool is_part(int32_t status)
 {
-    return status == TD_SWF_PARTIAL || status == TD_SWF_LAST_PARTIAL || status == TD_SWF_LAST_FAILED;
+    return status == TD_SWF_PARTIAL || status == TD_SWF_LAST_PARTIAL ||
+           status == TD_SWF_LAST_FAILED;
 }
 
 /* A second line with the same number. With a summary line (status 0, 1, 5) first, its parts say
@@ -215,8 +218,8 @@ static const char *load_lines(struct load *self, gzFile file, size_t limit, unsi
     return gz_error == Z_OK || gz_error == Z_STREAM_END ? NULL : gz_text;
 }
 
-enum td_err td_swf_load(const char *path, size_t limit, struct td_swf_trace *ret_trace, char *ret_why,
-                        size_t why_bytes)
+enum td_err td_swf_load(const char *path, size_t limit, struct td_swf_trace *ret_trace,
+                        char *ret_why, size_t why_bytes)
 {
     struct load self = {0};
     unsigned long line = 0;
@@ -224,7 +227,8 @@ enum td_err td_swf_load(const char *path, size_t limit, struct td_swf_trace *ret
 
     gzFile file = gzopen(path, "rb");
     if (file == NULL) {
-        snprintf(ret_why, why_bytes, "%s: %s", path, errno != 0 ? strerror(errno) : "out of memory");
+        snprintf(ret_why, why_bytes, "%s: %s", path,
+                 errno != 0 ? strerror(errno) : "out of memory");
         return TD_EIO;
     }
     gzbuffer(file, 128 * 1024);

@@ -1,6 +1,6 @@
-/* swf.h -- workload traces in the Standard Workload Format 2.2: 18 columns a job, `;` comments, -1 =
- * unknown. Reads plain and gzip files. Jobs cut into several lines (checkpointed, status 2 to 4) are
- * one job here. */
+/* swf.h -- workload traces in the Standard Workload Format 2.2: 18 columns a job, `;` comments, -1
+ * = unknown. Reads plain and gzip files. Jobs cut into several lines (checkpointed, status 2 to 4)
+ * are one job here. */
 #ifndef TD_CLI_SWF_H
 #define TD_CLI_SWF_H
 
@@ -39,12 +39,13 @@ struct td_swf_job {
 enum td_swf_line { TD_SWF_LINE_JOB, TD_SWF_LINE_COMMENT, TD_SWF_LINE_BLANK, TD_SWF_LINE_BAD };
 
 /* ret_job is written for TD_SWF_LINE_JOB only; ret_why (a constant) for TD_SWF_LINE_BAD only. */
-enum td_swf_line td_swf_parse_line(const char *line, struct td_swf_job *ret_job, const char **ret_why);
+enum td_swf_line td_swf_parse_line(const char *line, struct td_swf_job *ret_job,
+                                   const char **ret_why);
 
 struct td_swf_trace {
     struct td_swf_job *jobs; /* in file order, numbers unique */
     size_t job_count;
-    size_t parts_merged;     /* lines of checkpointed jobs folded into another line */
+    size_t parts_merged; /* lines of checkpointed jobs folded into another line */
 };
 
 /* On failure ret_why gets file, line and reason. Free with td_swf_free. limit 0 = all jobs. */

@@ -21,7 +21,8 @@ enum td_state td_swf_outcome(const struct td_swf_job *job, bool *ret_told)
     }
 }
 
-enum td_state td_swf_step_state(const struct td_swf_job *job, enum td_swf_step step, uint16_t *ret_progress)
+enum td_state td_swf_step_state(const struct td_swf_job *job, enum td_swf_step step,
+                                uint16_t *ret_progress)
 {
     bool told = false;
 
@@ -59,7 +60,8 @@ static size_t events_of(const struct td_swf_job *job, uint32_t index, struct td_
         events[count++] = (struct td_swf_event){start_s, index, TD_SWF_START};
     }
     for (uint32_t quarter = 1; quarter <= 3 && run_s >= TD_SWF_PROGRESS_AFTER_S; quarter++) {
-        events[count++] = (struct td_swf_event){start_s + run_s * (int64_t)quarter / 4, index, TD_SWF_START + quarter};
+        events[count++] = (struct td_swf_event){start_s + run_s * (int64_t)quarter / 4, index,
+                                                TD_SWF_START + quarter};
     }
     if (job->status != TD_SWF_PARTIAL) {
         events[count++] = (struct td_swf_event){start_s + run_s, index, TD_SWF_END};

@@ -19,7 +19,9 @@ static void test_a_job_line_has_eighteen_columns(void **state)
     struct td_swf_job job = {0};
 
     (void)state;
-    assert_int_equal(td_swf_parse_line("  7 100 5 60.5 4 -1 -1 -1 1200 -1 1 3 1 -1 2 9 -1 -1\r\n", &job, &why), TD_SWF_LINE_JOB);
+    assert_int_equal(
+        td_swf_parse_line("  7 100 5 60.5 4 -1 -1 -1 1200 -1 1 3 1 -1 2 9 -1 -1\r\n", &job, &why),
+        TD_SWF_LINE_JOB);
     assert_int_equal(job.number, 7);
     assert_int_equal(job.submit_s, 100);
     assert_int_equal(job.wait_s, 5);
@@ -36,7 +38,9 @@ static void test_minus_one_stays_unknown(void **state)
     struct td_swf_job job = {0};
 
     (void)state;
-    assert_int_equal(td_swf_parse_line("1 0 -1 83 1 -1 -1 -1 1200 -1 -1 1 1 -1 -1 -1 -1 -1", &job, &why), TD_SWF_LINE_JOB);
+    assert_int_equal(
+        td_swf_parse_line("1 0 -1 83 1 -1 -1 -1 1200 -1 -1 1 1 -1 -1 -1 -1 -1", &job, &why),
+        TD_SWF_LINE_JOB);
     assert_int_equal(job.wait_s, -1);
     assert_int_equal(job.status, TD_SWF_UNKNOWN);
     assert_int_equal(job.partition, -1);
@@ -185,7 +189,8 @@ static void test_parts_of_a_checkpointed_job_are_one_job(void **state)
     (void)state;
     /* 1: summary, then its parts. 2: parts only; ends at 300 + 10 + 40. */
     write_trace("1 0 5 60" REST "1" TAIL "1 0 5 20" REST "2" TAIL "1 30 5 20" REST "4" TAIL
-                "2 100 10 50" REST "2" TAIL "2 300 10 40" REST "3" TAIL, false);
+                "2 100 10 50" REST "2" TAIL "2 300 10 40" REST "3" TAIL,
+                false);
     assert_int_equal(td_swf_load(path, 0, &trace, error, sizeof error), TD_OK);
     unlink(path);
     assert_int_equal(trace.job_count, 2);
@@ -206,8 +211,10 @@ static void test_status_column_decides_the_outcome(void **state)
         enum td_state outcome;
         bool told;
     } rows[] = {
-        {-1, TD_STATE_COMPLETED, false}, {0, TD_STATE_FAILED, true},    {1, TD_STATE_COMPLETED, true}, {2, TD_STATE_RUNNING, true},
-        {3, TD_STATE_COMPLETED, true},   {4, TD_STATE_FAILED, true},    {5, TD_STATE_STOPPED, true},
+        {-1, TD_STATE_COMPLETED, false}, {0, TD_STATE_FAILED, true},
+        {1, TD_STATE_COMPLETED, true},   {2, TD_STATE_RUNNING, true},
+        {3, TD_STATE_COMPLETED, true},   {4, TD_STATE_FAILED, true},
+        {5, TD_STATE_STOPPED, true},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -226,9 +233,12 @@ static void test_events_of_all_jobs_come_in_the_order_of_time(void **state)
         {.number = 3, .submit_s = 120, .wait_s = -1, .run_s = -1, .status = 5},
     };
     static const struct td_swf_event expected[] = {
-        {0, 1, TD_SWF_SUBMIT},     {0, 1, TD_SWF_START},   {5, 1, TD_SWF_END},   {100, 0, TD_SWF_SUBMIT},
-        {110, 0, TD_SWF_START},    {120, 2, TD_SWF_SUBMIT}, {120, 2, TD_SWF_END}, {360, 0, TD_SWF_QUARTER},
-        {610, 0, TD_SWF_HALF},     {860, 0, TD_SWF_THREE_QUARTERS}, {1110, 0, TD_SWF_END},
+        {0, 1, TD_SWF_SUBMIT},  {0, 1, TD_SWF_START},
+        {5, 1, TD_SWF_END},     {100, 0, TD_SWF_SUBMIT},
+        {110, 0, TD_SWF_START}, {120, 2, TD_SWF_SUBMIT},
+        {120, 2, TD_SWF_END},   {360, 0, TD_SWF_QUARTER},
+        {610, 0, TD_SWF_HALF},  {860, 0, TD_SWF_THREE_QUARTERS},
+        {1110, 0, TD_SWF_END},
     };
     struct td_swf_trace trace = {.jobs = jobs, .job_count = 3};
     size_t count = 0;
@@ -243,7 +253,8 @@ static void test_events_of_all_jobs_come_in_the_order_of_time(void **state)
 
 static void test_an_unfinished_job_has_no_end(void **state)
 {
-    struct td_swf_job job = {.number = 1, .submit_s = 0, .wait_s = 1, .run_s = 10, .status = TD_SWF_PARTIAL};
+    struct td_swf_job job = {
+        .number = 1, .submit_s = 0, .wait_s = 1, .run_s = 10, .status = TD_SWF_PARTIAL};
     struct td_swf_trace trace = {.jobs = &job, .job_count = 1};
     size_t count = 0;
 

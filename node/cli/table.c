@@ -38,7 +38,8 @@ static bool open_scols(struct td_table *table)
     return true;
 }
 
-struct td_table *td_table_alloc(const struct td_cli *cli, const struct td_column *columns, unsigned count)
+struct td_table *td_table_alloc(const struct td_cli *cli, const struct td_column *columns,
+                                unsigned count)
 {
     struct td_table *table = calloc(1, sizeof *table);
 

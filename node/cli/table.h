@@ -13,7 +13,8 @@ struct td_column {
 struct td_table;
 
 /* columns are borrowed until td_table_free. NULL when out of memory. */
-struct td_table *td_table_alloc(const struct td_cli *cli, const struct td_column *columns, unsigned count);
+struct td_table *td_table_alloc(const struct td_cli *cli, const struct td_column *columns,
+                                unsigned count);
 void td_table_free(struct td_table *table);
 /* One cell a column, copied; NULL = "-" (empty with plain). Plain rows are printed at once. */
 void td_table_row(struct td_table *table, const char *const *cells);
