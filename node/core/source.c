@@ -73,6 +73,14 @@ static bool dot_arrived(const struct td_core *core, struct td_dot dot)
            (index != TD_INC_NONE && core->incs[index].received >= dot.seq);
 }
 
+/* The same without a hole before it: what `has` can reach. */
+static bool still_lacking(const struct td_core *core, struct td_dot dot)
+{
+    struct td_vv_entry entry = {dot.origin, dot.seq};
+    struct td_dot lacking = {0};
+    return lacks_entry(core, &entry, &lacking);
+}
+
 /* Sum of newest seqs of this region that a link announced: who is furthest. */
 static uint64_t reach(const struct td_link *link, struct td_region region)
 {
@@ -335,7 +343,7 @@ static void stuck_check(struct td_core *core, uint8_t slot)
 {
     struct td_region_info *region = &core->regions[slot];
 
-    if (region->stuck_dot.seq != 0 && !dot_arrived(core, region->stuck_dot)) {
+    if (region->stuck_dot.seq != 0 && still_lacking(core, region->stuck_dot)) {
         if (core->now.boot_ms >= region->stuck_since_ms + TD_STUCK_MS) {
             region->need_transfer = true;
             region->stuck_since_ms = core->now.boot_ms;

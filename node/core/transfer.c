@@ -80,18 +80,24 @@ static uint64_t score(const struct td_core *core, const struct td_link *link)
     return td_min_u64(signed_lack, UINT64_C(1) << 40) * 65536 + td_min_u64(unsigned_lack, 65535);
 }
 
-static uint32_t best_sender(const struct td_core *core)
+/* ret_later: somebody has something for us, but was given up a moment ago. */
+static uint32_t best_sender(const struct td_core *core, bool *ret_later)
 {
     uint32_t best = TD_NONE;
     uint64_t best_score = 0;
 
+    *ret_later = false;
     for (uint32_t i = 0; i < core->link_used_max; i++) {
         const struct td_link *link = &core->links[i];
         const struct td_region_info *region = &core->regions[link->region_slot];
-        if (!td_link_up(link) || !link->has_known || core->now.boot_ms < region->avoid_until_ms) {
+        if (!td_link_up(link) || !link->has_known) {
             continue;
         }
         uint64_t here = score(core, link);
+        if (core->now.boot_ms < region->avoid_until_ms) {
+            *ret_later = *ret_later || here > 0;
+            continue;
+        }
         if (region->recovering && here > 0) { /* the last resort: it lacks things itself */
             here = 1;
         }
@@ -107,7 +113,8 @@ static bool holes_left(const struct td_core *core, struct td_region region)
 {
     for (uint32_t i = 0; i < core->inc_count; i++) {
         const struct td_inc *inc = &core->incs[i];
-        if (inc->origin.region.v == region.v && inc->hole_count > 0 && !inc->folded && !inc->closed) {
+        bool over = inc->folded || inc->lost || (inc->closed && inc->received >= inc->closed_last);
+        if (inc->origin.region.v == region.v && inc->hole_count > 0 && !over) {
             return true;
         }
     }
@@ -144,11 +151,15 @@ static bool any_has_known(const struct td_core *core)
 
 static void begin(struct td_core *core)
 {
-    uint32_t index = best_sender(core);
+    bool later = false;
+    uint32_t index = best_sender(core, &later);
     struct td_transfer_in *transfer = &core->transfer;
 
     if (index == TD_NONE) {
-        if (any_has_known(core)) {
+        if (later) {
+            core->transfer_from_ms = core->now.boot_ms + PAUSE_MS;
+            td_deadline(core, core->transfer_from_ms);
+        } else if (any_has_known(core)) {
             nothing_to_get(core);
         }
         return;
