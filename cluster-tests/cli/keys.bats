@@ -15,11 +15,12 @@ load helper
 @test "keygen never overwrites a file" {
     run_tidings 0 keygen -o a.key
     before=$(sha256sum a.key)
-    run_tidings 8 keygen -o a.key
+    run_tidings 1 keygen -o a.key
+    has "$err" TD-E0123
     has "$err" a.key
     [ "$before" = "$(sha256sum a.key)" ]
     ln -s a.key link.key
-    run_tidings 8 keygen -o link.key
+    run_tidings 1 keygen -o link.key
     [ "$before" = "$(sha256sum a.key)" ]
 }
 
