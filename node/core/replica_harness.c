@@ -254,10 +254,10 @@ void replica_settle(struct replica *replica)
 
 void replica_start(struct replica *replica)
 {
-    replica->block = aligned_alloc(64, (replica->block_bytes + 63) / 64 * 64);
+    replica->block = calloc(1, replica->block_bytes + 64); /* pages that nobody touches cost nothing */
     assert_non_null(replica->block);
-    memset(replica->block, 0, replica->block_bytes);
-    replica->core = td_core_init(&replica->config, replica->block);
+    const uintptr_t aligned = ((uintptr_t)replica->block + 63) / 64 * 64;
+    replica->core = td_core_init(&replica->config, (void *)aligned);
     replica->store_count = 0;
     replica->random_wanted = false;
     struct td_event event = { .type = TD_EV_ROSTER };
