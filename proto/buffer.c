@@ -10,7 +10,7 @@ enum { BUFFER_BYTES_FIRST = 256 };
 
 void td_buffer_init(struct td_buffer *buffer, size_t size_max)
 {
-    *buffer = (struct td_buffer){ .size_max = size_max };
+    *buffer = (struct td_buffer){.size_max = size_max};
 }
 
 void td_buffer_fini(struct td_buffer *buffer)

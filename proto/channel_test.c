@@ -34,8 +34,9 @@ struct pair {
     struct seen at_initiator, at_responder;
 };
 
-static enum td_err on_known(void *self, enum td_channel_kind kind, const struct td_public_key *link_key,
-                            const struct td_card *card, uint16_t proto)
+static enum td_err on_known(void *self, enum td_channel_kind kind,
+                            const struct td_public_key *link_key, const struct td_card *card,
+                            uint16_t proto)
 {
     struct seen *seen = self;
 
@@ -63,7 +64,7 @@ static void on_frame(void *self, uint8_t type, uint8_t *take_payload, size_t pay
 
 static struct td_secret *secret_of(uint8_t first)
 {
-    uint8_t seed[TD_SEED_BYTES] = { first };
+    uint8_t seed[TD_SEED_BYTES] = {first};
     struct td_secret *secret = NULL;
 
     assert_int_equal(td_secret_from_seed(seed, &secret), TD_OK);
@@ -72,11 +73,11 @@ static struct td_secret *secret_of(uint8_t first)
 
 static void make_card(struct pair *pair, uint64_t roster_version, const struct td_secret *owner)
 {
-    struct td_sodium_signer self = { pair->root, td_cluster_id_of(&pair->root_key) };
+    struct td_sodium_signer self = {pair->root, td_cluster_id_of(&pair->root_key)};
     struct td_signer signer = td_sodium_signer(&self);
     struct td_card card = {
         .cluster = self.cluster,
-        .region = { 9 },
+        .region = {9},
         .key_number = 1,
         .sign_key = td_secret_identity(owner)->sign_key,
         .link_key = td_secret_identity(owner)->link_key,
@@ -85,7 +86,7 @@ static void make_card(struct pair *pair, uint64_t roster_version, const struct t
     size_t count = td_card_encode(&card, &signer, pair->card_bytes, sizeof pair->card_bytes);
 
     assert_true(count > 0);
-    pair->card = (struct td_bytes){ pair->card_bytes, count };
+    pair->card = (struct td_bytes){pair->card_bytes, count};
 }
 
 static struct pair *pair_alloc(void)
@@ -142,13 +143,13 @@ static void open_both(struct pair *pair, enum td_channel_kind kind, uint64_t ros
 static enum td_err deliver(struct td_buffer *from, struct td_channel *to, struct seen *seen,
                            struct td_buffer *out, size_t piece)
 {
-    struct td_channel_sink sink = { seen, on_known, on_frame };
+    struct td_channel_sink sink = {seen, on_known, on_frame};
     enum td_err err = TD_OK;
     size_t at = 0;
 
     while (at < from->used_bytes && err == TD_OK) {
         size_t count = from->used_bytes - at < piece ? from->used_bytes - at : piece;
-        err = td_channel_receive(to, (struct td_bytes){ from->bytes + at, count }, &sink, out);
+        err = td_channel_receive(to, (struct td_bytes){from->bytes + at, count}, &sink, out);
         at += count;
     }
     from->used_bytes = 0;
@@ -179,14 +180,14 @@ static void shake_hands(struct pair *pair, size_t piece)
 static void seal_one(struct td_channel *channel, uint8_t type, const uint8_t *bytes, size_t count,
                      struct td_buffer *out)
 {
-    struct td_out_frame frame = { type, { bytes, count } };
+    struct td_out_frame frame = {type, {bytes, count}};
 
     assert_int_equal(td_channel_seal(channel, &frame, 1, out), TD_OK);
 }
 
 static void test_both_sides_learn_the_other_and_frames_flow(void **state)
 {
-    static const size_t pieces[] = { 1, 7, 100000 };
+    static const size_t pieces[] = {1, 7, 100000};
 
     (void)state;
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
@@ -224,7 +225,7 @@ static void test_many_small_frames_share_records_and_large_ones_are_cut(void **s
     open_both(pair, TD_CHANNEL_REGION, 0);
     shake_hands(pair, 100000);
     for (size_t i = 0; i < 1000; i++) {
-        frames[i] = (struct td_out_frame){ (uint8_t)i, { large, 20 } };
+        frames[i] = (struct td_out_frame){(uint8_t)i, {large, 20}};
     }
     assert_int_equal(td_channel_seal(pair->initiator, frames, 1000, &pair->to_responder), TD_OK);
     assert_int_equal(pair->to_responder.used_bytes, 1000 * 25 + 18);
@@ -232,13 +233,15 @@ static void test_many_small_frames_share_records_and_large_ones_are_cut(void **s
     assert_int_equal(pair->at_responder.frames, 1000);
 
     seal_one(pair->initiator, 1, large, FRAME_MAX, &pair->to_responder);
-    assert_int_equal(pair->to_responder.used_bytes, FRAME_MAX + 5 + 18 * ((FRAME_MAX + 5) / 65519 + 1));
+    assert_int_equal(pair->to_responder.used_bytes,
+                     FRAME_MAX + 5 + 18 * ((FRAME_MAX + 5) / 65519 + 1));
     assert_int_equal(to_responder(pair, 1000), TD_OK);
     assert_int_equal(pair->at_responder.frames, 1001);
     assert_int_equal(pair->at_responder.bytes, 20000 + FRAME_MAX);
 
-    struct td_out_frame too_large = { 1, { large, FRAME_MAX + 1 } };
-    assert_int_equal(td_channel_seal(pair->initiator, &too_large, 1, &pair->to_responder), TD_ETOOBIG);
+    struct td_out_frame too_large = {1, {large, FRAME_MAX + 1}};
+    assert_int_equal(td_channel_seal(pair->initiator, &too_large, 1, &pair->to_responder),
+                     TD_ETOOBIG);
     free(large);
     pair_free(pair);
 }
@@ -277,7 +280,8 @@ static void test_local_frames_are_plain_and_follow_the_preamble(void **state)
     pair_free(pair);
 }
 
-/* Runs the handshake with bit `bit` of message `number` flipped; true when both ends still came up. */
+/* Runs the handshake with bit `bit` of message `number` flipped; true when both ends still came up.
+ */
 static bool survives_flip(int number, size_t bit, size_t *ret_bits)
 {
     struct pair *pair = pair_alloc();
@@ -330,10 +334,10 @@ static void test_a_truncated_stream_waits_and_delivers_nothing(void **state)
     shake_hands(whole, 100000);
     seal_one(whole->initiator, 1, (const uint8_t *)"0123456789", 10, &whole->to_responder);
     for (size_t i = 0; i < whole->to_responder.used_bytes; i++) {
-        struct td_channel_sink sink = { &whole->at_responder, on_known, on_frame };
+        struct td_channel_sink sink = {&whole->at_responder, on_known, on_frame};
         assert_int_equal(whole->at_responder.frames, 0);
         assert_int_equal(td_channel_receive(whole->responder,
-                                            (struct td_bytes){ whole->to_responder.bytes + i, 1 },
+                                            (struct td_bytes){whole->to_responder.bytes + i, 1},
                                             &sink, &whole->to_initiator),
                          TD_OK);
     }
@@ -350,19 +354,19 @@ static void test_wrong_lengths_and_preambles_end_the_channel(void **state)
         bool local;
         enum td_err err;
     } rows[] = {
-        { "TIDINGX\x01\x01", 9, false, TD_EHANDSHAKE },
-        { "TIDINGS\x02\x01", 9, false, TD_EVERSION },
-        { "TIDINGS\x01\x00", 9, false, TD_EHANDSHAKE },
-        { "TIDINGS\x01\x04", 9, false, TD_EHANDSHAKE },
-        { "TIDINGS\x01\x03", 9, false, TD_EHANDSHAKE }, /* LOCAL on TCP */
-        { "TIDINGS\x01\x01", 9, true, TD_EHANDSHAKE },  /* Noise on the Unix socket */
-        { "TIDINGS\x01\x01\x00\x1f", 11, false, TD_EHANDSHAKE },
-        { "TIDINGS\x01\x01\x00\x21", 11, false, TD_EHANDSHAKE },
-        { "TIDINGS\x01\x01\xff\xff", 11, false, TD_EHANDSHAKE },
-        { "TIDINGS\x01\x03\x00\x00\x00\x00\x40", 14, true, TD_EFORMAT },
-        { "TIDINGS\x01\x03\xff\xff\xff\xff\x40", 14, true, TD_ETOOBIG },
-        { "TIDINGS\x01\x03\x00\x11\x00\x02\x40", 14, true, TD_ETOOBIG }, /* FRAME_MAX + 1 */
-        { "TIDINGS\x01\x03\x00\x11\x00\x01\x40", 14, true, TD_OK },
+        {"TIDINGX\x01\x01", 9, false, TD_EHANDSHAKE},
+        {"TIDINGS\x02\x01", 9, false, TD_EVERSION},
+        {"TIDINGS\x01\x00", 9, false, TD_EHANDSHAKE},
+        {"TIDINGS\x01\x04", 9, false, TD_EHANDSHAKE},
+        {"TIDINGS\x01\x03", 9, false, TD_EHANDSHAKE}, /* LOCAL on TCP */
+        {"TIDINGS\x01\x01", 9, true, TD_EHANDSHAKE},  /* Noise on the Unix socket */
+        {"TIDINGS\x01\x01\x00\x1f", 11, false, TD_EHANDSHAKE},
+        {"TIDINGS\x01\x01\x00\x21", 11, false, TD_EHANDSHAKE},
+        {"TIDINGS\x01\x01\xff\xff", 11, false, TD_EHANDSHAKE},
+        {"TIDINGS\x01\x03\x00\x00\x00\x00\x40", 14, true, TD_EFORMAT},
+        {"TIDINGS\x01\x03\xff\xff\xff\xff\x40", 14, true, TD_ETOOBIG},
+        {"TIDINGS\x01\x03\x00\x11\x00\x02\x40", 14, true, TD_ETOOBIG}, /* FRAME_MAX + 1 */
+        {"TIDINGS\x01\x03\x00\x11\x00\x01\x40", 14, true, TD_OK},
     };
 
     (void)state;
@@ -370,8 +374,8 @@ static void test_wrong_lengths_and_preambles_end_the_channel(void **state)
         struct pair *pair = pair_alloc();
         open_both(pair, rows[i].local ? TD_CHANNEL_LOCAL : TD_CHANNEL_REGION, 0);
         pair->to_responder.used_bytes = 0;
-        assert_true(td_buffer_append(&pair->to_responder,
-                                     (struct td_bytes){ (const uint8_t *)rows[i].bytes, rows[i].count }));
+        assert_true(td_buffer_append(
+            &pair->to_responder, (struct td_bytes){(const uint8_t *)rows[i].bytes, rows[i].count}));
         enum td_err err = to_responder(pair, 100000);
         if (err != rows[i].err) {
             fail_msg("row %zu: %s", i, td_err_text(err));
@@ -390,14 +394,14 @@ static void test_a_record_altered_replayed_or_out_of_order_ends_the_channel(void
         seal_one(pair->initiator, 1, (const uint8_t *)"one", 3, &pair->to_responder);
         struct td_buffer first;
         td_buffer_init(&first, 1000);
-        assert_true(td_buffer_append(&first, (struct td_bytes){ pair->to_responder.bytes,
-                                                                pair->to_responder.used_bytes }));
+        assert_true(td_buffer_append(
+            &first, (struct td_bytes){pair->to_responder.bytes, pair->to_responder.used_bytes}));
         if (how == 0) { /* altered */
             pair->to_responder.bytes[5] ^= 1;
         } else if (how == 1) { /* replayed */
             assert_int_equal(to_responder(pair, 1000), TD_OK);
             assert_true(td_buffer_append(&pair->to_responder,
-                                         (struct td_bytes){ first.bytes, first.used_bytes }));
+                                         (struct td_bytes){first.bytes, first.used_bytes}));
         } else if (how == 2) { /* the first left out */
             pair->to_responder.used_bytes = 0;
             seal_one(pair->initiator, 1, (const uint8_t *)"two", 3, &pair->to_responder);
@@ -409,9 +413,9 @@ static void test_a_record_altered_replayed_or_out_of_order_ends_the_channel(void
         assert_int_equal(err, how == 3 ? TD_EFORMAT : TD_EHANDSHAKE);
         assert_int_equal(pair->at_responder.frames, frames);
         /* Final: even good bytes change nothing. */
-        struct td_channel_sink sink = { &pair->at_responder, on_known, on_frame };
+        struct td_channel_sink sink = {&pair->at_responder, on_known, on_frame};
         assert_int_equal(td_channel_receive(pair->responder,
-                                            (struct td_bytes){ first.bytes, first.used_bytes }, &sink,
+                                            (struct td_bytes){first.bytes, first.used_bytes}, &sink,
                                             &pair->to_initiator),
                          err);
         td_buffer_fini(&first);
@@ -458,7 +462,9 @@ static void test_another_cluster_cannot_shake_hands(void **state)
     struct pair *pair = pair_alloc();
     struct td_public_key right = pair->root_key;
     struct td_channel_config config = {
-        .kind = TD_CHANNEL_REGION, .initiator = true, .secret = pair->initiator_secret,
+        .kind = TD_CHANNEL_REGION,
+        .initiator = true,
+        .secret = pair->initiator_secret,
         .root_sign_key = td_secret_identity(pair->initiator_secret)->sign_key,
         .frame_bytes_max = FRAME_MAX,
     };
@@ -492,15 +498,15 @@ static void test_a_refused_peer_ends_the_channel(void **state)
 static void test_a_buffer_keeps_its_bound_and_its_bytes(void **state)
 {
     struct td_buffer buffer;
-    const uint8_t bytes[100] = { 1, 2, 3 };
+    const uint8_t bytes[100] = {1, 2, 3};
 
     (void)state;
     td_buffer_init(&buffer, 150);
-    assert_true(td_buffer_append(&buffer, (struct td_bytes){ bytes, 100 }));
-    assert_false(td_buffer_append(&buffer, (struct td_bytes){ bytes, 51 }));
+    assert_true(td_buffer_append(&buffer, (struct td_bytes){bytes, 100}));
+    assert_false(td_buffer_append(&buffer, (struct td_bytes){bytes, 51}));
     assert_null(td_buffer_reserve(&buffer, SIZE_MAX));
     assert_int_equal(buffer.used_bytes, 100);
-    assert_true(td_buffer_append(&buffer, (struct td_bytes){ bytes, 50 }));
+    assert_true(td_buffer_append(&buffer, (struct td_bytes){bytes, 50}));
     td_buffer_consume(&buffer, 100);
     assert_int_equal(buffer.used_bytes, 50);
     assert_memory_equal(buffer.bytes, bytes, 50);

@@ -22,7 +22,8 @@ enum {
     PAYLOAD_BYTES_MAX = IDENTITY_BYTES + CHECKSUM_BYTES,
     KEY_FILE_PATH_BYTES_MAX = 4096,
 };
-static_assert(PREFIX_CHARS + (PAYLOAD_BYTES_MAX * 4 + 2) / 3 < TD_KEY_TEXT_BYTES, "a key text fits");
+static_assert(PREFIX_CHARS + (PAYLOAD_BYTES_MAX * 4 + 2) / 3 < TD_KEY_TEXT_BYTES,
+              "a key text fits");
 
 size_t td_base64url_encode(struct td_bytes bytes, char *ret_text, size_t text_bytes)
 {
@@ -36,13 +37,14 @@ size_t td_base64url_encode(struct td_bytes bytes, char *ret_text, size_t text_by
     return strlen(ret_text);
 }
 
-size_t td_base64url_decode(const char *text, size_t text_count, uint8_t *ret_bytes, size_t bytes_max)
+size_t td_base64url_decode(const char *text, size_t text_count, uint8_t *ret_bytes,
+                           size_t bytes_max)
 {
     size_t count = 0;
     const char *end = NULL;
 
-    if (text_count == 0 || sodium_base642bin(ret_bytes, bytes_max, text, text_count, NULL, &count, &end,
-                                             sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0) {
+    if (text_count == 0 || sodium_base642bin(ret_bytes, bytes_max, text, text_count, NULL, &count,
+                                             &end, sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0) {
         return 0;
     }
     return end == text + text_count ? count : 0;
@@ -71,7 +73,7 @@ static void key_to_text(const char *prefix, const uint8_t *payload, size_t count
     memcpy(bytes, payload, count);
     text_checksum(prefix, payload, count, bytes + count);
     memcpy(ret_text, prefix, PREFIX_CHARS);
-    size_t written = td_base64url_encode((struct td_bytes){ bytes, count + CHECKSUM_BYTES },
+    size_t written = td_base64url_encode((struct td_bytes){bytes, count + CHECKSUM_BYTES},
                                          ret_text + PREFIX_CHARS, TD_KEY_TEXT_BYTES - PREFIX_CHARS);
     TD_ASSERT(written > 0);
     sodium_memzero(bytes, sizeof bytes);
@@ -87,8 +89,8 @@ static enum td_err key_from_text(const char *prefix, const char *text, size_t te
     if (text_count < PREFIX_CHARS || memcmp(text, prefix, PREFIX_CHARS) != 0) {
         return TD_EKEYTEXT;
     }
-    size_t got = td_base64url_decode(text + PREFIX_CHARS, text_count - PREFIX_CHARS, bytes,
-                                     sizeof bytes);
+    size_t got =
+        td_base64url_decode(text + PREFIX_CHARS, text_count - PREFIX_CHARS, bytes, sizeof bytes);
     if (got == count + CHECKSUM_BYTES) {
         text_checksum(prefix, bytes, count, sum);
         if (sodium_memcmp(sum, bytes + count, sizeof sum) == 0) {
@@ -142,7 +144,8 @@ static bool folder_of(const char *path, char ret_folder[KEY_FILE_PATH_BYTES_MAX]
     return true;
 }
 
-/* Who may write the folder may put another file in our file's place. A sticky folder forbids that. */
+/* Who may write the folder may put another file in our file's place. A sticky folder forbids that.
+ */
 static enum td_err check_folder(const char *path, char *ret_why, size_t why_bytes)
 {
     char folder[KEY_FILE_PATH_BYTES_MAX];
@@ -178,8 +181,9 @@ static enum td_err check_file(const char *path, int fd, char *ret_why, size_t wh
         return TD_EKEYFILE;
     }
     if (status.st_uid != geteuid()) {
-        snprintf(ret_why, why_bytes, "%s: owned by uid %lu, but this program runs as uid %lu; run chown",
-                 path, (unsigned long)status.st_uid, (unsigned long)geteuid());
+        snprintf(ret_why, why_bytes,
+                 "%s: owned by uid %lu, but this program runs as uid %lu; run chown", path,
+                 (unsigned long)status.st_uid, (unsigned long)geteuid());
         return TD_EKEYFILE;
     }
     if ((status.st_mode & 077) != 0) {

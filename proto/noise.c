@@ -50,8 +50,8 @@ static void hmac(const uint8_t key[32], const uint8_t *a, size_t a_count, const 
 static void hkdf2(const uint8_t ck[32], const uint8_t *material, size_t material_count,
                   uint8_t ret_first[32], uint8_t ret_second[32])
 {
-    static const uint8_t one[1] = { 1 };
-    static const uint8_t two[1] = { 2 };
+    static const uint8_t one[1] = {1};
+    static const uint8_t two[1] = {2};
     uint8_t temp_key[32];
     uint8_t first[32];
 
@@ -81,8 +81,8 @@ static void encrypt_with_ad(struct td_noise_cipher *cipher, const uint8_t *ad, s
     TD_ASSERT(cipher->n < UINT64_MAX);
     nonce_bytes(cipher->n, nonce);
     cipher->n++;
-    crypto_aead_chacha20poly1305_ietf_encrypt(ret_sealed, NULL, plain, count, ad, ad_count, NULL, nonce,
-                                              cipher->k);
+    crypto_aead_chacha20poly1305_ietf_encrypt(ret_sealed, NULL, plain, count, ad, ad_count, NULL,
+                                              nonce, cipher->k);
 }
 
 /* On failure the nonce stays, as 5.1 wants; we end the link anyway. */
@@ -96,8 +96,8 @@ static bool decrypt_with_ad(struct td_noise_cipher *cipher, const uint8_t *ad, s
         return false;
     }
     nonce_bytes(cipher->n, nonce);
-    if (crypto_aead_chacha20poly1305_ietf_decrypt(ret_plain, NULL, NULL, sealed, count, ad, ad_count,
-                                                  nonce, cipher->k) != 0) {
+    if (crypto_aead_chacha20poly1305_ietf_decrypt(ret_plain, NULL, NULL, sealed, count, ad,
+                                                  ad_count, nonce, cipher->k) != 0) {
         return false;
     }
     cipher->n++;
@@ -123,8 +123,8 @@ void td_noise_rekey(struct td_noise_cipher *cipher)
     uint8_t nonce[12];
 
     nonce_bytes(UINT64_MAX, nonce);
-    crypto_aead_chacha20poly1305_ietf_encrypt(sealed, NULL, zeros, sizeof zeros, NULL, 0, NULL, nonce,
-                                              cipher->k);
+    crypto_aead_chacha20poly1305_ietf_encrypt(sealed, NULL, zeros, sizeof zeros, NULL, 0, NULL,
+                                              nonce, cipher->k);
     memcpy(cipher->k, sealed, 32);
     sodium_memzero(sealed, sizeof sealed);
 }
@@ -175,7 +175,8 @@ static bool decrypt_and_hash(struct td_noise *noise, const uint8_t *sealed, size
         if (count > 0) {
             memcpy(ret_plain, sealed, count);
         }
-    } else if (!decrypt_with_ad(&noise->cipher, noise->h, sizeof noise->h, sealed, count, ret_plain)) {
+    } else if (!decrypt_with_ad(&noise->cipher, noise->h, sizeof noise->h, sealed, count,
+                                ret_plain)) {
         return false;
     }
     mix_hash(noise, sealed, count);
@@ -200,7 +201,7 @@ static bool mix_dh(struct td_noise *noise, const uint8_t secret[32], const uint8
 void td_noise_init(struct td_noise *noise, bool initiator, struct td_bytes prologue,
                    const uint8_t s_secret[32], const uint8_t s[32])
 {
-    *noise = (struct td_noise){ .initiator = initiator };
+    *noise = (struct td_noise){.initiator = initiator};
     memcpy(noise->h, protocol_name, sizeof noise->h);
     memcpy(noise->ck, noise->h, sizeof noise->ck);
     mix_hash(noise, prologue.bytes, prologue.count);
@@ -236,8 +237,8 @@ static void read_e(struct td_noise *noise, const uint8_t *message)
 /* Which bytes a message has besides its payload; messages_done tells which one is next. */
 static size_t own_bytes(const struct td_noise *noise)
 {
-    static const size_t bytes[3] = { TD_NOISE_MESSAGE1_BYTES, TD_NOISE_MESSAGE2_BYTES,
-                                     TD_NOISE_MESSAGE3_BYTES };
+    static const size_t bytes[3] = {TD_NOISE_MESSAGE1_BYTES, TD_NOISE_MESSAGE2_BYTES,
+                                    TD_NOISE_MESSAGE3_BYTES};
 
     TD_ASSERT(noise->messages_done < 3);
     return bytes[noise->messages_done];

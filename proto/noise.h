@@ -1,6 +1,6 @@
-/* noise.h -- Noise_XX_25519_ChaChaPoly_SHA256 (The Noise Protocol Framework, revision 34). Only this
- * one pattern and suite; sections cited are of that document. No I/O, no heap. Not thread-safe, but
- * the two cipher states of a finished handshake are independent of each other. */
+/* noise.h -- Noise_XX_25519_ChaChaPoly_SHA256 (The Noise Protocol Framework, revision 34). Only
+ * this one pattern and suite; sections cited are of that document. No I/O, no heap. Not
+ * thread-safe, but the two cipher states of a finished handshake are independent of each other. */
 #ifndef TD_PROTO_NOISE_H
 #define TD_PROTO_NOISE_H
 
@@ -48,8 +48,7 @@ void td_noise_give_ephemeral(struct td_noise *noise, const uint8_t e_secret[32])
 /* Writes the next message to ret_message (payload + the message's own bytes must fit, and at most
  * 65535). TD_EHANDSHAKE: a key of the other side is unusable. */
 TD_MUST_USE enum td_err td_noise_write(struct td_noise *noise, struct td_bytes payload,
-                                       uint8_t *ret_message, size_t message_max,
-                                       size_t *ret_count);
+                                       uint8_t *ret_message, size_t message_max, size_t *ret_count);
 /* Reads the next message. On failure nothing of noise may be used any more but td_noise_wipe. */
 TD_MUST_USE enum td_err td_noise_read(struct td_noise *noise, struct td_bytes message,
                                       uint8_t *ret_payload, size_t payload_max, size_t *ret_count);

@@ -46,7 +46,8 @@ static void init_side(struct td_noise *noise, bool initiator, const struct vecto
 
     assert_int_equal(crypto_scalarmult_base(s, secret->bytes), 0);
     td_noise_init(noise, initiator,
-                  (struct td_bytes){ vector->prologue.bytes, vector->prologue.count }, secret->bytes, s);
+                  (struct td_bytes){vector->prologue.bytes, vector->prologue.count}, secret->bytes,
+                  s);
     td_noise_give_ephemeral(noise, ephemeral->bytes);
 }
 
@@ -57,13 +58,13 @@ static void run_handshake_message(struct td_noise *from, struct td_noise *to,
     uint8_t plain[BYTES_MAX];
     size_t count = 0;
 
-    assert_int_equal(td_noise_write(from, (struct td_bytes){ payload->bytes, payload->count }, message,
-                                    sizeof message, &count),
+    assert_int_equal(td_noise_write(from, (struct td_bytes){payload->bytes, payload->count},
+                                    message, sizeof message, &count),
                      TD_OK);
     assert_int_equal(count, ciphertext->count);
     assert_memory_equal(message, ciphertext->bytes, count);
-    assert_int_equal(td_noise_read(to, (struct td_bytes){ message, count }, plain, sizeof plain, &count),
-                     TD_OK);
+    assert_int_equal(
+        td_noise_read(to, (struct td_bytes){message, count}, plain, sizeof plain, &count), TD_OK);
     assert_int_equal(count, payload->count);
     assert_memory_equal(plain, payload->bytes, count);
 }
@@ -120,7 +121,7 @@ static void json_blob(const json_t *object, const char *key, struct blob *ret_bl
 static void test_public_vector_is_reproduced_on_both_sides(void **state)
 {
     const char *path = TD_SOURCE_DIR "/../shared/vectors/noise_xx_25519_chachapoly_sha256.json";
-    struct vector vector = { 0 };
+    struct vector vector = {0};
     json_error_t error;
 
     (void)state;
@@ -156,12 +157,12 @@ static void read_own_vector(FILE *file, struct vector *vector)
         const char *name;
         struct blob *blob;
     } fields[] = {
-        { "prologue ", &vector->prologue },
-        { "init_static ", &vector->init_static },
-        { "init_ephemeral ", &vector->init_ephemeral },
-        { "resp_static ", &vector->resp_static },
-        { "resp_ephemeral ", &vector->resp_ephemeral },
-        { "handshake_hash ", &vector->hash },
+        {"prologue ", &vector->prologue},
+        {"init_static ", &vector->init_static},
+        {"init_ephemeral ", &vector->init_ephemeral},
+        {"resp_static ", &vector->resp_static},
+        {"resp_ephemeral ", &vector->resp_ephemeral},
+        {"handshake_hash ", &vector->hash},
     };
 
     while (fgets(line, sizeof line, file) != NULL) {
@@ -189,7 +190,7 @@ static void read_own_vector(FILE *file, struct vector *vector)
 
 static void test_another_implementation_agrees_with_card_payload_and_rekey(void **state)
 {
-    struct vector vector = { 0 };
+    struct vector vector = {0};
 
     (void)state;
     FILE *file = fopen(TD_SOURCE_DIR "/proto/vectors/noise_xx_dissononce.txt", "r");
@@ -205,10 +206,11 @@ static void test_another_implementation_agrees_with_card_payload_and_rekey(void 
 static void test_small_order_keys_end_the_handshake(void **state)
 {
     static const uint8_t points[][32] = {
-        { 0 },
-        { 1 },
-        { 0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a,
-          0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00 },
+        {0},
+        {1},
+        {0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3,
+         0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32,
+         0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00},
     };
     uint8_t seed[TD_SEED_BYTES];
     struct td_secret *secret = NULL;
@@ -219,20 +221,20 @@ static void test_small_order_keys_end_the_handshake(void **state)
         struct td_noise noise;
         uint8_t message[BYTES_MAX];
         size_t count = 0;
-        td_noise_init(&noise, false, (struct td_bytes){ seed, 1 }, td_secret_link_key(secret),
+        td_noise_init(&noise, false, (struct td_bytes){seed, 1}, td_secret_link_key(secret),
                       td_secret_identity(secret)->link_key.bytes);
-        assert_int_equal(td_noise_read(&noise, (struct td_bytes){ points[i], 32 }, message, 0, &count),
-                         TD_OK);
-        assert_int_equal(td_noise_write(&noise, (struct td_bytes){ seed, 1 }, message, sizeof message,
-                                        &count),
-                         TD_EHANDSHAKE);
+        assert_int_equal(
+            td_noise_read(&noise, (struct td_bytes){points[i], 32}, message, 0, &count), TD_OK);
+        assert_int_equal(
+            td_noise_write(&noise, (struct td_bytes){seed, 1}, message, sizeof message, &count),
+            TD_EHANDSHAKE);
     }
     td_secret_free(secret);
 }
 
 static void test_a_replayed_or_altered_record_does_not_open(void **state)
 {
-    struct td_noise_cipher send = { .k = { 7 }, .n = 0, .has_key = true };
+    struct td_noise_cipher send = {.k = {7}, .n = 0, .has_key = true};
     struct td_noise_cipher receive = send;
     uint8_t sealed[5 + TD_NOISE_TAG_BYTES];
     uint8_t plain[5];

@@ -22,17 +22,17 @@ struct fixture {
 
 static void open_fixture(struct fixture *fixture)
 {
-    uint8_t seed[TD_SEED_BYTES] = { 42 };
+    uint8_t seed[TD_SEED_BYTES] = {42};
 
     assert_int_equal(td_secret_from_seed(seed, &fixture->secret), TD_OK);
     fixture->key = td_secret_identity(fixture->secret)->sign_key;
-    fixture->sodium = (struct td_sodium_signer){ fixture->secret, td_cluster_id_of(&fixture->key) };
+    fixture->sodium = (struct td_sodium_signer){fixture->secret, td_cluster_id_of(&fixture->key)};
     fixture->signer = td_sodium_signer(&fixture->sodium);
 }
 
 static struct td_bytes bytes_of(const char *text)
 {
-    return (struct td_bytes){ (const uint8_t *)text, strlen(text) };
+    return (struct td_bytes){(const uint8_t *)text, strlen(text)};
 }
 
 static void test_a_signature_holds_for_its_bytes_context_and_key_only(void **state)
@@ -44,18 +44,20 @@ static void test_a_signature_holds_for_its_bytes_context_and_key_only(void **sta
     (void)state;
     open_fixture(&fixture);
     struct td_signer *signer = &fixture.signer;
-    struct td_bytes bytes = { message, sizeof message };
+    struct td_bytes bytes = {message, sizeof message};
     signer->sign(signer->self, TD_CONTEXT_BATCH, bytes, &signature);
     assert_true(signer->verify(signer->self, &fixture.key, TD_CONTEXT_BATCH, bytes, &signature));
     assert_false(signer->verify(signer->self, &fixture.key, TD_CONTEXT_HEAD, bytes, &signature));
     for (size_t bit = 0; bit < sizeof message * 8; bit++) {
         message[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_false(signer->verify(signer->self, &fixture.key, TD_CONTEXT_BATCH, bytes, &signature));
+        assert_false(
+            signer->verify(signer->self, &fixture.key, TD_CONTEXT_BATCH, bytes, &signature));
         message[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     for (size_t bit = 0; bit < sizeof signature.bytes * 8; bit++) {
         signature.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_false(signer->verify(signer->self, &fixture.key, TD_CONTEXT_BATCH, bytes, &signature));
+        assert_false(
+            signer->verify(signer->self, &fixture.key, TD_CONTEXT_BATCH, bytes, &signature));
         signature.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     struct td_public_key other = td_secret_identity(fixture.secret)->link_key;
@@ -67,19 +69,19 @@ static void test_a_signature_holds_for_its_bytes_context_and_key_only(void **sta
 static void test_small_order_keys_sign_nothing(void **state)
 {
     struct fixture fixture;
-    struct td_public_key identity = { { 1 } };
-    struct td_signature signature = { { 1 } };
+    struct td_public_key identity = {{1}};
+    struct td_signature signature = {{1}};
 
     (void)state;
     open_fixture(&fixture);
-    assert_false(fixture.signer.verify(fixture.signer.self, &identity, TD_CONTEXT_BATCH, bytes_of("x"),
-                                       &signature));
+    assert_false(fixture.signer.verify(fixture.signer.self, &identity, TD_CONTEXT_BATCH,
+                                       bytes_of("x"), &signature));
     td_secret_free(fixture.secret);
 }
 
 static void test_messages_beyond_the_stack_buffer_are_signed_whole(void **state)
 {
-    static const size_t counts[] = { 0, 1007, 1008, 1009, 1010, 192 * 1024, 512 * 1024 };
+    static const size_t counts[] = {0, 1007, 1008, 1009, 1010, 192 * 1024, 512 * 1024};
     struct fixture fixture;
     uint8_t *message = calloc(1, 512 * 1024);
 
@@ -88,13 +90,14 @@ static void test_messages_beyond_the_stack_buffer_are_signed_whole(void **state)
     open_fixture(&fixture);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         struct td_signer *signer = &fixture.signer;
-        struct td_bytes bytes = { message, counts[i] };
+        struct td_bytes bytes = {message, counts[i]};
         struct td_signature signature;
         signer->sign(signer->self, TD_CONTEXT_HEAD, bytes, &signature);
         assert_true(signer->verify(signer->self, &fixture.key, TD_CONTEXT_HEAD, bytes, &signature));
         if (counts[i] > 0) {
             message[counts[i] - 1] ^= 1;
-            assert_false(signer->verify(signer->self, &fixture.key, TD_CONTEXT_HEAD, bytes, &signature));
+            assert_false(
+                signer->verify(signer->self, &fixture.key, TD_CONTEXT_HEAD, bytes, &signature));
             message[counts[i] - 1] ^= 1;
         }
     }
@@ -123,7 +126,7 @@ static void test_hashes_depend_on_prefix_cluster_and_cut(void **state)
     assert_memory_not_equal(sum_one, sum_two, 16);
     signer->checksum(signer->self, bytes_of("ab"), bytes_of("c"), sum_two);
     assert_memory_equal(sum_one, sum_two, 16);
-    struct td_text job = { "acme/1", 6 };
+    struct td_text job = {"acme/1", 6};
     uint64_t here = signer->job_hash(signer->self, job);
     assert_int_equal(here, signer->job_hash(signer->self, job));
     fixture.sodium.cluster.bytes[0] ^= 1;
@@ -177,7 +180,8 @@ static void test_a_created_key_file_is_private_and_never_overwritten(void **stat
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0600);
     assert_int_equal(td_key_file_read(path, &read, why, sizeof why), TD_OK);
-    assert_memory_equal(td_secret_identity(made), td_secret_identity(read), sizeof(struct td_identity));
+    assert_memory_equal(td_secret_identity(made), td_secret_identity(read),
+                        sizeof(struct td_identity));
     td_secret_free(read);
     assert_int_equal(td_key_file_create(path, &read, why, sizeof why), TD_EEXISTS);
     assert_non_null(strstr(why, "exists"));
@@ -211,7 +215,7 @@ static void write_text(const char *path, const char *text)
 
 static void test_key_files_that_others_could_touch_are_refused_with_the_remedy(void **state)
 {
-    static const mode_t modes[] = { 0644, 0640, 0604, 0620, 0602, 0610, 0601, 0777 };
+    static const mode_t modes[] = {0644, 0640, 0604, 0620, 0602, 0610, 0601, 0777};
     char folder[] = "/tmp/tidings-key-test-XXXXXX";
     char path[PATH_BYTES];
     char other[PATH_BYTES];
@@ -257,7 +261,11 @@ static void test_key_files_with_other_contents_are_refused(void **state)
     char path[PATH_BYTES];
     char long_text[400];
     static const char *const texts[] = {
-        "", "\n", "tdsk1:", "tdsk1:AAAA\n", "-----BEGIN PRIVATE KEY-----\n",
+        "",
+        "\n",
+        "tdsk1:",
+        "tdsk1:AAAA\n",
+        "-----BEGIN PRIVATE KEY-----\n",
         "0000000000000000000000000000000000000000000000000000000000000000\n",
         "tdsk1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
     };

@@ -62,9 +62,11 @@ static void back_off_locked(struct td_net *net, int number)
     uint32_t wait_ms = is_seed(number) ? REDIAL_MS_WAITING : target->backoff_ms;
 
     target->state = TARGET_IDLE;
-    target->due_ms = net_now_ms() + net_jitter_ms(wait_ms < REDIAL_MS_FIRST ? REDIAL_MS_FIRST : wait_ms);
+    target->due_ms =
+        net_now_ms() + net_jitter_ms(wait_ms < REDIAL_MS_FIRST ? REDIAL_MS_FIRST : wait_ms);
     target->backoff_ms = wait_ms * 2 > REDIAL_MS_MAX ? REDIAL_MS_MAX : wait_ms * 2;
-    target->backoff_ms = target->backoff_ms < REDIAL_MS_FIRST ? REDIAL_MS_FIRST : target->backoff_ms;
+    target->backoff_ms =
+        target->backoff_ms < REDIAL_MS_FIRST ? REDIAL_MS_FIRST : target->backoff_ms;
 }
 
 static bool run_dial(struct work *work, struct worker *worker)
@@ -78,7 +80,7 @@ static bool run_dial(struct work *work, struct worker *worker)
         stream = nng_aio_get_output(dial->aio, 0);
     }
     bool cut = dial->target <= TD_REGION_NUMBER_MAX &&
-               net_fault(net, (struct td_region){ (uint8_t)dial->target });
+               net_fault(net, (struct td_region){(uint8_t)dial->target});
     if (stream != NULL && (cut || atomic_load(&net->stopping))) {
         nng_stream_close(stream);
         nng_stream_free(stream);
@@ -140,15 +142,16 @@ void dial_region_down(struct td_net *net, struct td_region region)
 /* Where to dial this target now; count 0 = not at all. */
 static struct td_text endpoint_locked(struct td_net *net, int number)
 {
-    struct td_text none = { NULL, 0 };
+    struct td_text none = {NULL, 0};
     struct target *target = &net->targets[number];
 
     if (is_seed(number)) {
         const char *seed = net->seeds[number - TARGETS_OF_REGIONS];
-        return net->self_active ? none : (struct td_text){ seed, (uint32_t)strlen(seed) };
+        return net->self_active ? none : (struct td_text){seed, (uint32_t)strlen(seed)};
     }
-    struct td_region region = { (uint8_t)number };
-    if (!net->self_active || net->roster == NULL || region.v == net->self.v || net_fault(net, region)) {
+    struct td_region region = {(uint8_t)number};
+    if (!net->self_active || net->roster == NULL || region.v == net->self.v ||
+        net_fault(net, region)) {
         return none;
     }
     const struct td_roster_region *entry =

@@ -40,13 +40,13 @@ static void say_late(struct link *link, uint64_t now_us)
 
 static void send_ping(struct link *link, uint64_t now_us)
 {
-    struct td_msg ping = { .type = TD_MSG_PING, .u.nonce = now_us };
+    struct td_msg ping = {.type = TD_MSG_PING, .u.nonce = now_us};
     uint8_t bytes[16];
     size_t count = td_msg_encode(&ping, bytes, sizeof bytes);
 
     link->pings_us[link->ping_next] = now_us;
     link->ping_next = (link->ping_next + 1) % PINGS_MAX;
-    link_queue_urgent(link, TD_MSG_PING, (struct td_bytes){ bytes, count });
+    link_queue_urgent(link, TD_MSG_PING, (struct td_bytes){bytes, count});
 }
 
 void link_heartbeat(struct link *link, uint64_t now_ms)

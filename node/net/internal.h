@@ -3,8 +3,8 @@
  * Locks, always taken in this order: net->lock, link->lock, net->work_lock. No lock is held while a
  * callback of the sink runs. NNG's callbacks take link->lock and net->work_lock only.
  *
- * A link is run by one worker at a time (work.c sees to it). Fields under "worker" below belong to the
- * worker that runs the link; the others name their lock. */
+ * A link is run by one worker at a time (work.c sees to it). Fields under "worker" below belong to
+ * the worker that runs the link; the others name their lock. */
 #ifndef TD_NET_INTERNAL_H
 #define TD_NET_INTERNAL_H
 
@@ -230,7 +230,7 @@ struct link *link_open(struct td_net *net, nng_stream *take_stream, bool initiat
 void link_ref(struct link *link);
 void link_put(struct link *link);
 struct link *link_find(struct td_net *net, struct td_link_id id); /* a reference, or NULL */
-void link_kick(struct link *link, enum td_err why);              /* any thread: leave soon */
+void link_kick(struct link *link, enum td_err why);               /* any thread: leave soon */
 void link_close_stream(struct link *link);
 void link_unlist(struct link *link);
 void link_half_open_end(struct link *link);
@@ -247,8 +247,9 @@ void link_send_done(void *arg); /* NNG callback */
 void link_leave(struct link *link, enum td_err why, bool say_bye);
 void link_meet(struct link *link);
 void link_roster_changed(struct link *link);
-enum td_err link_peer_known(void *self, enum td_channel_kind kind, const struct td_public_key *link_key,
-                            const struct td_card *card, uint16_t proto);
+enum td_err link_peer_known(void *self, enum td_channel_kind kind,
+                            const struct td_public_key *link_key, const struct td_card *card,
+                            uint16_t proto);
 void link_frame(void *self, uint8_t type, uint8_t *take_payload, size_t payload_bytes);
 
 /* heartbeat.c */
@@ -264,8 +265,8 @@ void dial_region_down(struct td_net *net, struct td_region region);
 void dial_stop(struct td_net *net);
 
 /* listen.c */
-enum td_err listener_start(struct td_net *net, struct listener *listener, const char *url, bool local,
-                           char *ret_why, size_t why_bytes);
+enum td_err listener_start(struct td_net *net, struct listener *listener, const char *url,
+                           bool local, char *ret_why, size_t why_bytes);
 void listener_close(struct listener *listener);
 bool listener_free(struct listener *listener); /* false: an accept still hangs; nothing was freed */
 void listener_tick(struct listener *listener, uint64_t now_ms);

@@ -5,8 +5,8 @@
  *   Any phase may go to LEAVING (says BYE, lets the other side close first) or CLOSED at once.
  *
  * The five rules for NNG streams: every operation has a timeout; "closing" is checked and the next
- * operation submitted under one lock; no aio is stopped that is used again; dial.c keeps the fourth;
- * callbacks only note what came and hand the link to a worker. */
+ * operation submitted under one lock; no aio is stopped that is used again; dial.c keeps the
+ * fourth; callbacks only note what came and hand the link to a worker. */
 #include "node/net/internal.h"
 
 #include <stdio.h>
@@ -79,7 +79,7 @@ static void received(void *arg)
 
 static void receive_more(struct link *link)
 {
-    nng_iov iov = { .iov_buf = link->receive_bytes, .iov_len = link->receive_size };
+    nng_iov iov = {.iov_buf = link->receive_bytes, .iov_len = link->receive_size};
 
     pthread_mutex_lock(&link->lock);
     if (!link->closing && !link->receive_pending && !link->received && link->io_err == TD_OK) {
@@ -215,7 +215,7 @@ struct link *link_open(struct td_net *net, nng_stream *take_stream, bool initiat
         return NULL;
     }
     link->net = net;
-    link->work = (struct work){ .run = run_link, .held = hold_work, .done = done_work };
+    link->work = (struct work){.run = run_link, .held = hold_work, .done = done_work};
     atomic_init(&link->refs, 1);
     pthread_mutex_init(&link->lock, NULL);
     link->stream = take_stream;
@@ -411,7 +411,7 @@ static void refuse_handshake(struct link *link)
 
 static void take_input(struct link *link)
 {
-    struct td_channel_sink sink = { .self = link, .peer_known = link_peer_known, .frame = on_frame };
+    struct td_channel_sink sink = {.self = link, .peer_known = link_peer_known, .frame = on_frame};
     size_t count = link->receive_count;
 
     link->receive_ms = net_now_ms();
@@ -420,9 +420,8 @@ static void take_input(struct link *link)
         atomic_fetch_add(&link->net->regions[link->info.region.v].received_bytes, count);
     }
     if (link->phase != PHASE_LEAVING) {
-        enum td_err err = td_channel_receive(link->channel,
-                                             (struct td_bytes){ link->receive_bytes, count }, &sink,
-                                             &link->staged);
+        enum td_err err = td_channel_receive(
+            link->channel, (struct td_bytes){link->receive_bytes, count}, &sink, &link->staged);
         if (err == TD_OK) {
             note_established(link);
             err = link->fail_err;

@@ -13,7 +13,7 @@ enum { RETRY_MS = 100 };
 
 struct address address_of(const nng_sockaddr *sockaddr)
 {
-    struct address address = { .known = false };
+    struct address address = {.known = false};
 
     if (sockaddr->s_family == NNG_AF_INET) {
         memcpy(address.bytes, &sockaddr->s_in.sa_addr, 4);
@@ -30,11 +30,11 @@ bool address_same(const struct address *a, const struct address *b)
     return a->known && b->known && memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
-/* tcp://HOST:PORT with a numeric host; a name is not looked up here, but once a link with the region
- * has been up its address is known anyway. */
+/* tcp://HOST:PORT with a numeric host; a name is not looked up here, but once a link with the
+ * region has been up its address is known anyway. */
 static struct address address_of_endpoint(struct td_text endpoint)
 {
-    struct address address = { .known = false };
+    struct address address = {.known = false};
     char text[TD_ENDPOINT_BYTES_MAX + 1];
     static const char scheme[] = "tcp://";
     char *host = text + sizeof scheme - 1;
@@ -231,8 +231,8 @@ static int listen_with_mode(nng_stream_listener *listener, bool local)
     return result;
 }
 
-enum td_err listener_start(struct td_net *net, struct listener *listener, const char *url, bool local,
-                           char *ret_why, size_t why_bytes)
+enum td_err listener_start(struct td_net *net, struct listener *listener, const char *url,
+                           bool local, char *ret_why, size_t why_bytes)
 {
     listener->net = net;
     listener->local = local;

@@ -1,4 +1,5 @@
-/* meet.c -- who the other side is: keys in the roster, HELLO and ROSTER, duplicates, and leaving. */
+/* meet.c -- who the other side is: keys in the roster, HELLO and ROSTER, duplicates, and leaving.
+ */
 #include "node/net/internal.h"
 
 #include <stdlib.h>
@@ -45,10 +46,10 @@ static bool set_down(struct link *link)
 
 static void queue_bye(struct link *link, enum td_err why)
 {
-    struct td_msg bye = { .type = TD_MSG_BYE, .u.bye = why };
+    struct td_msg bye = {.type = TD_MSG_BYE, .u.bye = why};
     uint8_t bytes[16];
     size_t count = td_msg_encode(&bye, bytes, sizeof bytes);
-    struct td_out_frame frame = { .type = TD_MSG_BYE, .payload = { bytes, count } };
+    struct td_out_frame frame = {.type = TD_MSG_BYE, .payload = {bytes, count}};
 
     if (link_queue(link, &frame, 1, false) != TD_OK) {
         link_close_stream(link);
@@ -134,10 +135,11 @@ static bool count_client(struct link *link)
     return room;
 }
 
-/* From the channel: the key is proven. A key that is not in our roster is not refused here, since it
- * shall get the newest roster first (offer_only). */
-enum td_err link_peer_known(void *self, enum td_channel_kind kind, const struct td_public_key *link_key,
-                            const struct td_card *card, uint16_t proto)
+/* From the channel: the key is proven. A key that is not in our roster is not refused here, since
+ * it shall get the newest roster first (offer_only). */
+enum td_err link_peer_known(void *self, enum td_channel_kind kind,
+                            const struct td_public_key *link_key, const struct td_card *card,
+                            uint16_t proto)
 {
     struct link *link = self;
     struct td_roster_ref *ref = net_roster(link->net);
@@ -169,7 +171,7 @@ enum td_err link_peer_known(void *self, enum td_channel_kind kind, const struct 
 
 static void queue_roster(struct link *link, const struct td_roster *roster)
 {
-    struct td_out_frame frame = { .type = TD_MSG_ROSTER, .payload = roster->raw };
+    struct td_out_frame frame = {.type = TD_MSG_ROSTER, .payload = roster->raw};
 
     (void)link_queue(link, &frame, 1, false); /* a full queue closes the link by itself */
     link->peer_roster_version = roster->version;
@@ -193,20 +195,21 @@ static void queue_hello(struct link *link, struct td_incarnation process)
     const char *software = link->net->software;
     struct td_msg hello = {
         .type = TD_MSG_HELLO,
-        .u.hello = {
-            .roster_version = ref == NULL ? 0 : td_roster_ref_roster(ref)->version,
-            .process = process,
-            .proto_min = TD_PROTO_MIN,
-            .proto_max = TD_PROTO_MAX,
-            .software = { software, (uint32_t)strlen(software) },
-        },
+        .u.hello =
+            {
+                .roster_version = ref == NULL ? 0 : td_roster_ref_roster(ref)->version,
+                .process = process,
+                .proto_min = TD_PROTO_MIN,
+                .proto_max = TD_PROTO_MAX,
+                .software = {software, (uint32_t)strlen(software)},
+            },
     };
     uint8_t bytes[256];
 
     td_roster_ref_put(ref);
     size_t count = td_msg_encode(&hello, bytes, sizeof bytes);
     TD_ASSERT(count > 0);
-    struct td_out_frame frame = { .type = TD_MSG_HELLO, .payload = { bytes, count } };
+    struct td_out_frame frame = {.type = TD_MSG_HELLO, .payload = {bytes, count}};
     link->hello_sent = link_queue(link, &frame, 1, false) == TD_OK;
 }
 
@@ -371,9 +374,8 @@ void link_roster_changed(struct link *link)
     bool was_known = link->info.kind == TD_LINK_CLIENT || link->info.region.v != 0;
     if (!was_known && found) {
         link->info.region = now.region;
-    } else if (was_known &&
-               (now.region.v != link->info.region.v || now.role != link->info.role ||
-                now.client_number != link->info.client_number)) {
+    } else if (was_known && (now.region.v != link->info.region.v || now.role != link->info.role ||
+                             now.client_number != link->info.client_number)) {
         send_roster_if_older(link);
         link_leave(link, TD_ENOTINROSTER, true);
         return;
@@ -464,7 +466,7 @@ static bool belongs_to_link(uint8_t type)
 void link_frame(void *self, uint8_t type, uint8_t *take_payload, size_t payload_bytes)
 {
     struct link *link = self;
-    struct td_bytes payload = { take_payload, payload_bytes };
+    struct td_bytes payload = {take_payload, payload_bytes};
 
     if (link->phase == PHASE_MEETING && link->info.kind == TD_LINK_CLIENT) {
         client_up(link); /* its first frame: the handshake was no replay */

@@ -50,7 +50,8 @@ static enum td_err copy_config(struct td_net *net, const struct td_net_config *c
     net->clients_max = config->clients_max == 0 ? CLIENTS_DEFAULT : config->clients_max;
     net->chaos = config->chaos;
     size_t software_bytes = config->software.count;
-    software_bytes = software_bytes > TD_SOFTWARE_BYTES_MAX ? TD_SOFTWARE_BYTES_MAX : software_bytes;
+    software_bytes =
+        software_bytes > TD_SOFTWARE_BYTES_MAX ? TD_SOFTWARE_BYTES_MAX : software_bytes;
     if (software_bytes > 0) {
         memcpy(net->software, config->software.bytes, software_bytes);
     }
@@ -98,7 +99,7 @@ enum td_err td_net_start(const struct td_net_config *config, const struct td_net
     net->sink = *sink;
     snprintf(ret_why, why_bytes, "out of memory");
     enum td_err err = copy_config(net, config);
-    net->signer_self = (struct td_sodium_signer){ NULL, td_cluster_id_of(&net->root_sign_key) };
+    net->signer_self = (struct td_sodium_signer){NULL, td_cluster_id_of(&net->root_sign_key)};
     net->signer = td_sodium_signer(&net->signer_self);
     net_take_roster(net, roster);
     if (err == TD_OK) {
@@ -254,8 +255,8 @@ void td_net_close_link(struct td_net *net, struct td_link_id id, enum td_err why
 
 /* --- Faults and figures ---------------------------------------------------------------------- */
 
-/* What is cut is held, not thrown away: as with a real cut, TCP's bytes come late or, when the other
- * side gives up first, never. */
+/* What is cut is held, not thrown away: as with a real cut, TCP's bytes come late or, when the
+ * other side gives up first, never. */
 enum td_err td_net_set_fault(struct td_net *net, struct td_region region, bool send_cut,
                              bool receive_cut)
 {

@@ -20,16 +20,18 @@ struct td_link_info {
     struct td_region region;       /* REGION */
     struct td_incarnation process; /* REGION: from its HELLO */
     uint16_t proto;
-    uint32_t client_number;        /* CLIENT: roster number; LOCAL: 0 */
-    enum td_role role;             /* CLIENT: as in the roster; LOCAL: ADMIN for root or our uid, else PUBLISH */
-    uint64_t uid;                  /* LOCAL */
-    char remote[80];               /* address for logs */
+    uint32_t client_number; /* CLIENT: roster number; LOCAL: 0 */
+    enum td_role
+        role;        /* CLIENT: as in the roster; LOCAL: ADMIN for root or our uid, else PUBLISH */
+    uint64_t uid;    /* LOCAL */
+    char remote[80]; /* address for logs */
 };
 
 /* A verified roster shared between threads by reference count (td_roster_ref_get/put). */
 struct td_roster_ref;
-struct td_roster_ref *td_roster_ref_make(struct td_bytes raw, const struct td_public_key *root_sign_key,
-                                         enum td_err *ret_err); /* decodes and verifies; NULL on error */
+struct td_roster_ref *
+td_roster_ref_make(struct td_bytes raw, const struct td_public_key *root_sign_key,
+                   enum td_err *ret_err); /* decodes and verifies; NULL on error */
 struct td_roster_ref *td_roster_ref_get(struct td_roster_ref *ref);
 void td_roster_ref_put(struct td_roster_ref *ref);
 const struct td_roster *td_roster_ref_roster(const struct td_roster_ref *ref);
@@ -40,7 +42,8 @@ struct td_net_sink {
     /* After it no more callbacks for this link. Only for links that were up. */
     void (*link_down)(void *self, const struct td_link_info *info, enum td_err why);
     void (*link_rtt)(void *self, struct td_link_id link, bool answered, uint32_t rtt_us);
-    /* Frames other than ROSTER, PING, PONG, BYE, HELLO. Takes ownership of take_payload (free()). */
+    /* Frames other than ROSTER, PING, PONG, BYE, HELLO. Takes ownership of take_payload (free()).
+     */
     void (*frame)(void *self, const struct td_link_info *info, uint8_t type, uint8_t *take_payload,
                   size_t payload_bytes);
     /* A peer offered a roster newer than ours that verifies under the root key; the sink decides,
@@ -49,20 +52,21 @@ struct td_net_sink {
 };
 
 struct td_net_config {
-    struct td_region self;       /* by number once in the roster; 0 = not yet known */
+    struct td_region self; /* by number once in the roster; 0 = not yet known */
     const struct td_secret *secret;
     struct td_public_key root_sign_key;
-    const char *const *listen_peer;  /* tcp://ADDR:PORT (several allowed) */
+    const char *const *listen_peer; /* tcp://ADDR:PORT (several allowed) */
     size_t listen_peer_count;
-    const char *listen_local;        /* ipc://PATH or NULL; created 0660 */
-    const char *const *seeds;        /* dialled beside the roster's endpoints until joined */
+    const char *listen_local; /* ipc://PATH or NULL; created 0660 */
+    const char *const *seeds; /* dialled beside the roster's endpoints until joined */
     size_t seed_count;
     uint32_t clients_max;
-    bool chaos;                      /* fault switches work */
+    bool chaos; /* fault switches work */
     struct td_text software;
 };
 
-TD_MUST_USE enum td_err td_net_start(const struct td_net_config *config, const struct td_net_sink *sink,
+TD_MUST_USE enum td_err td_net_start(const struct td_net_config *config,
+                                     const struct td_net_sink *sink,
                                      struct td_roster_ref *roster, /* may be NULL */
                                      struct td_net **ret_net, char *ret_why, size_t why_bytes);
 /* Closes listeners and links, waits up to deadline_ms for streams to end. */
@@ -73,10 +77,11 @@ void td_net_work(struct td_net *net, uint32_t wait_ms);
 void td_net_set_roster(struct td_net *net, struct td_roster_ref *roster);
 /* Our process incarnation for HELLO; links opened before it is set wait with their HELLO. */
 void td_net_set_process(struct td_net *net, struct td_incarnation process);
-/* Queues frames for a link, in order; payloads are copied (sealed later by a worker). TD_ECLOSEDLINK
- * when the link is gone, TD_EBUSY when over its byte bound (the link is then closed). */
-enum td_err td_net_send(struct td_net *net, struct td_link_id link, const struct td_out_frame *frames,
-                        size_t frame_count);
+/* Queues frames for a link, in order; payloads are copied (sealed later by a worker).
+ * TD_ECLOSEDLINK when the link is gone, TD_EBUSY when over its byte bound (the link is then
+ * closed). */
+enum td_err td_net_send(struct td_net *net, struct td_link_id link,
+                        const struct td_out_frame *frames, size_t frame_count);
 void td_net_close_link(struct td_net *net, struct td_link_id link, enum td_err why);
 /* Chaos only: drops what we send to / receive from this region without closing (a black hole). */
 enum td_err td_net_set_fault(struct td_net *net, struct td_region region, bool send_cut,

@@ -31,7 +31,7 @@ static void free_ref(struct td_roster_ref *ref)
 static enum td_err decode(struct td_roster_ref *ref, size_t raw_bytes,
                           const struct td_public_key *root_sign_key)
 {
-    struct td_sodium_signer self = { .secret = NULL, .cluster = td_cluster_id_of(root_sign_key) };
+    struct td_sodium_signer self = {.secret = NULL, .cluster = td_cluster_id_of(root_sign_key)};
     struct td_signer signer = td_sodium_signer(&self);
     struct td_reader *reader = td_reader_alloc();
     struct td_arena arena;
@@ -40,7 +40,7 @@ static enum td_err decode(struct td_roster_ref *ref, size_t raw_bytes,
         return TD_ENOMEM;
     }
     td_arena_init(&arena, ref->memory, arena_bytes(raw_bytes));
-    enum td_err err = td_roster_decode((struct td_bytes){ ref->bytes, raw_bytes }, &signer,
+    enum td_err err = td_roster_decode((struct td_bytes){ref->bytes, raw_bytes}, &signer,
                                        root_sign_key, reader, &arena, &ref->roster);
     td_reader_free(reader);
     if (err == TD_OK &&
@@ -50,7 +50,8 @@ static enum td_err decode(struct td_roster_ref *ref, size_t raw_bytes,
     return err;
 }
 
-struct td_roster_ref *td_roster_ref_make(struct td_bytes raw, const struct td_public_key *root_sign_key,
+struct td_roster_ref *td_roster_ref_make(struct td_bytes raw,
+                                         const struct td_public_key *root_sign_key,
                                          enum td_err *ret_err)
 {
     struct td_roster_ref *ref = NULL;
@@ -106,8 +107,8 @@ struct td_roster_ref *net_roster(struct td_net *net)
     return ref;
 }
 
-/* Our own number: the region whose link key is ours, so that a node that waited to be admitted finds
- * itself in the roster it is offered. */
+/* Our own number: the region whose link key is ours, so that a node that waited to be admitted
+ * finds itself in the roster it is offered. */
 void net_take_roster(struct td_net *net, struct td_roster_ref *roster)
 {
     struct td_roster_ref *old = net->roster;
@@ -119,8 +120,8 @@ void net_take_roster(struct td_net *net, struct td_roster_ref *roster)
     if (roster == NULL) {
         return;
     }
-    const struct td_roster_region *own = td_roster_region_by_link_key(
-        &roster->roster, &td_secret_identity(net->secret)->link_key);
+    const struct td_roster_region *own =
+        td_roster_region_by_link_key(&roster->roster, &td_secret_identity(net->secret)->link_key);
     if (own != NULL) {
         net->self = own->number;
         net->self_active = own->state == TD_REGION_ACTIVE;

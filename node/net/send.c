@@ -1,5 +1,5 @@
-/* send.c -- from queued frames to written bytes: any thread queues plain frames, a worker seals them,
- * NNG writes. While one stretch is written the next is sealed. */
+/* send.c -- from queued frames to written bytes: any thread queues plain frames, a worker seals
+ * them, NNG writes. While one stretch is written the next is sealed. */
 #include "node/net/internal.h"
 
 #include <string.h>
@@ -16,7 +16,7 @@ enum { FRAMES_AT_ONCE = 64 };
 
 static bool append(struct td_buffer *queue, uint8_t type, struct td_bytes payload)
 {
-    struct queued head = { .payload_bytes = (uint32_t)payload.count, .type = type };
+    struct queued head = {.payload_bytes = (uint32_t)payload.count, .type = type};
     uint8_t *at = td_buffer_reserve(queue, sizeof head + payload.count);
 
     if (at == NULL) {
@@ -76,7 +76,7 @@ static size_t frames_from(const struct td_buffer *queue, size_t *at,
         memcpy(&head, queue->bytes + *at, sizeof head);
         const uint8_t *payload = queue->bytes + *at + sizeof head;
         frames[count].type = head.type;
-        frames[count].payload = (struct td_bytes){ payload, head.payload_bytes };
+        frames[count].payload = (struct td_bytes){payload, head.payload_bytes};
         *at += sizeof head + head.payload_bytes;
         total += head.payload_bytes;
         count++;
@@ -222,7 +222,8 @@ void link_pump(struct link *link)
     if (td_channel_established(link->channel)) {
         seal_what_waits(link);
     }
-    if (link->phase != PHASE_CLOSED && write_staged(link) && td_channel_established(link->channel)) {
+    if (link->phase != PHASE_CLOSED && write_staged(link) &&
+        td_channel_established(link->channel)) {
         seal_what_waits(link);
     }
 }

@@ -1,6 +1,6 @@
-/* fuzz_channel.c -- arbitrary bytes to a channel. The first byte chooses what it is: a responder on the
- * Unix socket, a responder on TCP, an initiator that waits for message 2, or an established link; its
- * upper bits the size of the pieces the rest arrives in. */
+/* fuzz_channel.c -- arbitrary bytes to a channel. The first byte chooses what it is: a responder on
+ * the Unix socket, a responder on TCP, an initiator that waits for message 2, or an established
+ * link; its upper bits the size of the pieces the rest arrives in. */
 #include <stdlib.h>
 
 #include "proto/assert.h"
@@ -14,7 +14,7 @@ enum mode { MODE_LOCAL, MODE_REGION, MODE_INITIATOR, MODE_ESTABLISHED };
 
 static struct td_secret *secret_of(uint8_t first)
 {
-    uint8_t seed[TD_SEED_BYTES] = { first };
+    uint8_t seed[TD_SEED_BYTES] = {first};
     struct td_secret *secret = NULL;
 
     enum td_err err = td_secret_from_seed(seed, &secret);
@@ -22,8 +22,9 @@ static struct td_secret *secret_of(uint8_t first)
     return secret;
 }
 
-static enum td_err on_known(void *self, enum td_channel_kind kind, const struct td_public_key *link_key,
-                            const struct td_card *card, uint16_t proto)
+static enum td_err on_known(void *self, enum td_channel_kind kind,
+                            const struct td_public_key *link_key, const struct td_card *card,
+                            uint16_t proto)
 {
     (void)self;
     (void)kind;
@@ -66,8 +67,8 @@ static struct td_channel *open_channel(bool initiator, bool local, const struct 
 static void pass(struct td_buffer *from, struct td_channel *to, const struct td_channel_sink *sink,
                  struct td_buffer *out)
 {
-    enum td_err err = td_channel_receive(to, (struct td_bytes){ from->bytes, from->used_bytes }, sink,
-                                         out);
+    enum td_err err =
+        td_channel_receive(to, (struct td_bytes){from->bytes, from->used_bytes}, sink, out);
     TD_ASSERT(err == TD_OK);
     from->used_bytes = 0;
 }
@@ -91,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
     static struct td_secret *secret;
     uint8_t last = 0;
-    struct td_channel_sink sink = { &last, on_known, on_frame };
+    struct td_channel_sink sink = {&last, on_known, on_frame};
     struct td_buffer out;
 
     if (secret == NULL) {
@@ -105,15 +106,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     enum mode mode = (enum mode)(bytes[0] % 4);
     size_t piece = (size_t)1 << (bytes[0] / 4 % 20);
     td_buffer_init(&out, OUT_BYTES_MAX);
-    struct td_channel *channel = open_channel(mode == MODE_INITIATOR, mode == MODE_LOCAL, secret, &out);
+    struct td_channel *channel =
+        open_channel(mode == MODE_INITIATOR, mode == MODE_LOCAL, secret, &out);
     if (mode == MODE_ESTABLISHED) {
         shake_hands(channel, secret, &sink, &out);
     }
     enum td_err err = TD_OK;
     for (size_t at = 1; at < count && err == TD_OK; at += piece) {
         size_t left = count - at;
-        err = td_channel_receive(channel, (struct td_bytes){ bytes + at, left < piece ? left : piece },
-                                 &sink, &out);
+        err = td_channel_receive(
+            channel, (struct td_bytes){bytes + at, left < piece ? left : piece}, &sink, &out);
     }
     td_channel_close(channel);
     td_buffer_fini(&out);
