@@ -189,12 +189,14 @@ static bool closing_allows(const struct td_core *core, struct td_origin origin, 
 }
 
 /* Whether the roster lets anything of this batch in. A closed region's list names every incarnation that
- * counts (peers.c closes those; of others nothing counts). */
+ * counts (roster.c closes those; of others nothing counts). */
 static bool roster_allows(const struct td_core *core, const struct td_batch_header *header)
 {
     const uint8_t slot = core->slot_of[header->origin.region.v];
-    if (slot == 255) {
-        return core->replaying; /* our log may start before the first roster is at hand */
+    if (slot == 255) { /* closed: only what its complete list names (roster.c closes those) */
+        const uint16_t inc = td_inc_find(core, header->origin);
+        return core->replaying /* our log may start before the first roster is at hand */ ||
+               (inc != TD_INC_NONE && core->incs[inc].closed);
     }
     const uint64_t last_seq = header->first_seq + header->count - 1;
     switch (core->regions[slot].roster_state) {
@@ -203,10 +205,8 @@ static bool roster_allows(const struct td_core *core, const struct td_batch_head
     case TD_REGION_CLOSING:
         return core->replaying || header->origin.region.v == core->config.self.v ||
                closing_allows(core, header->origin, last_seq);
-    case TD_REGION_CLOSED: {
-        const uint16_t inc = td_inc_find(core, header->origin);
-        return inc != TD_INC_NONE && core->incs[inc].closed;
-    }
+    case TD_REGION_CLOSED:
+        break; /* has no slot */
     }
     return false;
 }
@@ -297,6 +297,7 @@ static void store_received(struct td_core *core, const struct td_received_batch 
     effect->u.store.first_seq = received->batch->header.first_seq;
     effect->u.store.handle = received->handle;
     effect->u.store.raw = received->batch->raw;
+    core->incs[inc].storing += 1;
     store->inc = inc;
     store->slot = slot;
     store->loser_from = loser_from;
@@ -444,7 +445,10 @@ static void fix_losers(struct td_loser *losers, uint64_t from, uint64_t to, stru
 void td_batch_stored(struct td_core *core, const struct td_store *store, const struct td_event *event)
 {
     struct td_log_ref ref = event->u.stored.ref;
+    struct td_inc *inc = &core->incs[store->inc];
     ref.ticket.v = store->ticket;
+    TD_ASSERT(inc->storing > 0);
+    inc->storing -= 1;
     if (!event->u.stored.durable) {
         if (store->slot != TD_NONE) {
             core->slots[store->slot].failed = true;
@@ -461,5 +465,8 @@ void td_batch_stored(struct td_core *core, const struct td_store *store, const s
     }
     if (store->advance_to > 0) {
         td_inc_durable(core, store->inc, store->advance_to);
+    }
+    if (inc->storing == 0) { /* also what was merged beyond a hole that has closed since */
+        td_inc_durable(core, store->inc, inc->received);
     }
 }

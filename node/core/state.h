@@ -23,6 +23,7 @@ struct td_inc {
     struct td_origin origin;
     uint64_t received;   /* contiguous, merged; durable or not */
     uint64_t durable;    /* the entry of `has` */
+    uint32_t storing;    /* received batches of it in the log's hands */
     uint64_t signed_max; /* newest seq its origin itself signed in a head or header verified here */
     uint64_t named_max;  /* newest seq anybody named (may lie): asks for the origin's head */
     bool closed;         /* an origin's head closed it at closed_last */

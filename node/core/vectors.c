@@ -334,11 +334,14 @@ void td_inc_durable(struct td_core *core, uint16_t index, uint64_t seq)
     if (seq <= inc->durable) {
         return;
     }
-    inc->durable = seq;
     if (inc->received < seq) {
         inc->received = seq;
         absorb_holes(inc);
     }
+    if (inc->storing == 0 && index != core->own_inc && inc->received > seq) {
+        seq = inc->received; /* what lay beyond a hole that has closed is in the log already */
+    }
+    inc->durable = seq;
     if (!inc->folded) {
         has_set(core, inc->origin, seq);
     }
