@@ -53,6 +53,19 @@ void td_incarnation_draw(struct td_core *core, unsigned reason)
     td_deadline(core, core->now.boot_ms + 1000);
 }
 
+/* Written before the record of the next incarnation. False when there is no room for it now. */
+static bool close_void(struct td_core *core)
+{
+    struct td_record *record = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_CLOSING);
+    if (record == NULL) {
+        return false;
+    }
+    const struct td_inc *inc = &core->incs[core->void_inc];
+    record->u.closing = (struct td_closing){ inc->origin.incarnation, inc->durable, false };
+    core->void_ticket = core->ticket_next;
+    return true;
+}
+
 void td_incarnation_random(struct td_core *core, uint32_t bits)
 {
     core->incarnation_asked = false;
@@ -61,6 +74,9 @@ void td_incarnation_random(struct td_core *core, uint32_t bits)
     }
     if (core->start_highest == UINT32_MAX) {
         core->publish_refused = TD_ECLONE; /* start numbers are used up: only a clone does that */
+        return;
+    }
+    if (core->void_inc != TD_INC_NONE && !close_void(core)) {
         return;
     }
     struct td_record *record = td_store_record(core, TD_WHAT_INCARNATION, TD_RECORD_INCARNATION);
@@ -84,10 +100,15 @@ void td_incarnation_durable(struct td_core *core, bool durable)
     if (core->stored_ticket != core->incarnation_ticket) {
         return; /* a newer one was drawn since */
     }
-    if (!durable) {
+    const bool void_closed = core->void_inc == TD_INC_NONE || core->failed_ticket < core->void_ticket;
+    if (!durable || !void_closed) {
         core->incarnation_wanted = true; /* td_publish_tick tries again: this is the probe of the disk */
         td_deadline(core, core->now.boot_ms + 1000);
         return;
+    }
+    if (core->void_inc != TD_INC_NONE) {
+        (void)td_inc_void(core, core->void_inc, core->incs[core->void_inc].durable);
+        core->void_inc = TD_INC_NONE;
     }
     core->incarnation_durable = !core->incarnation_wanted;
     if (core->publish_refused == TD_EDISKFULL) {

@@ -495,13 +495,47 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
         group_durable(core, store, event);
         return;
     }
-    /* The group goes out again, anew, under an incarnation that nobody has used. */
+    /* The group goes out again, anew, under an incarnation that nobody has used. Its bytes may lie in the
+     * log all the same: a closing there, durable before the next group, makes them void. */
+    core->void_inc = store->inc;
+    core->incs[store->inc].signed_max = own->next_seq - 1;
     own->submitted = own->head;
     if (core->publish_refused == TD_OK) {
         core->publish_refused = TD_EDISKFULL;
         td_fx_trace(core, TD_TR_PUBLISH_STOPPED, core->config.self, TD_EDISKFULL, 0);
     }
     td_incarnation_draw(core, TD_DRAW_STORE_FAILED);
+}
+
+static void queue_again(struct td_core *core, uint32_t index)
+{
+    const struct td_register *reg = &core->registers[index];
+    struct td_dot clock[TD_CLOCK_ENTRIES_MAX];
+    struct td_body_view view;
+    td_body_unpack(core, reg->body, &view);
+    struct td_delta delta = view.delta;
+    delta.attempt = reg->attempt;
+    delta.stamp = reg->stamp;
+    delta.status.state = (enum td_state)reg->state;
+    delta.job_hash = reg->job_hash;
+    delta.clock_count = (uint8_t)td_register_seen(core, index, clock);
+    delta.clock = clock;
+    const struct td_body_parts parts = { .delta = &delta };
+    if (td_own_add(core, &delta, 0, td_body_words(&parts), false, TD_NONE) != TD_OK) {
+        TD_COUNT(core, refused_busy, 1); /* no void group is larger than the queue it came from */
+    }
+}
+
+void td_publish_again(struct td_core *core)
+{
+    for (uint32_t i = 0; i < core->register_used_max; ++i) {
+        const struct td_register *reg = &core->registers[i];
+        const struct td_inc *inc = reg->used ? &core->incs[core->slots[reg->slot].inc] : NULL;
+        if (inc != NULL && inc->closed && inc->origin.region.v == core->config.self.v &&
+            td_register_dot(core, reg).seq > inc->closed_last) {
+            queue_again(core, i);
+        }
+    }
 }
 
 void td_publish_tick(struct td_core *core)

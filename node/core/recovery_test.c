@@ -122,6 +122,46 @@ static void test_no_dot_is_used_twice_whatever_the_disk_does(void **state)
     assert_true(used_count > 300);
 }
 
+/* The write failed, but its bytes are on the disk all the same: nobody was told, so they are void. */
+static void test_void_group_that_survived_is_not_counted_and_sent_anew(void **state)
+{
+    struct replica *replica = *state;
+    (void)replica_publish_one(replica, test_update("a", 1, TD_STATE_STARTING));
+    const struct td_origin before = { { 1 }, td_core_process(replica->core) };
+    for (unsigned lost = 0; lost < 2; ++lost) {
+        struct td_update a = test_update("a", (uint16_t)(1 + lost), TD_STATE_RUNNING);
+        struct td_update b = test_update(lost == 0 ? "b" : "c", 1, TD_STATE_RUNNING);
+        const struct td_update both[2] = { a, b };
+        (void)replica_publish(replica, both, 2, 0, 5000);
+        struct td_record survivor = { .type = TD_RECORD_BATCH,
+                                      .ref = { { 1 }, 99, 100 },
+                                      .u.batch = replica->stores[replica->store_first].batch };
+        replica->log[replica->log_count++] = survivor;
+        replica_complete(replica, false);
+        struct td_event event = { .type = TD_EV_RANDOM };
+        replica->random_wanted = false;
+        event.u.random.bits = 9;
+        replica_step(replica, &event);
+        assert_int_equal(replica->store_count, 2); /* the closing, then the incarnation */
+        replica_complete(replica, true);
+        replica_complete(replica, true);
+        assert_int_equal(replica->store_count, 1); /* the group again */
+        if (lost == 0) {
+            replica_settle(replica);
+        }
+        replica_restart(replica);
+        assert_int_equal(td_vv_seq(&replica->core->has.vv, before), 1);
+        const char *job = lost == 0 ? "b" : "c";
+        const uint32_t reg = td_table_find(replica->core, test_job_hash(job), test_text(job), 1);
+        assert_int_not_equal(reg, TD_NONE);
+        const struct td_dot dot = td_register_dot(replica->core, &replica->core->registers[reg]);
+        assert_true(dot.origin.incarnation.start > survivor.u.batch->header.origin.incarnation.start);
+        assert_true(td_dot_durable(replica->core, dot));
+        assert_true(td_vv_covers_dot(&replica->core->has.vv, dot));
+        assert_int_equal(replica_state(replica, "a", (uint16_t)(1 + lost)), TD_STATE_RUNNING);
+    }
+}
+
 static void test_failed_store_of_a_received_batch_is_asked_for_again(void **state)
 {
     struct replica *replica = *state;
@@ -214,6 +254,7 @@ int main(void)
         CASE(test_restart_gives_the_same_table_and_vector),
         CASE(test_failed_write_sends_the_queue_again_under_a_new_incarnation),
         CASE(test_no_dot_is_used_twice_whatever_the_disk_does),
+        CASE(test_void_group_that_survived_is_not_counted_and_sent_anew),
         CASE(test_failed_store_of_a_received_batch_is_asked_for_again),
         CASE(test_what_comes_beyond_a_hole_waits_for_it),
         CASE(test_claims_behind_a_hole_in_the_log_do_not_count),

@@ -7,9 +7,8 @@ static void apply_closing(struct td_core *core, const struct td_closing *closing
     const struct td_origin origin = { core->config.self, closing->incarnation };
     const uint16_t index = td_inc_intern(core, origin);
     if (index != TD_INC_NONE) {
-        core->incs[index].closed = true;
         core->incs[index].lost = closing->lost;
-        core->incs[index].closed_last = closing->last_seq;
+        core->void_replayed = td_inc_void(core, index, closing->last_seq) || core->void_replayed;
     }
 }
 
@@ -70,6 +69,9 @@ static void open_for_business(struct td_core *core)
         td_fx_trace(core, TD_TR_RECOVERING, core->config.self, 1, 0);
     }
     td_fx_trace(core, TD_TR_STARTED, core->config.self, core->register_count, core->start_highest);
+    if (core->void_replayed) {
+        td_publish_again(core);
+    }
     td_incarnation_draw(core, TD_DRAW_START);
     td_deadline(core, core->now.boot_ms);
 }

@@ -291,6 +291,9 @@ struct td_core {
     bool incarnation_asked;        /* TD_FX_RANDOM is out */
     unsigned incarnation_reason;   /* enum td_draw */
     uint64_t incarnation_ticket;   /* store of its record */
+    uint16_t void_inc;             /* its newest group failed: to be closed in the log; TD_INC_NONE = none */
+    uint64_t void_ticket;          /* store of that closing */
+    bool void_replayed;            /* recovery met a group that such a closing made void */
     uint32_t clone_count;          /* draws for a clone within the hour */
     uint64_t clone_first_ms, clone_last_ms;
     bool log_was_empty;
@@ -424,6 +427,8 @@ bool td_vectors_durable_cover(const struct td_core *core, const struct td_vv *vv
 /* Everything of this region that starts below start_below is closed and held: leaves the vectors. */
 void td_vectors_fold(struct td_core *core, struct td_region region, uint32_t start_below);
 /* A store of this incarnation failed: what is not durable is asked for again. */
+/* Everything of our own incarnation beyond last_seq never was (DESIGN 5): true when some was merged. */
+bool td_inc_void(struct td_core *core, uint16_t inc, uint64_t last_seq);
 void td_inc_fall_back(struct td_core *core, uint16_t inc);
 void td_vectors_init(struct td_core *core);
 /* Copies into owned memory; false (unchanged) when too large. */
@@ -523,6 +528,8 @@ void td_publish_request(struct td_core *core, const struct td_event *event);
 void td_publish_flush(struct td_core *core); /* hands the open group to the log when none is in flight */
 void td_publish_stored(struct td_core *core, const struct td_store *store, const struct td_event *event);
 void td_publish_tick(struct td_core *core);
+/* Queues again, as new deltas, the winners that lie in a void group. */
+void td_publish_again(struct td_core *core);
 size_t td_pending_layout(struct td_core *core, struct td_block *block);
 /* Opens a waiting request; TD_NONE when limits.requests_max is used up. */
 uint32_t td_pending_open(struct td_core *core, const struct td_event *event);

@@ -9,6 +9,7 @@ void td_vectors_init(struct td_core *core)
     core->has.vv.entries = core->has.entries;
     core->has.vv.folds = core->has.folds;
     core->own_inc = TD_INC_NONE;
+    core->void_inc = TD_INC_NONE;
 }
 
 bool td_vv_store_set(struct td_vv_store *store, const struct td_vv *vv)
@@ -367,6 +368,36 @@ void td_inc_fall_back(struct td_core *core, uint16_t index)
             store->advance_to = 0; /* what it would have advanced over has a hole now */
         }
     }
+}
+
+static void has_drop(struct td_core *core, struct td_origin origin)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < core->has.vv.entry_count; ++i) {
+        if (td_origin_compare(core->has.entries[i].origin, origin) != 0) {
+            core->has.entries[kept++] = core->has.entries[i];
+        }
+    }
+    core->has.vv.entry_count = kept;
+}
+
+bool td_inc_void(struct td_core *core, uint16_t index, uint64_t last_seq)
+{
+    struct td_inc *inc = &core->incs[index];
+    const bool merged = inc->received > last_seq || inc->hole_count > 0;
+    inc->closed = true;
+    inc->closed_last = last_seq;
+    inc->signed_max = last_seq;
+    inc->hole_count = 0;
+    inc->received = inc->received < last_seq ? inc->received : last_seq;
+    if (inc->durable > last_seq) {
+        inc->durable = last_seq;
+        has_drop(core, inc->origin);
+        if (last_seq > 0) {
+            has_set(core, inc->origin, last_seq);
+        }
+    }
+    return merged;
 }
 
 /* ---- folds and claims ---- */
