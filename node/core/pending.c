@@ -3,90 +3,7 @@
  * touches only those it may concern; time-outs are a heap. */
 #include <string.h>
 
-#include "node/core/state.h"
-
-enum {
-    WAIT_DOTS = 32,         /* missing entries of a token that a read waits for */
-    TEXT_BYTES = 512,       /* of a waiting read or watch: job, prefix, a few jobs */
-    BIG_TEXT_BYTES = TD_WATCH_JOBS_MAX * TD_JOB_BYTES_MAX,
-    BIG_TEXTS = 256,
-    PARKED_MAX = 256,
-    PARKED_BYTES = 3072,
-    REPLIES_KEEP_FREE = 1024, /* effects left to sends and stores in a step */
-    DURABLE_TIMEOUT_MS = 30 * 1000,
-    WATCH_BUDGET = 8192,    /* changes looked at for watchers in one step */
-};
-
-enum wait_list {
-    LIST_NONE,
-    LIST_READY,   /* publishes with every result settled */
-    LIST_DURABLE, /* publishes that wait for a received dot */
-    LIST_READ,
-    LIST_WATCH,
-    LIST_ACK,     /* + level 1..TD_REGIONS_MAX, last = all */
-    LIST_COUNT = LIST_ACK + TD_REGIONS_MAX + 2,
-};
-
-struct node {
-    struct td_result result;
-    uint32_t next;         /* of the request; free list */
-    uint32_t next_waiting; /* of the same own delta */
-    uint32_t waiter;
-    bool settled;
-    bool await_dot; /* settled once result.dot is durable */
-};
-
-struct waiter {
-    bool used;
-    bool silent; /* cancelled: nobody is answered */
-    bool opened; /* all updates were looked at */
-    uint8_t list;
-    uint8_t ack;
-    enum td_op op;
-    uint32_t prev, next;
-    uint32_t heap_at; /* TD_NONE = no time-out */
-    uint64_t deadline_ms;
-    uint32_t client_link, client_number;
-    uint64_t id;
-    uint32_t first_node, last_node, node_count, unsettled, parked;
-    struct td_dot ack_dot; /* newest own dot */
-    uint64_t cursor;       /* WATCH */
-    uint32_t missing_count, fold_count;
-    uint32_t big_text; /* TD_NONE = text is enough */
-    /* From here on not cleared when taken. */
-    struct td_request request;
-    struct td_text jobs[TD_WATCH_JOBS_MAX];
-    struct td_vv_entry missing[WAIT_DOTS];
-    struct td_vv_fold folds[TD_REGIONS_MAX];
-    char text[TEXT_BYTES];
-};
-
-struct parked {
-    bool used;
-    uint32_t node;
-    struct td_update update;
-    struct td_label labels[TD_LABELS_MAX];
-    char bytes[PARKED_BYTES];
-};
-
-struct list {
-    uint32_t first, last, count;
-};
-
-struct td_pending_state {
-    struct waiter *waiters;
-    uint32_t waiter_free, waiter_used_max, waiter_count;
-    struct node *nodes;
-    uint32_t node_max, node_free, node_used_max, node_count;
-    uint32_t *heap;
-    uint32_t heap_count;
-    struct list lists[LIST_COUNT];
-    struct parked *parked;
-    uint32_t parked_count;
-    char (*big_texts)[BIG_TEXT_BYTES];
-    bool big_used[BIG_TEXTS];
-    bool watch_due; /* the budget ended before all watchers had their turn */
-};
+#include "node/core/pending.h"
 
 size_t td_pending_layout(struct td_core *core, struct td_block *block)
 {
@@ -228,7 +145,7 @@ static void heap_out(struct td_pending_state *state, uint32_t index)
 
 /* ---- waiters and nodes ---- */
 
-static uint32_t waiter_take(struct td_core *core)
+uint32_t td_waiter_take(struct td_core *core)
 {
     struct td_pending_state *state = core->pending;
     uint32_t index = state->waiter_free;
@@ -251,7 +168,7 @@ static uint32_t waiter_take(struct td_core *core)
     return index;
 }
 
-static void waiter_free(struct td_core *core, uint32_t index)
+void td_waiter_free(struct td_core *core, uint32_t index)
 {
     struct td_pending_state *state = core->pending;
     struct waiter *waiter = &state->waiters[index];
@@ -274,6 +191,12 @@ static void waiter_free(struct td_core *core, uint32_t index)
     state->waiter_count -= 1;
 }
 
+void td_waiter_wait(struct td_core *core, uint32_t waiter, uint32_t list, uint64_t deadline_ms)
+{
+    heap_in(core, waiter, deadline_ms);
+    list_in(core->pending, waiter, list);
+}
+
 uint32_t td_pending_open(struct td_core *core, const struct td_event *event)
 {
     struct td_pending_state *state = core->pending;
@@ -281,7 +204,7 @@ uint32_t td_pending_open(struct td_core *core, const struct td_event *event)
     if (state->node_max - state->node_count < request->u.publish.count) {
         return TD_NONE;
     }
-    const uint32_t index = waiter_take(core);
+    const uint32_t index = td_waiter_take(core);
     if (index == TD_NONE) {
         return TD_NONE;
     }
@@ -379,7 +302,7 @@ static void publish_settled(struct td_core *core, uint32_t index)
         return;
     }
     if (waiter->silent) {
-        waiter_free(core, index);
+        td_waiter_free(core, index);
         return;
     }
     const bool waits = waiter->ack > 0 && waiter->ack_dot.seq != 0 && !all_covered(core, waiter) &&
@@ -476,210 +399,6 @@ static bool answer_publish(struct td_core *core, uint32_t index, bool timed_out)
     return true;
 }
 
-/* ---- parked updates: their token names a stamp too far ahead to be believed before it is here ---- */
-
-static struct td_text park_text(struct parked *parked, size_t *used, struct td_text text)
-{
-    const struct td_text copy = { parked->bytes + *used, text.count };
-    if (text.count > 0) {
-        memcpy(parked->bytes + *used, text.bytes, text.count);
-        *used += text.count;
-    }
-    return copy;
-}
-
-bool td_pending_park(struct td_core *core, uint32_t node, const struct td_update *update)
-{
-    struct td_pending_state *state = core->pending;
-    struct parked *parked = NULL;
-    for (uint32_t i = 0; i < PARKED_MAX && parked == NULL; ++i) {
-        parked = state->parked[i].used ? NULL : &state->parked[i];
-    }
-    if (parked == NULL) {
-        return false;
-    }
-    size_t used = 0;
-    parked->used = true;
-    parked->node = node;
-    parked->update = *update;
-    parked->update.job = park_text(parked, &used, update->job);
-    parked->update.status.detail = park_text(parked, &used, update->status.detail);
-    parked->update.status.parent = park_text(parked, &used, update->status.parent);
-    parked->update.status.writer = park_text(parked, &used, update->status.writer);
-    for (uint32_t i = 0; i < update->status.label_count; ++i) {
-        parked->labels[i].key = park_text(parked, &used, update->status.labels[i].key);
-        parked->labels[i].value = park_text(parked, &used, update->status.labels[i].value);
-    }
-    parked->update.status.labels = parked->labels;
-    state->parked_count += 1;
-    state->waiters[state->nodes[node].waiter].parked += 1;
-    return true;
-}
-
-static void unpark(struct td_core *core, struct parked *parked)
-{
-    struct td_pending_state *state = core->pending;
-    parked->used = false;
-    state->parked_count -= 1;
-    state->waiters[state->nodes[parked->node].waiter].parked -= 1;
-}
-
-static void retry_parked(struct td_core *core)
-{
-    struct td_pending_state *state = core->pending;
-    for (uint32_t i = 0; i < PARKED_MAX && state->parked_count > 0; ++i) {
-        struct parked *parked = &state->parked[i];
-        if (parked->used && td_dot_received(core, parked->update.seen.dot)) {
-            unpark(core, parked);
-            /* The copy stays as it is while it is used: only a new park may take the place, and the
-             * update no longer parks, for its token is covered. */
-            td_publish_update(core, parked->node, &parked->update);
-        }
-    }
-}
-
-static void refuse_parked(struct td_core *core, uint32_t waiter)
-{
-    struct td_pending_state *state = core->pending;
-    for (uint32_t i = 0; i < PARKED_MAX && state->waiters[waiter].parked > 0; ++i) {
-        struct parked *parked = &state->parked[i];
-        if (parked->used && state->nodes[parked->node].waiter == waiter) {
-            unpark(core, parked);
-            td_pending_refuse(core, parked->node, TD_ETIMEOUT);
-        }
-    }
-}
-
-/* ---- reads and watches ---- */
-
-static void note_missing(struct td_core *core, struct waiter *waiter, const struct td_vv *after,
-                         bool *ret_fits)
-{
-    *ret_fits = after->fold_count <= TD_REGIONS_MAX;
-    for (uint32_t i = 0; i < after->entry_count; ++i) {
-        const struct td_dot dot = { after->entries[i].origin, after->entries[i].seq };
-        if (td_dot_durable(core, dot)) {
-            continue;
-        }
-        if (waiter->missing_count == WAIT_DOTS) {
-            *ret_fits = false;
-            return;
-        }
-        waiter->missing[waiter->missing_count++] = after->entries[i];
-    }
-    for (uint32_t i = 0; *ret_fits && i < after->fold_count; ++i) {
-        waiter->folds[waiter->fold_count++] = after->folds[i];
-    }
-}
-
-static bool read_covered(struct td_core *core, struct waiter *waiter)
-{
-    while (waiter->missing_count > 0) {
-        const struct td_vv_entry *entry = &waiter->missing[waiter->missing_count - 1];
-        const struct td_dot dot = { entry->origin, entry->seq };
-        if (!td_dot_durable(core, dot)) {
-            return false;
-        }
-        waiter->missing_count -= 1;
-    }
-    while (waiter->fold_count > 0) {
-        const struct td_vv_fold *fold = &waiter->folds[waiter->fold_count - 1];
-        if (core->fold_below[fold->region.v] < fold->start_below) {
-            return false;
-        }
-        waiter->fold_count -= 1;
-    }
-    return true;
-}
-
-static bool text_room(struct td_core *core, struct waiter *waiter, size_t bytes)
-{
-    struct td_pending_state *state = core->pending;
-    if (bytes <= TEXT_BYTES) {
-        return true;
-    }
-    for (uint32_t i = 0; bytes <= BIG_TEXT_BYTES && i < BIG_TEXTS; ++i) {
-        if (!state->big_used[i]) {
-            state->big_used[i] = true;
-            waiter->big_text = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static struct td_text keep_text(struct td_pending_state *state, struct waiter *waiter, size_t *used,
-                                struct td_text text)
-{
-    char *bytes = waiter->big_text != TD_NONE ? state->big_texts[waiter->big_text] : waiter->text;
-    const struct td_text copy = { bytes + *used, text.count };
-    if (text.count > 0) {
-        memcpy(bytes + *used, text.bytes, text.count);
-        *used += text.count;
-    }
-    return copy;
-}
-
-static struct td_filter *filter_of(struct td_request *request)
-{
-    return request->op == TD_OP_LIST    ? &request->u.list.filter
-           : request->op == TD_OP_WATCH ? &request->u.watch.filter
-                                        : NULL;
-}
-
-/* Copies what the request points to. Its lengths were checked by query.c. */
-static bool keep_request(struct td_core *core, struct waiter *waiter, const struct td_request *request)
-{
-    size_t bytes = 0, used = 0;
-    waiter->request = *request;
-    struct td_filter *filter = filter_of(&waiter->request);
-    if (filter == NULL) {
-        waiter->request.u.get.job =
-            keep_text(core->pending, waiter, &used, request->u.get.job);
-        return true;
-    }
-    bytes = filter->prefix.count;
-    for (uint32_t i = 0; i < filter->job_count; ++i) {
-        bytes += filter->jobs[i].count;
-    }
-    if (!text_room(core, waiter, bytes)) {
-        return false;
-    }
-    filter->prefix = keep_text(core->pending, waiter, &used, filter->prefix);
-    for (uint32_t i = 0; i < filter->job_count; ++i) {
-        waiter->jobs[i] = keep_text(core->pending, waiter, &used, filter->jobs[i]);
-    }
-    filter->jobs = waiter->jobs;
-    return true;
-}
-
-bool td_pending_keep(struct td_core *core, const struct td_event *event, uint64_t cursor)
-{
-    struct td_pending_state *state = core->pending;
-    const struct td_request *request = event->u.request.request;
-    const uint32_t index = waiter_take(core);
-    if (index == TD_NONE) {
-        return false;
-    }
-    struct waiter *waiter = &state->waiters[index];
-    bool fits = true;
-    waiter->op = request->op;
-    waiter->id = request->id;
-    waiter->client_link = event->u.request.client_link;
-    waiter->cursor = cursor;
-    if (request->op != TD_OP_WATCH) {
-        note_missing(core, waiter, &request->after, &fits);
-    }
-    if (!fits || !keep_request(core, waiter, request)) {
-        waiter_free(core, index);
-        return false;
-    }
-    waiter->request.after = (struct td_vv){ 0 };
-    heap_in(core, index, core->now.boot_ms + request->timeout_ms);
-    list_in(state, index, request->op == TD_OP_WATCH ? LIST_WATCH : LIST_READ);
-    return true;
-}
-
 /* ---- what wakes them ---- */
 
 static void wake_acks(struct td_core *core, uint32_t which)
@@ -727,13 +446,13 @@ static void wake_reads(struct td_core *core)
     for (uint32_t index = state->lists[LIST_READ].first; index != TD_NONE;) {
         struct waiter *waiter = &state->waiters[index];
         const uint32_t next = waiter->next;
-        if (read_covered(core, waiter)) {
+        if (td_read_covered(core, waiter)) {
             if (td_fx_room(core) <= REPLIES_KEEP_FREE ||
                 !td_query_answer(core, waiter->client_link, &waiter->request)) {
                 td_deadline(core, core->now.boot_ms);
                 return;
             }
-            waiter_free(core, index);
+            td_waiter_free(core, index);
         }
         index = next;
     }
@@ -745,7 +464,7 @@ void td_pending_has_moved(struct td_core *core)
     if (state->waiter_count == 0) {
         return;
     }
-    retry_parked(core);
+    td_parked_retry(core);
     wake_durable(core);
     wake_reads(core);
     for (uint32_t which = LIST_ACK; which < LIST_COUNT; ++which) {
@@ -770,7 +489,7 @@ void td_pending_changed(struct td_core *core)
         list_in(state, index, LIST_WATCH); /* to the end: everybody has a turn */
         if (td_query_watch(core, waiter->client_link, &waiter->request, &waiter->cursor, false,
                            &budget)) {
-            waiter_free(core, index);
+            td_waiter_free(core, index);
         }
     }
 }
@@ -784,7 +503,7 @@ void td_pending_pump(struct td_core *core)
             td_deadline(core, core->now.boot_ms);
             return;
         }
-        waiter_free(core, index);
+        td_waiter_free(core, index);
     }
 }
 
@@ -796,7 +515,7 @@ static bool publish_timed_out(struct td_core *core, uint32_t index)
     struct td_pending_state *state = core->pending;
     struct waiter *waiter = &state->waiters[index];
     heap_out(state, index);
-    refuse_parked(core, index);
+    td_parked_refuse(core, index);
     if (waiter->list == LIST_READY) {
         return true; /* refusing the parked ones settled it, or it was about to be answered */
     }
@@ -805,7 +524,7 @@ static bool publish_timed_out(struct td_core *core, uint32_t index)
         return false;
     }
     if (waiter->unsettled == 0) {
-        waiter_free(core, index);
+        td_waiter_free(core, index);
     } else {
         waiter->silent = true;
     }
@@ -827,7 +546,7 @@ static bool timed_out(struct td_core *core, uint32_t index)
         answered = td_query_error(core, waiter->client_link, waiter->id, waiter->op, TD_ETIMEOUT);
     }
     if (answered) {
-        waiter_free(core, index);
+        td_waiter_free(core, index);
     }
     return answered;
 }
@@ -866,9 +585,9 @@ void td_pending_cancel(struct td_core *core, uint32_t client_link, uint64_t id)
         }
         waiter->silent = true;
         heap_out(state, i);
-        refuse_parked(core, i);
+        td_parked_refuse(core, i);
         if (waiter->used && (waiter->op != TD_OP_PUBLISH || waiter->unsettled == 0)) {
-            waiter_free(core, i);
+            td_waiter_free(core, i);
         }
     }
 }
