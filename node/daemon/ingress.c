@@ -447,9 +447,10 @@ static enum td_err check_updates(struct td_node *node, struct td_message *messag
     if (info->kind == TD_LINK_CLIENT && info->role == TD_ROLE_READ) {
         return TD_EPERM;
     }
-    message->refused = td_arena_take(&message->arena, count, sizeof *message->refused);
+    /* Not from the arena: that one is sized for the request and may be just used up. */
+    message->refused = calloc(count + 1, sizeof *message->refused);
     if (message->refused == NULL) {
-        return TD_ETOOBIG;
+        return TD_ENOMEM;
     }
     struct td_roster_ref *ref = td_membership_get(node->membership);
     const struct td_roster_client *client = NULL;

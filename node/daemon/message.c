@@ -48,6 +48,7 @@ void td_message_put(struct td_message *message)
     }
     free(message->payload);
     free(message->inflated);
+    free(message->refused);
     free(message->arena.bytes);
     free(message);
 }

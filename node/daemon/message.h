@@ -17,7 +17,7 @@ struct td_message {
     struct td_received_batch *received;
     struct td_request request;
     struct td_record record;   /* recovery only */
-    enum td_err *refused;
+    enum td_err *refused;      /* owned, per update of a publish, or NULL */
 };
 
 /* Takes payload. NULL (payload freed) when out of memory. arena_bytes: room for the decoded form. */
