@@ -231,7 +231,7 @@ struct td_transfer_in {
     bool ended;             /* claim arrived, waiting for durability up to claim_ticket */
     uint64_t claim_ticket;
     uint64_t record_ticket; /* HAS record in the log's hands; 0 = not yet */
-    uint64_t first_ticket;  /* newest when it began: a store that failed later voids it */
+    uint64_t failed_count;  /* stores_failed when it began: whatever fails later voids it */
     uint64_t ended_ms;
     uint64_t broken_ms;     /* since when it has no link */
     bool capped;            /* the claim was cut to what its origins signed */

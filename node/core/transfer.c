@@ -175,7 +175,7 @@ static void begin(struct td_core *core)
     transfer->bytes = transfer->batches = 0;
     transfer->ended = transfer->asked = transfer->poisoned = transfer->capped = false;
     transfer->record_ticket = 0;
-    transfer->first_ticket = core->ticket_next;
+    transfer->failed_count = core->counters[TD_COUNTER_stores_failed];
     struct td_vv has = td_vectors_has(core);
     bool fits = td_vv_store_set(&transfer->base, &has);
     TD_ASSERT(fits);
@@ -393,11 +393,12 @@ void td_transfer_stored(struct td_core *core)
     if (!transfer->active || !transfer->ended) {
         return;
     }
+    /* Also a batch handed in before we began: what came again meanwhile was left to it. */
+    if (core->counters[TD_COUNTER_stores_failed] != transfer->failed_count) {
+        give_up(core, ENDED_POISONED);
+        return;
+    }
     if (transfer->record_ticket == 0) {
-        if (core->failed_ticket > transfer->first_ticket) {
-            give_up(core, ENDED_POISONED); /* part of it is not in the log */
-            return;
-        }
         if (core->stored_ticket < transfer->claim_ticket) {
             return;
         }
@@ -408,11 +409,7 @@ void td_transfer_stored(struct td_core *core)
         }
         write_claim(core);
     } else if (core->stored_ticket >= transfer->record_ticket) {
-        if (core->failed_ticket >= transfer->record_ticket) {
-            give_up(core, ENDED_POISONED);
-        } else {
-            finish(core);
-        }
+        finish(core);
     }
 }
 

@@ -112,15 +112,28 @@ static uint64_t part_bytes(const struct td_slot *slot, uint32_t keep_count)
                       (uint64_t)slot->ref.bytes * keep_count / slot->count + THIN_BYTES);
 }
 
-/* False when the scratch of this step is used up: the slot is looked at again in the next one. */
-static bool add_slot(struct td_core *core, const struct td_link *link, uint32_t index,
-                     struct chunk *chunk)
+/* A failed store left live registers whose bytes are nowhere, and which beat older ones that we do
+ * claim: this answer cannot be complete. */
+static void refuse(struct td_link *link)
+{
+    link->send.active = false;
+    link->no_due = true;
+    link->no_id = link->send.id;
+}
+
+/* False when the scratch of this step is used up (the slot is looked at again in the next one), or
+ * when the answer was refused. */
+static bool add_slot(struct td_core *core, struct td_link *link, uint32_t index, struct chunk *chunk)
 {
     const struct td_slot *slot = &core->slots[index];
     uint64_t covered = td_vv_seq(&link->send.base.vv, core->incs[slot->inc].origin);
 
-    if (slot->live_count == 0 || slot->failed || covered >= slot->first_seq + slot->count - 1) {
+    if (slot->live_count == 0 || covered >= slot->first_seq + slot->count - 1) {
         return true;
+    }
+    if (slot->failed) {
+        refuse(link);
+        return false;
     }
     uint32_t *keep = td_fx_scratch(core, slot->live_count, sizeof *keep);
     if (keep == NULL) {
@@ -188,7 +201,7 @@ static bool send_chunk(struct td_core *core, uint32_t index, uint32_t *slots_lef
     uint32_t slot_before = link->send.cursor_slot;
     uint64_t arrived_before = link->send.cursor_arrived;
     bool more = fill(core, link, &chunk, slots_left);
-    if (chunk.part_count == 0) {
+    if (chunk.part_count == 0 || !link->send.active) {
         return more;
     }
     struct td_out *out = td_fx_out(core, index, TD_OUT_CHUNK);
