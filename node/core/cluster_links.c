@@ -69,6 +69,7 @@ void world_connect(struct cluster *cluster, unsigned a, unsigned b)
     pair->link[0] = ++cluster->next_link;
     pair->link[1] = ++cluster->next_link;
     pair->last_ms[0] = pair->last_ms[1] = cluster->now_ms;
+    pair->held_until_ms[0] = pair->held_until_ms[1] = 0;
     uint32_t generation = pair->generation;
     link_event(cluster, a, b, true);
     if (pair->up && pair->generation == generation) {
@@ -123,8 +124,13 @@ void world_deliver(struct cluster *cluster, struct happening *what)
         world_packet_free(packet);
         return;
     }
+    uint64_t *held_until_ms = &pair->held_until_ms[what->other < what->node ? 0 : 1];
     if (pair->stalled) { /* kept by the path, in order */
-        struct happening *later = world_schedule(cluster, cluster->now_ms + 5, AT_DELIVER, what->node);
+        *held_until_ms = (cluster->now_ms / STALL_STEP_MS + 1) * STALL_STEP_MS;
+    }
+    if (cluster->now_ms < *held_until_ms) {
+        struct happening *later =
+            world_schedule(cluster, *held_until_ms, AT_DELIVER, what->node);
         later->other = what->other;
         later->generation = what->generation;
         later->packet = packet;

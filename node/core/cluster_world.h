@@ -6,7 +6,7 @@
 #include "node/core/cluster_harness.h"
 #include "node/core/cluster_wire.h"
 
-enum { ACKS_MAX = 65536, LINK_EVENTS_MS = 1, HEARTBEAT_MS = 1000, BOOT_MS = 1000 };
+enum { ACKS_MAX = 65536, LINK_EVENTS_MS = 1, HEARTBEAT_MS = 1000, STALL_STEP_MS = 5, BOOT_MS = 1000 };
 #define WALL_MS UINT64_C(1700000000000)
 
 enum what {
@@ -67,6 +67,7 @@ struct pair {
     bool wanted, up, stalled;
     uint32_t generation, delay_ms;
     uint32_t link[2];
+    uint64_t held_until_ms[2]; /* nothing is delivered before: a stall keeps the order */
     uint64_t last_ms[2]; /* due time of the newest packet, per direction */
 };
 

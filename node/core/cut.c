@@ -116,7 +116,7 @@ struct td_vv td_fresh_stable_cut(struct td_core *core)
 /* First start number of this region that may not be folded yet. */
 static uint32_t fold_limit(struct td_core *core, struct td_region number, const struct td_vv *cut)
 {
-    uint32_t limit = 0;
+    uint32_t limit = 0; /* stays 0 without a closed one: nothing to fold */
 
     for (uint32_t at = 0; at < core->inc_order_count; at++) { /* ascending origin */
         const struct td_inc *inc = &core->incs[core->inc_order[at]];
@@ -127,7 +127,7 @@ static uint32_t fold_limit(struct td_core *core, struct td_region number, const 
                                   td_vv_seq(cut, inc->origin) >= inc->closed_last);
         if (!inc->closed || inc->hole_count > 0 || !held ||
             td_min_u64(inc->named_max, inc->closed_last) > inc->durable) {
-            return inc->origin.incarnation.start;
+            return limit == 0 ? 0 : inc->origin.incarnation.start;
         }
         limit = inc->origin.incarnation.start + 1;
     }

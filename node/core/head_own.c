@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { TD_PROTO_NUMBER = 1 };
+enum { TD_PROTO_NUMBER = 1, START_PATIENCE_MS = 2000 };
 
 uint64_t td_head_interval_ms(const struct td_core *core)
 {
@@ -160,9 +160,23 @@ static void sign(struct td_core *core)
     td_fx_add(core, TD_FX_SIGN_HEAD)->u.sign_head = &core->own_head;
 }
 
+/* A head under a start number that a crash forgets would make the next life, with the same number and
+ * a smaller random part, look like the older one. A disk that writes nothing must not silence us. */
+static bool start_logged(struct td_core *core)
+{
+    uint64_t patience_until = core->started_boot_ms + START_PATIENCE_MS;
+
+    if (core->incarnation_durable || core->now.boot_ms >= patience_until) {
+        return true;
+    }
+    td_deadline(core, patience_until);
+    return false;
+}
+
 void td_heads_tick(struct td_core *core)
 {
-    if (!core->started || core->process.start == 0 || core->self_slot >= TD_SLOTS) {
+    if (!core->started || core->process.start == 0 || core->self_slot >= TD_SLOTS ||
+        !start_logged(core)) {
         return;
     }
     td_recover_check(core);
