@@ -8,8 +8,8 @@ int cluster_state(struct cluster *cluster, unsigned index, const char *job, uint
 {
     struct td_core *core = cluster->nodes[index].core;
     struct td_text text = {job, (uint32_t)strlen(job)};
-    uint32_t reg = core == NULL ? TD_NONE
-                                : td_table_find(core, hash_bytes(1, job, text.count), text, attempt);
+    uint32_t reg =
+        core == NULL ? TD_NONE : td_table_find(core, hash_bytes(1, job, text.count), text, attempt);
     return reg == TD_NONE ? -1 : core->registers[reg].state;
 }
 
@@ -60,8 +60,8 @@ bool cluster_converged(struct cluster *cluster, void *unused)
             continue;
         }
         struct td_vv a = td_core_has(first), b = td_core_has(core);
-        if (memcmp(first->digest, core->digest, sizeof core->digest) != 0 || !td_vv_covers(&a, &b) ||
-            !td_vv_covers(&b, &a)) {
+        if (memcmp(first->digest, core->digest, sizeof core->digest) != 0 ||
+            !td_vv_covers(&a, &b) || !td_vv_covers(&b, &a)) {
             return false;
         }
     }
@@ -76,7 +76,8 @@ struct td_fresh_view cluster_fresh(struct cluster *cluster, unsigned index, unsi
     struct td_core *core = cluster->nodes[index].core;
     bool certain = false;
 
-    struct td_event event = world_event(cluster, index, TD_EV_TICK); /* rows age by the step's clock */
+    struct td_event event =
+        world_event(cluster, index, TD_EV_TICK); /* rows age by the step's clock */
     world_step(cluster, index, &event);
     uint32_t count = td_fresh_rows(core, rows, TD_REGIONS_MAX, &certain);
     if (ret_certain != NULL) {

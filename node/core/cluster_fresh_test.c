@@ -1,5 +1,5 @@
-/* cluster_fresh_test.c -- freshness is an upper bound of the true age, needs no synchronised clocks,
- * says "unknown" rather than "now", and every crossing is told once. */
+/* cluster_fresh_test.c -- freshness is an upper bound of the true age, needs no synchronised
+ * clocks, says "unknown" rather than "now", and every crossing is told once. */
 #include "node/core/cluster_test.h"
 
 static struct cluster *started_stale(uint64_t stale_ms)
@@ -96,7 +96,8 @@ static void test_a_cut_ages_and_each_crossing_is_traced_once(void **state)
     assert_true(row.age_known);
     assert_true(row.age_ms >= 12000);
     assert_false(certain);
-    assert_int_equal(cluster_trace_count(cluster, 0, TD_TR_STALE), 2); /* one for each of the others */
+    assert_int_equal(cluster_trace_count(cluster, 0, TD_TR_STALE),
+                     2); /* one for each of the others */
     cluster_heal(cluster, 0, 1);
     cluster_heal(cluster, 0, 2);
     cluster_run(cluster, 5000);
@@ -155,7 +156,8 @@ static void test_link_states_are_traced_once_per_change(void **state)
     cluster_free(cluster);
 }
 
-/* Closed incarnations leave the vectors once all members hold them, however often a region restarts. */
+/* Closed incarnations leave the vectors once all members hold them, however often a region
+ * restarts. */
 static void test_closed_incarnations_are_folded_below_the_cut(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* cluster_harness.c -- time: events in one heap, ordered by (time, number), so that equal seeds give
- * equal histories; and the clients that publish. */
+/* cluster_harness.c -- time: events in one heap, ordered by (time, number), so that equal seeds
+ * give equal histories; and the clients that publish. */
 #include "node/core/cluster_world.h"
 
 #include <stdlib.h>
@@ -12,15 +12,15 @@ static bool before(const struct happening *a, const struct happening *b)
 }
 
 struct happening *world_schedule(struct cluster *cluster, uint64_t time_ms, enum what what,
-                                  unsigned node)
+                                 unsigned node)
 {
     if (cluster->heap_count + 1 >= cluster->heap_room) {
         cluster->heap_room = cluster->heap_room == 0 ? 1024 : cluster->heap_room * 2;
         cluster->heap = realloc(cluster->heap, cluster->heap_room * sizeof *cluster->heap);
         TD_ASSERT(cluster->heap != NULL);
     }
-    struct happening happening = {.time_ms = time_ms, .number = ++cluster->number, .what = what,
-                                  .node = node};
+    struct happening happening = {
+        .time_ms = time_ms, .number = ++cluster->number, .what = what, .node = node};
     size_t at = cluster->heap_count++;
     while (at > 0 && before(&happening, &cluster->heap[(at - 1) / 2])) {
         cluster->heap[at] = cluster->heap[(at - 1) / 2];
@@ -261,8 +261,10 @@ bool cluster_publish(struct cluster *cluster, unsigned index, const char *job, u
     TD_ASSERT(strlen(job) < sizeof waiting->job);
     memcpy(waiting->job, job, strlen(job) + 1);
     waiting->job_hash = hash_bytes(1, job, strlen(job));
-    struct td_update update = {.job = {job, (uint32_t)strlen(job)}, .attempt = attempt,
-                               .fields = TD_FIELDS_ALL, .job_hash = waiting->job_hash};
+    struct td_update update = {.job = {job, (uint32_t)strlen(job)},
+                               .attempt = attempt,
+                               .fields = TD_FIELDS_ALL,
+                               .job_hash = waiting->job_hash};
     update.status.state = state;
     struct td_request request = {.id = node->request_id, .op = TD_OP_PUBLISH, .timeout_ms = 10000};
     request.u.publish.count = 1;

@@ -1,7 +1,8 @@
 /* cluster_harness.h -- several replicas in one process and in virtual time, for tests. Links have a
  * delay, can be cut, stalled and healed; each node has a log that completes after a while and can
- * fail, lose what was not flushed, and be replayed. Nothing here signs or encodes: batches and heads
- * are copied as structs, so that a million events take seconds. The seed decides everything. */
+ * fail, lose what was not flushed, and be replayed. Nothing here signs or encodes: batches and
+ * heads are copied as structs, so that a million events take seconds. The seed decides everything.
+ */
 #ifndef TD_CORE_CLUSTER_HARNESS_H
 #define TD_CORE_CLUSTER_HARNESS_H
 
@@ -12,10 +13,10 @@ enum { CLUSTER_NODES_MAX = 8, CLUSTER_TRACES_MAX = 16384 };
 struct cluster_options {
     unsigned nodes;
     uint64_t seed;
-    uint32_t delay_ms;        /* one way, every link */
-    uint32_t flush_ms;        /* a log flush takes so long */
-    uint32_t ring_batches;    /* live ring of each region; 0 = 64 */
-    uint64_t stale_ms;        /* 0 = 30 s */
+    uint32_t delay_ms;     /* one way, every link */
+    uint32_t flush_ms;     /* a log flush takes so long */
+    uint32_t ring_batches; /* live ring of each region; 0 = 64 */
+    uint64_t stale_ms;     /* 0 = 30 s */
 };
 
 struct cluster_trace {
@@ -40,7 +41,8 @@ struct cluster;
 
 struct cluster *cluster_new(struct cluster_options options);
 void cluster_free(struct cluster *cluster);
-/* All nodes in the roster, started with empty logs and linked, unless cluster_cut or _stop said else. */
+/* All nodes in the roster, started with empty logs and linked, unless cluster_cut or _stop said
+ * else. */
 void cluster_start(struct cluster *cluster);
 
 uint64_t cluster_now_ms(const struct cluster *cluster);
@@ -55,7 +57,7 @@ typedef bool (*cluster_condition)(struct cluster *cluster, void *argument);
 bool cluster_run_until(struct cluster *cluster, uint64_t limit_ms, cluster_condition condition,
                        void *argument);
 
-void cluster_cut(struct cluster *cluster, unsigned a, unsigned b);  /* both sides notice */
+void cluster_cut(struct cluster *cluster, unsigned a, unsigned b); /* both sides notice */
 void cluster_heal(struct cluster *cluster, unsigned a, unsigned b);
 /* Nothing gets through and nobody notices: a path that swallows packets, until it is un-stalled. */
 void cluster_stall(struct cluster *cluster, unsigned a, unsigned b, bool stalled);

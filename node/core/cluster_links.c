@@ -97,7 +97,8 @@ void world_heartbeat(struct cluster *cluster, const struct happening *what)
         event.u.link_rtt.rtt_us = 2000 * pair->delay_ms;
         world_step(cluster, node, &event);
     }
-    struct happening *beat = world_schedule(cluster, cluster->now_ms + HEARTBEAT_MS, AT_HEARTBEAT, what->node);
+    struct happening *beat =
+        world_schedule(cluster, cluster->now_ms + HEARTBEAT_MS, AT_HEARTBEAT, what->node);
     beat->other = what->other;
     beat->generation = what->generation;
 }
@@ -105,9 +106,9 @@ void world_heartbeat(struct cluster *cluster, const struct happening *what)
 static void keep_head(struct cluster *cluster, struct node *node, const struct td_head *head)
 {
     struct td_head **held = &node->heads[head->origin.region.v];
-    int order = *held == NULL ? 1
-                              : td_incarnation_compare(head->origin.incarnation,
-                                                       (*held)->origin.incarnation);
+    int order = *held == NULL
+                    ? 1
+                    : td_incarnation_compare(head->origin.incarnation, (*held)->origin.incarnation);
     if (order > 0 || (order == 0 && head->number > (*held)->number)) {
         *held = copy_head(&cluster->pool, head);
     }
@@ -129,8 +130,7 @@ void world_deliver(struct cluster *cluster, struct happening *what)
         *held_until_ms = (cluster->now_ms / STALL_STEP_MS + 1) * STALL_STEP_MS;
     }
     if (cluster->now_ms < *held_until_ms) {
-        struct happening *later =
-            world_schedule(cluster, *held_until_ms, AT_DELIVER, what->node);
+        struct happening *later = world_schedule(cluster, *held_until_ms, AT_DELIVER, what->node);
         later->other = what->other;
         later->generation = what->generation;
         later->packet = packet;

@@ -122,8 +122,7 @@ static void add_part(struct packet *packet, const struct node *node, const struc
     TD_ASSERT(batch != NULL);
     TD_ASSERT(batch->header.count == part->batch_count);
     if (node->omit != NULL || part->keep != NULL) {
-        packet->batches[packet->batch_count++] =
-            thin_batch(&packet->pool, batch, part, node->omit);
+        packet->batches[packet->batch_count++] = thin_batch(&packet->pool, batch, part, node->omit);
     } else {
         packet->batches[packet->batch_count++] = copy_batch(&packet->pool, batch);
     }
@@ -251,9 +250,10 @@ static void perform(struct cluster *cluster, unsigned index, const struct td_eff
     }
     case TD_FX_TRACE:
         if (cluster->trace_count < CLUSTER_TRACES_MAX) {
-            cluster->traces[cluster->trace_count++] = (struct cluster_trace){
-                cluster->now_ms, index, effect->u.trace.code, effect->u.trace.region.v,
-                effect->u.trace.a, effect->u.trace.b};
+            cluster->traces[cluster->trace_count++] =
+                (struct cluster_trace){cluster->now_ms,      index,
+                                       effect->u.trace.code, effect->u.trace.region.v,
+                                       effect->u.trace.a,    effect->u.trace.b};
         }
         break;
     }
@@ -306,14 +306,18 @@ void world_step(struct cluster *cluster, unsigned index, struct td_event *event)
 void world_boot(struct cluster *cluster, unsigned index)
 {
     struct node *node = &cluster->nodes[index];
-    struct td_core_config config = {
-        .self = {(uint8_t)(index + 1)},
-        .table_seed = cluster_random(cluster, UINT64_MAX),
-        .stale_ms = cluster->options.stale_ms,
-        .limits = {.registers_max = 8192, .bytes_max = 4 << 20, .links_max = 2 * CLUSTER_NODES_MAX,
-                   .requests_max = 1024, .pending_deltas_max = 1024, .batches_max = 16384,
-                   .ring_batches = cluster->options.ring_batches, .change_ring = 4096},
-        .software = {"test", 4}};
+    struct td_core_config config = {.self = {(uint8_t)(index + 1)},
+                                    .table_seed = cluster_random(cluster, UINT64_MAX),
+                                    .stale_ms = cluster->options.stale_ms,
+                                    .limits = {.registers_max = 8192,
+                                               .bytes_max = 4 << 20,
+                                               .links_max = 2 * CLUSTER_NODES_MAX,
+                                               .requests_max = 1024,
+                                               .pending_deltas_max = 1024,
+                                               .batches_max = 16384,
+                                               .ring_batches = cluster->options.ring_batches,
+                                               .change_ring = 4096},
+                                    .software = {"test", 4}};
 
     config.cluster = cluster->roster.cluster;
     node->block_bytes = td_core_bytes(&config);
@@ -347,7 +351,8 @@ void world_boot_links(struct cluster *cluster, unsigned index)
 {
     for (unsigned other = 0; other < cluster->options.nodes; other++) {
         if (other != index) {
-            world_schedule(cluster, cluster->now_ms + LINK_EVENTS_MS, AT_CONNECT, index)->other = other;
+            world_schedule(cluster, cluster->now_ms + LINK_EVENTS_MS, AT_CONNECT, index)->other =
+                other;
         }
     }
 }

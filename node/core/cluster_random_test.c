@@ -1,6 +1,6 @@
-/* cluster_random_test.c -- random histories: publishes, cuts, silent stalls, crashes and failed flushes,
- * then everything heals. I1 holds at all times, afterwards all converge within a bound, and one seed
- * gives one history. TD_SEED and TD_RUNS choose others. */
+/* cluster_random_test.c -- random histories: publishes, cuts, silent stalls, crashes and failed
+ * flushes, then everything heals. I1 holds at all times, afterwards all converge within a bound,
+ * and one seed gives one history. TD_SEED and TD_RUNS choose others. */
 #include "node/core/cluster_test.h"
 
 #include <stdlib.h>
@@ -21,8 +21,8 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 
 static void publish(struct run *run)
 {
-    static const enum td_state states[] = {TD_STATE_PENDING, TD_STATE_RUNNING, TD_STATE_STOPPING,
-                                           TD_STATE_LOST, TD_STATE_COMPLETED, TD_STATE_FAILED};
+    static const enum td_state states[] = {TD_STATE_PENDING, TD_STATE_RUNNING,   TD_STATE_STOPPING,
+                                           TD_STATE_LOST,    TD_STATE_COMPLETED, TD_STATE_FAILED};
     char job[32];
     uint64_t which = cluster_random(run->cluster, 12);
     snprintf(job, sizeof job, "job-%u", (unsigned)which);

@@ -1,5 +1,5 @@
-/* cluster_repair_test.c -- what vectors do not show: a member that leaves deltas out, a table that lost
- * something, two statements under one number, a clone, a peer that sends more than it may. */
+/* cluster_repair_test.c -- what vectors do not show: a member that leaves deltas out, a table that
+ * lost something, two statements under one number, a clone, a peer that sends more than it may. */
 #include "node/core/cluster_test.h"
 #include "node/core/cluster_world.h"
 
@@ -129,7 +129,8 @@ static void test_two_heads_under_one_number_are_equivocation_told_once(void **st
 {
     (void)state;
     struct cluster *cluster = started(3, 10);
-    struct td_head heads[] = {head_of(2, 5, 1), head_of(2, 5, 1), head_of(2, 5, 2), head_of(2, 5, 3)};
+    struct td_head heads[] = {head_of(2, 5, 1), head_of(2, 5, 1), head_of(2, 5, 2),
+                              head_of(2, 5, 3)};
     static const size_t expected[] = {0, 0, 1, 1};
 
     for (size_t i = 0; i < 4; i++) {
@@ -138,7 +139,8 @@ static void test_two_heads_under_one_number_are_equivocation_told_once(void **st
         deliver(cluster, 0, 1, &msg, 0);
         assert_int_equal(cluster_trace_count(cluster, 0, TD_TR_EQUIVOCATION), expected[i]);
     }
-    assert_true(cluster_core(cluster, 0)->regions[cluster_core(cluster, 0)->slot_of[2]].equivocated);
+    assert_true(
+        cluster_core(cluster, 0)->regions[cluster_core(cluster, 0)->slot_of[2]].equivocated);
     cluster_free(cluster);
 }
 

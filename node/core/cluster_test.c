@@ -1,5 +1,5 @@
-/* cluster_test.c -- stories of several replicas: what a region publishes reaches everybody, through a
- * cut, a partition, a restart, a lost disk. Virtual time; each failure repeats with its seed. */
+/* cluster_test.c -- stories of several replicas: what a region publishes reaches everybody, through
+ * a cut, a partition, a restart, a lost disk. Virtual time; each failure repeats with its seed. */
 #include "node/core/cluster_test.h"
 
 static void test_publish_is_seen_by_all(void **state)
@@ -59,8 +59,8 @@ static void publish_many(struct cluster *cluster, unsigned node, unsigned jobs, 
         for (unsigned job = 0; job < jobs; job++) {
             char name[32];
             snprintf(name, sizeof name, "n%u-%u", node, job);
-            cluster_publish(cluster, node, name, 1, round % 2 == 0 ? TD_STATE_RUNNING
-                                                                   : TD_STATE_STOPPING);
+            cluster_publish(cluster, node, name, 1,
+                            round % 2 == 0 ? TD_STATE_RUNNING : TD_STATE_STOPPING);
             cluster_run(cluster, 7);
         }
     }

@@ -126,8 +126,8 @@ void copy_msg(struct pool *pool, const struct td_msg *msg, struct td_msg *ret_ms
 
 void copy_delta(struct pool *pool, const struct td_delta *delta, struct td_delta *ret_delta)
 {
-    struct td_label *labels = pool_copy(pool, delta->status.labels, delta->status.label_count,
-                                        sizeof *labels);
+    struct td_label *labels =
+        pool_copy(pool, delta->status.labels, delta->status.label_count, sizeof *labels);
     for (uint32_t i = 0; i < delta->status.label_count; i++) {
         labels[i].key = copy_text(pool, labels[i].key);
         labels[i].value = copy_text(pool, labels[i].value);
@@ -139,8 +139,8 @@ void copy_delta(struct pool *pool, const struct td_delta *delta, struct td_delta
     ret_delta->status.parent = copy_text(pool, delta->status.parent);
     ret_delta->status.writer = copy_text(pool, delta->status.writer);
     ret_delta->clock = pool_copy(pool, delta->clock, delta->clock_count, sizeof *delta->clock);
-    ret_delta->raw = (struct td_bytes){pool_take(pool, 1, 100 + delta->job.count),
-                                       100 + delta->job.count};
+    ret_delta->raw =
+        (struct td_bytes){pool_take(pool, 1, 100 + delta->job.count), 100 + delta->job.count};
 }
 
 /* What a delta says, its own place included: equal bytes at another dot are another leaf. */
@@ -151,7 +151,8 @@ static struct td_hash leaf_of(const struct td_delta *delta, struct td_origin ori
 
     hash = hash_bytes(hash, &origin.incarnation, sizeof origin.incarnation);
     hash = hash_bytes(hash + origin.region.v, &delta->attempt, sizeof delta->attempt);
-    hash = hash_bytes(hash + (uint64_t)delta->status.state, &delta->stamp.ms, sizeof delta->stamp.ms);
+    hash =
+        hash_bytes(hash + (uint64_t)delta->status.state, &delta->stamp.ms, sizeof delta->stamp.ms);
     hash = hash_bytes(hash, &delta->stamp.counter, sizeof delta->stamp.counter);
     for (unsigned i = 0; i < 4; i++) {
         hash = hash_bytes(hash, &i, sizeof i);
@@ -237,6 +238,7 @@ struct td_batch *thin_batch(struct pool *pool, const struct td_batch *batch,
         keep[i] = wanted && !is_job(delta, omit);
         count += keep[i];
     }
-    TD_ASSERT(part->keep == NULL || found == part->keep_count); /* the core asks only for what lies there */
+    TD_ASSERT(part->keep == NULL ||
+              found == part->keep_count); /* the core asks only for what lies there */
     return copy_some(pool, batch, keep, count);
 }

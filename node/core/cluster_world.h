@@ -1,12 +1,18 @@
-/* cluster_world.h -- the inside of the cluster harness, shared by its files: cluster_harness.c time and
- * events, cluster_node.c processes, logs and effects, cluster_links.c, cluster_checks.c. */
+/* cluster_world.h -- the inside of the cluster harness, shared by its files: cluster_harness.c time
+ * and events, cluster_node.c processes, logs and effects, cluster_links.c, cluster_checks.c. */
 #ifndef TD_CORE_CLUSTER_WORLD_H
 #define TD_CORE_CLUSTER_WORLD_H
 
 #include "node/core/cluster_harness.h"
 #include "node/core/cluster_wire.h"
 
-enum { ACKS_MAX = 65536, LINK_EVENTS_MS = 1, HEARTBEAT_MS = 1000, STALL_STEP_MS = 5, BOOT_MS = 1000 };
+enum {
+    ACKS_MAX = 65536,
+    LINK_EVENTS_MS = 1,
+    HEARTBEAT_MS = 1000,
+    STALL_STEP_MS = 5,
+    BOOT_MS = 1000
+};
 #define WALL_MS UINT64_C(1700000000000)
 
 enum what {
@@ -52,7 +58,7 @@ struct node {
     unsigned ticks_now;
     struct entry *log;
     size_t log_count, log_room;
-    size_t log_process;  /* first entry written by the running process */
+    size_t log_process; /* first entry written by the running process */
     bool flushing;
     unsigned fail_flushes;
     int64_t skew_ms;
@@ -68,7 +74,7 @@ struct pair {
     uint32_t generation, delay_ms;
     uint32_t link[2];
     uint64_t held_until_ms[2]; /* nothing is delivered before: a stall keeps the order */
-    uint64_t last_ms[2]; /* due time of the newest packet, per direction */
+    uint64_t last_ms[2];       /* due time of the newest packet, per direction */
 };
 
 struct cluster {

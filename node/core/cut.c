@@ -1,6 +1,6 @@
-/* cut.c -- the stable cut: what every member that counts is known to hold, per origin the minimum over
- * the newest heads whose own part we cover ourselves (causal stability; a head that overtook its
- * deltas does not count). Fencing keeps members away for too long from holding it back; closed
+/* cut.c -- the stable cut: what every member that counts is known to hold, per origin the minimum
+ * over the newest heads whose own part we cover ourselves (causal stability; a head that overtook
+ * its deltas does not count). Fencing keeps members away for too long from holding it back; closed
  * incarnations below it leave the vectors. */
 #include "node/core/peers.h"
 
@@ -144,8 +144,8 @@ uint32_t td_fold_told(const struct td_region_info *region)
     return 0;
 }
 
-/* The origin folds first: others follow what its own heads say (vectors.c checks claims the same way),
- * so one node's gap in knowledge cannot hide deltas of somebody else. */
+/* The origin folds first: others follow what its own heads say (vectors.c checks claims the same
+ * way), so one node's gap in knowledge cannot hide deltas of somebody else. */
 static void fold_region(struct td_core *core, uint8_t slot, const struct td_vv *cut)
 {
     const struct td_region_info *region = &core->regions[slot];

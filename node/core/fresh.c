@@ -1,6 +1,6 @@
-/* fresh.c -- how old our view of each region can be at most, without synchronised clocks (DESIGN 2).
- * A region that echoes our tick signed that head after we signed ours; once everything of the region
- * that was named by then is durable here, our view is complete as of our tick's moment. */
+/* fresh.c -- how old our view of each region can be at most, without synchronised clocks (DESIGN
+ * 2). A region that echoes our tick signed that head after we signed ours; once everything of the
+ * region that was named by then is durable here, our view is complete as of our tick's moment. */
 #include "node/core/peers.h"
 
 #include <string.h>
@@ -33,7 +33,8 @@ void td_fresh_clocks(struct td_core *core)
     }
 }
 
-static bool moment_of(const struct td_core *core, const struct td_tick *echo, uint64_t *ret_moment_ms)
+static bool moment_of(const struct td_core *core, const struct td_tick *echo,
+                      uint64_t *ret_moment_ms)
 {
     const struct td_own_tick *own = &core->own_ticks[echo->number % TD_OWN_TICKS];
 
@@ -47,8 +48,8 @@ static bool moment_of(const struct td_core *core, const struct td_tick *echo, ui
     return true;
 }
 
-/* What of the running incarnation was named when this echo came. Later names of it are later deltas:
- * waiting for those too would never end under load. */
+/* What of the running incarnation was named when this echo came. Later names of it are later
+ * deltas: waiting for those too would never end under load. */
 static void wait_for(struct td_core *core, struct td_region_info *region, uint64_t moment_ms,
                      const struct td_head *head)
 {
@@ -56,8 +57,8 @@ static void wait_for(struct td_core *core, struct td_region_info *region, uint64
     struct td_fresh_wait wait = {true, moment_ms, head->origin.incarnation, head->seq};
 
     if (index != TD_INC_NONE) {
-        wait.seq = td_max_u64(wait.seq,
-                              td_inc_limit(&core->incs[index], core->incs[index].named_max));
+        wait.seq =
+            td_max_u64(wait.seq, td_inc_limit(&core->incs[index], core->incs[index].named_max));
     }
     if (!region->wait.set) {
         region->wait = wait;
@@ -186,7 +187,8 @@ uint32_t td_fresh_rows(struct td_core *core, struct td_fresh_view *ret_rows, uin
             continue;
         }
         struct td_fresh_view row = row_of(core, slot);
-        certain = certain && row.age_known && !row.recovering && row.age_ms <= core->config.stale_ms;
+        certain =
+            certain && row.age_known && !row.recovering && row.age_ms <= core->config.stale_ms;
         if (count < rows_max) {
             ret_rows[count++] = row;
         } else {

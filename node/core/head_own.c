@@ -1,5 +1,6 @@
-/* head_own.c -- our own head: when it is due, what it says, and the moments of its ticks. A moment is
- * taken when the fields are read, before the signature: what is signed later can only be older. */
+/* head_own.c -- our own head: when it is due, what it says, and the moments of its ticks. A moment
+ * is taken when the fields are read, before the signature: what is signed later can only be older.
+ */
 #include "node/core/peers.h"
 
 #include <string.h>
@@ -18,7 +19,8 @@ uint64_t td_head_interval_ms(const struct td_core *core)
 
 static uint64_t due_ms(const struct td_core *core)
 {
-    uint64_t soon = core->head_last_ms == 0 ? core->now.boot_ms : core->head_last_ms + TD_HEAD_SOON_MS;
+    uint64_t soon =
+        core->head_last_ms == 0 ? core->now.boot_ms : core->head_last_ms + TD_HEAD_SOON_MS;
     return core->head_asked ? td_min_u64(soon, core->head_next_ms) : core->head_next_ms;
 }
 
@@ -49,8 +51,8 @@ static bool fill_echo(struct td_core *core, struct td_head *head)
     return true;
 }
 
-/* Our earlier incarnations, each with its newest durable seq. What lies beyond a closing is void, and
- * we may hold less than we once signed (an old backup does not know that it is one): nothing is
+/* Our earlier incarnations, each with its newest durable seq. What lies beyond a closing is void,
+ * and we may hold less than we once signed (an old backup does not know that it is one): nothing is
  * closed before every member has told, since we came up, what it holds of us. */
 static bool fill_closings(struct td_core *core, struct td_head *head)
 {
@@ -160,8 +162,9 @@ static void sign(struct td_core *core)
     td_fx_add(core, TD_FX_SIGN_HEAD)->u.sign_head = &core->own_head;
 }
 
-/* A head under a start number that a crash forgets would make the next life, with the same number and
- * a smaller random part, look like the older one. A disk that writes nothing must not silence us. */
+/* A head under a start number that a crash forgets would make the next life, with the same number
+ * and a smaller random part, look like the older one. A disk that writes nothing must not silence
+ * us. */
 static bool start_logged(struct td_core *core)
 {
     uint64_t patience_until = core->started_boot_ms + START_PATIENCE_MS;

@@ -1,6 +1,6 @@
-/* heads.c -- others' heads: what a region says about itself and what it holds. The newest per process
- * counts, it is passed on to whoever takes that region's deltas from us, and what it names is
- * believed of other origins only as far as they signed it themselves. */
+/* heads.c -- others' heads: what a region says about itself and what it holds. The newest per
+ * process counts, it is passed on to whoever takes that region's deltas from us, and what it names
+ * is believed of other origins only as far as they signed it themselves. */
 #include "node/core/peers.h"
 
 #include <string.h>
@@ -160,8 +160,9 @@ static bool tick_note(struct td_core *core, uint8_t slot, const struct td_head *
     } else {
         return false;
     }
-    if (region->tick_count == 2 && td_incarnation_compare(region->ticks[0].origin.incarnation,
-                                                          region->ticks[1].origin.incarnation) > 0) {
+    if (region->tick_count == 2 &&
+        td_incarnation_compare(region->ticks[0].origin.incarnation,
+                               region->ticks[1].origin.incarnation) > 0) {
         struct td_tick swap = region->ticks[0];
         region->ticks[0] = region->ticks[1];
         region->ticks[1] = swap;
@@ -252,7 +253,8 @@ static void skew_note(struct td_core *core, struct td_region_info *region)
     region->skew_traced = skewed;
 }
 
-static void take_over(struct td_core *core, struct td_region_info *region, const struct td_head *head)
+static void take_over(struct td_core *core, struct td_region_info *region,
+                      const struct td_head *head)
 {
     bool moved = !region->heard || !td_vv_equal(&region->head_has.vv, &head->has);
 
@@ -276,7 +278,8 @@ static void take_over(struct td_core *core, struct td_region_info *region, const
     region->echo_count =
         head->echo_count < TD_ECHO_ENTRIES_MAX ? head->echo_count : TD_ECHO_ENTRIES_MAX;
     td_copy(region->echo, head->echo, region->echo_count * sizeof head->echo[0]);
-    region->counted_count = head->counted_count < TD_REGIONS_MAX ? head->counted_count : TD_REGIONS_MAX;
+    region->counted_count =
+        head->counted_count < TD_REGIONS_MAX ? head->counted_count : TD_REGIONS_MAX;
     td_copy(region->counted, head->counted, region->counted_count * sizeof head->counted[0]);
     region->proto_min = head->proto_min;
     region->proto_max = head->proto_max;
@@ -301,8 +304,8 @@ static void pass_on(struct td_core *core, uint8_t slot, uint32_t from)
     }
 }
 
-/* Ours, come back: an older life of ours tells what we once signed; a later or equal one of somebody
- * else is a clone. */
+/* Ours, come back: an older life of ours tells what we once signed; a later or equal one of
+ * somebody else is a clone. */
 static void own_received(struct td_core *core, const struct td_head *head)
 {
     struct td_region_info *self = &core->regions[core->self_slot];

@@ -1,5 +1,6 @@
-/* live.c -- the live lane: each region's newest whole batches, once to whoever asked for them, within
- * the credit it granted. A sender keeps one serial per region and link: a slow peer costs nothing. */
+/* live.c -- the live lane: each region's newest whole batches, once to whoever asked for them,
+ * within the credit it granted. A sender keeps one serial per region and link: a slow peer costs
+ * nothing. */
 #include "node/core/peers.h"
 
 /* ---- asking ---- */

@@ -332,8 +332,9 @@ uint32_t td_peers_covering(const struct td_core *core, struct td_dot dot)
          * of it tells. */
         bool covers = region->heard && td_vv_covers_dot(&region->head_has.vv, dot);
         if (!covers && region->heard && link != TD_NONE && core->links[link].has_known) {
-            covers = td_vv_covers_dot(&core->links[link].has.vv, dot) &&
-                     td_incarnation_compare(core->links[link].process, region->head_incarnation) <= 0;
+            covers =
+                td_vv_covers_dot(&core->links[link].has.vv, dot) &&
+                td_incarnation_compare(core->links[link].process, region->head_incarnation) <= 0;
         }
         count += covers;
     }

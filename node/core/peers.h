@@ -1,7 +1,7 @@
-/* peers.h -- what the files about other regions share among themselves: peers.c roster.c phi.c live.c
- * source.c transfer.c transfer_send.c repair.c bucket.c heads.c head_own.c recover.c fresh.c cut.c.
- * Everything to be sent is kept as a mark (a bit, a counter, a flag) and leaves in td_live_pump at the
- * end of a step, within the room the step's send has: nothing is queued. */
+/* peers.h -- what the files about other regions share among themselves: peers.c roster.c phi.c
+ * live.c source.c transfer.c transfer_send.c repair.c bucket.c heads.c head_own.c recover.c fresh.c
+ * cut.c. Everything to be sent is kept as a mark (a bit, a counter, a flag) and leaves in
+ * td_live_pump at the end of a step, within the room the step's send has: nothing is queued. */
 #ifndef TD_CORE_PEERS_H
 #define TD_CORE_PEERS_H
 
@@ -30,7 +30,8 @@ static inline bool td_link_up(const struct td_link *link)
 {
     return link->id.v != 0 && !link->closing;
 }
-static inline struct td_region_info *td_link_region(struct td_core *core, const struct td_link *link)
+static inline struct td_region_info *td_link_region(struct td_core *core,
+                                                    const struct td_link *link)
 {
     return &core->regions[link->region_slot];
 }
@@ -38,7 +39,9 @@ static inline struct td_region_info *td_link_region(struct td_core *core, const 
 static inline uint8_t td_region_slot(const struct td_core *core, struct td_region region)
 {
     uint8_t slot = core->slot_of[region.v];
-    return slot < TD_SLOTS && region.v != 0 && core->regions[slot].number.v == region.v ? slot : (uint8_t)TD_SLOTS;
+    return slot < TD_SLOTS && region.v != 0 && core->regions[slot].number.v == region.v
+               ? slot
+               : (uint8_t)TD_SLOTS;
 }
 /* Nothing to copy may come with no address. */
 static inline void td_copy(void *target, const void *source, size_t bytes)
@@ -67,7 +70,8 @@ static inline uint64_t td_inc_limit(const struct td_inc *inc, uint64_t seq)
 void td_link_close(struct td_core *core, uint32_t link, enum td_err why);
 /* Takes a frame's charge out of what we granted; false (and the link ends) when it is more. */
 bool td_peers_charge(struct td_core *core, uint32_t link, enum td_lane lane, uint64_t bytes);
-/* Sends the control messages that are marked. False when the step's room on this link is used up. */
+/* Sends the control messages that are marked. False when the step's room on this link is used up.
+ */
 bool td_peers_pump_link(struct td_core *core, uint32_t link);
 void td_peers_views(struct td_core *core); /* traces each change of up, late, down once */
 
@@ -83,10 +87,12 @@ void td_live_not_whole(struct td_core *core, uint32_t link, struct td_region reg
 void td_source_has(struct td_core *core, uint32_t link); /* it announced a new `has` */
 void td_source_tick(struct td_core *core);
 void td_source_link_down(struct td_core *core, uint32_t link);
-void td_source_choose(struct td_core *core, uint8_t region_slot); /* first choice, or after a loss */
+void td_source_choose(struct td_core *core,
+                      uint8_t region_slot); /* first choice, or after a loss */
 /* First dot of this region that the vector names (as far as signed) and we have not received;
  * seq 0 = none. region.v = 0 looks at all. */
-struct td_dot td_lacking(const struct td_core *core, const struct td_vv *vv, struct td_region region);
+struct td_dot td_lacking(const struct td_core *core, const struct td_vv *vv,
+                         struct td_region region);
 
 /* The fold that a region's newest head names of itself; 0 = none. */
 uint32_t td_fold_told(const struct td_region_info *region);
@@ -106,8 +112,8 @@ bool td_repair_pump_link(struct td_core *core, uint32_t link);
 
 enum { TD_SCAN_SLICE = 32768 }; /* registers or slots looked at in one step */
 
-/* The smallest TD_BUCKET_ENTRIES_MAX register hashes of one bucket from `from` to `to`, gathered over
- * many steps. */
+/* The smallest TD_BUCKET_ENTRIES_MAX register hashes of one bucket from `from` to `to`, gathered
+ * over many steps. */
 struct td_bucket_scan {
     bool active, done, more; /* more: some were left out at the upper end */
     uint32_t link;
@@ -115,13 +121,14 @@ struct td_bucket_scan {
     uint64_t from, to;
     uint32_t position; /* next register to look at */
     uint32_t count;
-    struct td_register_id entries[TD_BUCKET_ENTRIES_MAX]; /* heap while active, ascending when done */
+    struct td_register_id
+        entries[TD_BUCKET_ENTRIES_MAX]; /* heap while active, ascending when done */
 };
 /* Dots a peer asked for, served in arrival order. */
 struct td_fetch_job {
     bool active;
     uint32_t link;
-    uint32_t slot;  /* next batch slot to look at */
+    uint32_t slot; /* next batch slot to look at */
     uint32_t count;
     struct td_dot dots[TD_FETCH_MAX]; /* ascending */
 };

@@ -19,7 +19,8 @@ void td_phi_answered(struct td_core *core, struct td_link *link, uint32_t rtt_us
     uint64_t gap_ms = core->now.boot_ms - link->answered_ms;
     uint32_t gap = gap_ms > 60000 ? 60000 : (uint32_t)gap_ms;
 
-    link->srtt_us = link->rtt_known ? (uint32_t)(((uint64_t)link->srtt_us * 7 + rtt_us) / 8) : rtt_us;
+    link->srtt_us =
+        link->rtt_known ? (uint32_t)(((uint64_t)link->srtt_us * 7 + rtt_us) / 8) : rtt_us;
     if (!link->rtt_known) { /* the time from link up to the first answer is no heartbeat gap */
         link->gap_mean_ms = link->gap_dev_ms = 0;
     } else if (link->gap_mean_ms == 0) {
@@ -50,7 +51,8 @@ static void clone_check(struct td_core *core, const struct td_link *link)
         uint64_t young = td_max_u64(other->up_boot_ms, link->up_boot_ms);
         if (other->answered_ms > young + CLONE_MS && link->answered_ms > young + CLONE_MS) {
             region->clone_suspected = true;
-            td_fx_trace(core, TD_TR_CLONE, region->number, link->process.start, other->process.start);
+            td_fx_trace(core, TD_TR_CLONE, region->number, link->process.start,
+                        other->process.start);
         }
     }
 }
@@ -63,7 +65,8 @@ void td_phi_tick(struct td_core *core)
             continue;
         }
         uint64_t due = link->answered_ms + late_after_ms(link);
-        /* Without a single answer the driver has no heartbeats here (or not yet): nothing to say. */
+        /* Without a single answer the driver has no heartbeats here (or not yet): nothing to say.
+         */
         if (link->rtt_known && !link->late) {
             if (core->now.boot_ms >= due) {
                 link->late = true;

@@ -20,9 +20,9 @@ static void begin(struct td_core *core)
     td_transfer_want(core);
 }
 
-/* Of our own deltas, what an entry of this member's head names and we lack. Beyond our own signature a
- * name counts nothing, but its member is asked for everything it has before we let go of it: the
- * closing of an incarnation makes void what lies behind. */
+/* Of our own deltas, what an entry of this member's head names and we lack. Beyond our own
+ * signature a name counts nothing, but its member is asked for everything it has before we let go
+ * of it: the closing of an incarnation makes void what lies behind. */
 static bool own_lacking(const struct td_core *core, const struct td_region_info *member,
                         const struct td_vv_entry *entry, bool *ret_unsigned)
 {
@@ -84,7 +84,8 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
 }
 
 /* One member's newest head: signed after we came up, and everything of ours in it is here. */
-static bool head_satisfied(const struct td_core *core, const struct td_region_info *region, bool *ret_unsigned)
+static bool head_satisfied(const struct td_core *core, const struct td_region_info *region,
+                           bool *ret_unsigned)
 {
     bool lacking = false;
 
@@ -120,7 +121,8 @@ bool td_recover_settled(struct td_core *core, bool *ret_unsigned)
     return members == 0 || others_in > 0;
 }
 
-/* Deltas of our earlier lives can grow only by what others give back: then our log was an old one. */
+/* Deltas of our earlier lives can grow only by what others give back: then our log was an old one.
+ */
 static void rollback_check(struct td_core *core)
 {
     struct td_region_info *self = &core->regions[core->self_slot];

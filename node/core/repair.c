@@ -1,7 +1,7 @@
-/* repair.c -- the safety net that believes no vector: two peers compare sums over the buckets of their
- * live sets every few seconds, also under load. A bucket that differs three times in a row is listed;
- * what our `has` covers but our table lacks is fetched and merged. What still differs at equal
- * vectors after two such repairs makes the peer's region doubtful (DESIGN 2, Omission). */
+/* repair.c -- the safety net that believes no vector: two peers compare sums over the buckets of
+ * their live sets every few seconds, also under load. A bucket that differs three times in a row is
+ * listed; what our `has` covers but our table lacks is fetched and merged. What still differs at
+ * equal vectors after two such repairs makes the peer's region doubtful (DESIGN 2, Omission). */
 #include "node/core/peers.h"
 
 #include <string.h>
@@ -9,16 +9,16 @@
 enum { DIFFER_HEADS = 20, DIFFER_ROUNDS = 3, DOUBT_REPAIRS = 2, QUIET_MS = 10000, RETRY_MS = 50 };
 
 struct repair_link {
-    uint32_t id;          /* the link this belongs to; another one starts anew */
+    uint32_t id; /* the link this belongs to; another one starts anew */
     uint64_t next_ms;
-    bool ask_due, asked;  /* DIGEST_ASK */
-    bool digest_due;      /* DIGEST */
-    bool bucket_due;      /* BUCKET: asked of us, not yet listed */
+    bool ask_due, asked; /* DIGEST_ASK */
+    bool digest_due;     /* DIGEST */
+    bool bucket_due;     /* BUCKET: asked of us, not yet listed */
     uint16_t bucket;
     uint64_t bucket_from;
-    uint16_t listed_last; /* round robin over differing buckets */
-    uint8_t differ[TD_DIGEST_BUCKETS];   /* rounds in a row */
-    uint8_t repairs[TD_DIGEST_BUCKETS];  /* listings since it was last equal */
+    uint16_t listed_last;               /* round robin over differing buckets */
+    uint8_t differ[TD_DIGEST_BUCKETS];  /* rounds in a row */
+    uint8_t repairs[TD_DIGEST_BUCKETS]; /* listings since it was last equal */
 };
 enum stage { STAGE_ASK = 1, STAGE_ASKED, STAGE_COMPARE, STAGE_FETCH };
 
@@ -63,7 +63,8 @@ static struct repair_link *link_state(struct td_core *core, uint32_t index)
         state->id = core->links[index].id.v;
         /* Spread over the round by the two regions' numbers: the same on every run. */
         uint32_t spread = (core->config.self.v * 613U +
-                           td_link_region(core, &core->links[index])->number.v * 397U) % 1000U;
+                           td_link_region(core, &core->links[index])->number.v * 397U) %
+                          1000U;
         state->next_ms = core->now.boot_ms + TD_REPAIR_ROUND_MS / 2 + spread;
     }
     return state;
@@ -114,7 +115,8 @@ static void doubt_set(struct td_core *core, struct td_region_info *region, bool 
     }
 }
 
-/* At equal vectors for many heads in a row, while no link of its own exists: the relay withholds. */
+/* At equal vectors for many heads in a row, while no link of its own exists: the relay withholds.
+ */
 void td_repair_head(struct td_core *core, uint8_t slot)
 {
     struct td_region_info *region = &core->regions[slot];
@@ -210,8 +212,8 @@ static void bucket_received(struct td_core *core, uint32_t index, const struct t
     repair->ask.more = msg->u.bucket.more && msg->u.bucket.count > 0;
     repair->ask.stage = STAGE_COMPARE;
     repair->ask.last_ms = core->now.boot_ms;
-    uint64_t to = repair->ask.more ? repair->ask.theirs[repair->ask.count - 1].register_hash
-                                   : UINT64_MAX;
+    uint64_t to =
+        repair->ask.more ? repair->ask.theirs[repair->ask.count - 1].register_hash : UINT64_MAX;
     td_scan_begin(&repair->compare, index, repair->ask.bucket, repair->ask.from, to);
     td_deadline(core, core->now.boot_ms);
 }
@@ -298,7 +300,8 @@ void td_repair_frame(struct td_core *core, uint32_t index, const struct td_event
         break;
     case TD_MSG_FETCH:
         if (!core->repair->fetch.active) { /* else asked again by the next round */
-            td_fetch_begin(core, &core->repair->fetch, index, msg->u.fetch.dots, msg->u.fetch.count);
+            td_fetch_begin(core, &core->repair->fetch, index, msg->u.fetch.dots,
+                           msg->u.fetch.count);
             td_deadline(core, core->now.boot_ms);
         }
         break;

@@ -101,8 +101,8 @@ static void region_take(struct td_core *core, const struct td_roster_region *ent
         core->slot_of[entry->number.v] = slot;
     }
     struct td_region_info *region = &core->regions[slot];
-    uint32_t bytes = entry->name.count < TD_REGION_NAME_BYTES_MAX ? entry->name.count
-                                                                  : TD_REGION_NAME_BYTES_MAX;
+    uint32_t bytes =
+        entry->name.count < TD_REGION_NAME_BYTES_MAX ? entry->name.count : TD_REGION_NAME_BYTES_MAX;
     td_copy(region->name, entry->name.bytes, bytes);
     region->name_bytes = (uint8_t)bytes;
     region->roster_state = entry->state;
@@ -113,7 +113,8 @@ static void region_take(struct td_core *core, const struct td_roster_region *ent
     }
 }
 
-/* Used counts are kept when a region stays; a region that comes back as another number starts at 0. */
+/* Used counts are kept when a region stays; a region that comes back as another number starts at 0.
+ */
 void td_peers_roster(struct td_core *core, const struct td_roster *roster)
 {
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
@@ -145,7 +146,8 @@ void td_peers_roster(struct td_core *core, const struct td_roster *roster)
     core->roster_issued_ms = roster->issued_ms;
     core->policy = roster->policy;
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) { /* DESIGN 3: not active, dropped */
-        if (core->regions[slot].number.v != 0 && core->regions[slot].roster_state != TD_REGION_ACTIVE) {
+        if (core->regions[slot].number.v != 0 &&
+            core->regions[slot].roster_state != TD_REGION_ACTIVE) {
             links_close(core, slot);
         }
         if (core->regions[slot].number.v != 0 && core->regions[slot].source == TD_NONE) {

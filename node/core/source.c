@@ -24,7 +24,8 @@ static bool lacks_entry(const struct td_core *core, const struct td_vv_entry *en
     return true;
 }
 
-struct td_dot td_lacking(const struct td_core *core, const struct td_vv *vv, struct td_region region)
+struct td_dot td_lacking(const struct td_core *core, const struct td_vv *vv,
+                         struct td_region region)
 {
     struct td_dot dot = {0};
 
@@ -44,16 +45,16 @@ static bool entry_ahead(const struct td_core *core, const struct td_vv_entry *en
     uint16_t index = td_inc_find(core, entry->origin);
 
     if (index == TD_INC_NONE) {
-        return entry->seq > 0 && entry->origin.incarnation.start >=
-                                     core->fold_below[entry->origin.region.v];
+        return entry->seq > 0 &&
+               entry->origin.incarnation.start >= core->fold_below[entry->origin.region.v];
     }
     const struct td_inc *inc = &core->incs[index];
-    bool void_here =
-        inc->folded || inc->lost || (inc->closed && inc->closed_last <= inc->received);
+    bool void_here = inc->folded || inc->lost || (inc->closed && inc->closed_last <= inc->received);
     return !void_here && entry->seq > inc->received;
 }
 
-static struct td_dot ahead(const struct td_core *core, const struct td_vv *vv, struct td_region region)
+static struct td_dot ahead(const struct td_core *core, const struct td_vv *vv,
+                           struct td_region region)
 {
     struct td_dot dot = {0};
 
@@ -287,7 +288,8 @@ static void head_lag_check(struct td_core *core, uint8_t slot)
     }
 }
 
-/* Once a second: whatever of the region was here a second ago, the region itself has told us too. */
+/* Once a second: whatever of the region was here a second ago, the region itself has told us too.
+ */
 static void direct_check(struct td_core *core, uint8_t slot)
 {
     struct td_region_info *region = &core->regions[slot];
@@ -321,8 +323,8 @@ static void direct_check(struct td_core *core, uint8_t slot)
     }
 }
 
-/* A fold follows from closings and the cut by itself. Whoever was away or restarted in between never
- * hears the closing again: a transfer from somebody who has the fold ends with it. */
+/* A fold follows from closings and the cut by itself. Whoever was away or restarted in between
+ * never hears the closing again: a transfer from somebody who has the fold ends with it. */
 static void fold_check(struct td_core *core, uint8_t slot)
 {
     struct td_region_info *region = &core->regions[slot];

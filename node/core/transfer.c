@@ -1,6 +1,7 @@
 /* transfer.c -- receiving "everything live that I lack": one at a time, all regions at once, in the
- * sender's arrival order, closed by the sender's claim (DESIGN 2). `has` stands still until the claim;
- * the claim counts once everything that came is durable, and only as far as its origins signed. */
+ * sender's arrival order, closed by the sender's claim (DESIGN 2). `has` stands still until the
+ * claim; the claim counts once everything that came is durable, and only as far as its origins
+ * signed. */
 #include "node/core/peers.h"
 
 #include <string.h>
@@ -44,8 +45,8 @@ void td_transfer_want(struct td_core *core)
     td_deadline(core, core->transfer_from_ms);
 }
 
-/* How much a neighbour's announcement names that we did not receive. Names nobody signed count least:
- * a claim cannot count for them, but the batches that come along may bring the signature. */
+/* How much a neighbour's announcement names that we did not receive. Names nobody signed count
+ * least: a claim cannot count for them, but the batches that come along may bring the signature. */
 static uint64_t score(const struct td_core *core, const struct td_link *link)
 {
     uint64_t signed_lack = 0, unsigned_lack = 0;
@@ -128,8 +129,9 @@ static void nothing_to_get(struct td_core *core)
 
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         struct td_region_info *region = &core->regions[slot];
-        region->need_transfer = region->number.v != 0 && region->need_transfer &&
-                                (td_link_of(core, slot) == TD_NONE || holes_left(core, region->number));
+        region->need_transfer =
+            region->number.v != 0 && region->need_transfer &&
+            (td_link_of(core, slot) == TD_NONE || holes_left(core, region->number));
         wanted = wanted || region->need_transfer;
     }
     core->transfer_wanted = wanted;
@@ -350,8 +352,7 @@ static void apply_claim(struct td_core *core, const struct td_vv *claim)
     for (uint32_t i = 0; i < claim->fold_count; i++) {
         folded = folded || core->fold_below[claim->folds[i].region.v] > before[i];
     }
-    struct td_record *record =
-        folded ? td_store_record(core, TD_WHAT_OTHER, TD_RECORD_HAS) : NULL;
+    struct td_record *record = folded ? td_store_record(core, TD_WHAT_OTHER, TD_RECORD_HAS) : NULL;
     if (record != NULL) {
         record->u.has = td_vectors_has(core);
     }
@@ -426,7 +427,8 @@ static void resume_or_leave(struct td_core *core)
         transfer->link = index;
         transfer->asked = false;
         transfer->last_ms = core->now.boot_ms;
-    } else if (index != TD_NONE || core->now.boot_ms >= transfer->broken_ms + TD_TRANSFER_QUIET_MS) {
+    } else if (index != TD_NONE ||
+               core->now.boot_ms >= transfer->broken_ms + TD_TRANSFER_QUIET_MS) {
         give_up(core, ENDED_BROKEN);
     } else {
         td_deadline(core, transfer->broken_ms + TD_TRANSFER_QUIET_MS);

@@ -1,6 +1,7 @@
 /* transfer_send.c -- answering "everything live that I lack beyond this vector": the batch slots in
  * arrival order, thinned to what is live here and not covered there. A cursor per link, no queue. A
- * register that is overwritten during the walk moves to a newer slot, which the cursor meets later. */
+ * register that is overwritten during the walk moves to a newer slot, which the cursor meets later.
+ */
 #include "node/core/peers.h"
 
 enum {
@@ -123,7 +124,8 @@ static void refuse(struct td_link *link)
 
 /* False when the scratch of this step is used up (the slot is looked at again in the next one), or
  * when the answer was refused. */
-static bool add_slot(struct td_core *core, struct td_link *link, uint32_t index, struct chunk *chunk)
+static bool add_slot(struct td_core *core, struct td_link *link, uint32_t index,
+                     struct chunk *chunk)
 {
     const struct td_slot *slot = &core->slots[index];
     uint64_t covered = td_vv_seq(&link->send.base.vv, core->incs[slot->inc].origin);
@@ -153,7 +155,8 @@ static bool add_slot(struct td_core *core, struct td_link *link, uint32_t index,
 }
 
 /* Fills one chunk. False when nothing more can be looked at in this step. */
-static bool fill(struct td_core *core, struct td_link *link, struct chunk *chunk, uint32_t *slots_left)
+static bool fill(struct td_core *core, struct td_link *link, struct chunk *chunk,
+                 uint32_t *slots_left)
 {
     while (link->send.cursor_slot != TD_NONE) {
         if (chunk->part_count == CHUNK_PARTS || chunk->bytes >= CHUNK_BYTES) {
@@ -174,7 +177,8 @@ static bool fill(struct td_core *core, struct td_link *link, struct chunk *chunk
     return true;
 }
 
-/* The claim is our durable `has` of this very step: the cursor stands at the end of the list now. */
+/* The claim is our durable `has` of this very step: the cursor stands at the end of the list now.
+ */
 static void send_end(struct td_core *core, uint32_t index)
 {
     struct td_link *link = &core->links[index];
