@@ -176,6 +176,8 @@ enum td_err td_conn_open(const struct td_conn_config *config, struct td_conn **r
         conn_free(conn);
         return result == NNG_ENOMEM ? TD_ENOMEM : TD_ENONODE;
     }
+    /* The stream API leaves Nagle's algorithm on; a Unix socket does not know the option. */
+    (void)nng_stream_dialer_set_bool(conn->dialer, NNG_OPT_TCP_NODELAY, true);
     (void)pthread_mutex_lock(&config->hub->lock);
     conn->pending++;
     nng_aio_set_timeout(conn->dial_aio, (nng_duration)config->connect_timeout_ms);

@@ -35,6 +35,9 @@ static struct dial *dial_alloc(struct td_net *net, int target, struct td_text ur
         return NULL;
     }
     nng_aio_set_timeout(dial->aio, CONNECT_MS);
+    /* The stream API leaves Nagle's algorithm on (only sockets turn it off): a small frame behind
+     * another would wait for the peer's delayed acknowledgement, 40 ms. */
+    (void)nng_stream_dialer_set_bool(dial->dialer, NNG_OPT_TCP_NODELAY, true);
     return dial;
 }
 

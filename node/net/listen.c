@@ -242,6 +242,9 @@ enum td_err listener_start(struct td_net *net, struct listener *listener, const 
     if (result == 0) {
         result = nng_stream_listener_alloc(&listener->listener, url);
     }
+    if (result == 0 && !local) {
+        result = nng_stream_listener_set_bool(listener->listener, NNG_OPT_TCP_NODELAY, true);
+    }
     if (result == 0) {
         result = listen_with_mode(listener->listener, local);
     }
