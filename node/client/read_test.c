@@ -140,8 +140,10 @@ static enum fake_act answer_feed(void *self, struct fake_node *node,
     }
     bool ours = request->u.watch.process.start == response->process.start;
     if (request->u.watch.process.start != 0 && !ours) {
-        feed->resumed = true;
-        feed->seen_after_seq = request->after.entry_count > 0 ? request->after.entries[0].seq : 0;
+        const uint64_t after_seq =
+            request->after.entry_count > 0 ? request->after.entries[0].seq : 0;
+        __atomic_store_n(&feed->seen_after_seq, after_seq, __ATOMIC_RELEASE);
+        __atomic_store_n(&feed->resumed, true, __ATOMIC_RELEASE);
     }
     views[0] = view_of("job/1", TD_STATE_RUNNING, first);
     views[1] = view_of("job/1", feed->second, first + 1);
@@ -191,8 +193,8 @@ static void test_watch_resumes_on_the_next_node_and_says_so(void **state)
     assert_int_equal(watched.updates, 4);
     assert_int_equal(watched.resets, 1);
     assert_int_equal(watched.updates_at_reset, 2);
-    assert_true(second.resumed);
-    assert_true(second.seen_after_seq == 101);
+    assert_true(__atomic_load_n(&second.resumed, __ATOMIC_ACQUIRE));
+    assert_true(__atomic_load_n(&second.seen_after_seq, __ATOMIC_ACQUIRE) == 101);
     struct td_watch_cursor cursor;
     struct td_token_memory memory = {0};
     assert_int_equal(td_cursor_from_text(watched.cursor, &cursor, &memory), TD_OK);
