@@ -207,6 +207,25 @@ static void complete(struct td_node *node, struct td_response *response, const s
     response->names = names;
 }
 
+/* STATUS: signatures are checked before the core, so their refusals are counted here. */
+static void fill_counters(struct td_node *node, struct td_response *response, struct td_arena *arena)
+{
+    static const char name[] = "rejected_signature";
+    uint32_t count = response->u.status.counter_count;
+    struct td_counter *counters = td_arena_take(arena, count + 1, sizeof *counters);
+    if (counters == NULL || count == 0) {
+        return;
+    }
+    memcpy(counters, response->u.status.counters, count * sizeof *counters);
+    for (uint32_t i = 0; i < count; i++) {
+        if (counters[i].name.count == sizeof name - 1 &&
+            memcmp(counters[i].name.bytes, name, sizeof name - 1) == 0) {
+            counters[i].value += __atomic_load_n(&node->counters_rejected_signature, __ATOMIC_RELAXED);
+        }
+    }
+    response->u.status.counters = counters;
+}
+
 /* STATUS: byte counts live in the links, not in the core. */
 static void fill_status(struct td_node *node, struct td_response *response, struct td_arena *arena)
 {
@@ -270,6 +289,7 @@ static void reply(void *self, uint32_t client_link, const struct td_response *bo
                 fill_versions(node, &response, &arena);
             } else {
                 fill_status(node, &response, &arena);
+                fill_counters(node, &response, &arena);
             }
         }
     }

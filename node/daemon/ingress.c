@@ -417,7 +417,7 @@ void td_ingress_answer(struct td_node *node, uint32_t client_link, const struct 
 /* Token bucket in thousandths of an update; refused as a whole so that a retry is simple. */
 static bool within_rate(struct td_node *node, uint32_t updates)
 {
-    uint64_t rate = node->config.publish_rate;
+    uint64_t rate = __atomic_load_n(&node->config.publish_rate, __ATOMIC_RELAXED);
     bool allowed = true;
     if (rate == 0) {
         return true;

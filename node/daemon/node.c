@@ -218,6 +218,62 @@ static void dump_state(struct td_node *node)
                  "log_bytes", td_log_number(node->log != NULL ? td_log_bytes(node->log) : 0), NULL);
 }
 
+/* Appends name to list when the two texts differ. */
+static void note_change(char *list, size_t bytes, const char *name, bool differs)
+{
+    size_t used = strlen(list);
+    if (differs) {
+        snprintf(list + used, bytes - used, "%s%s", used > 0 ? " " : "", name);
+    }
+}
+
+static bool lists_differ(char *const *a, size_t a_count, char *const *b, size_t b_count)
+{
+    bool differ = a_count != b_count;
+    for (size_t i = 0; i < a_count && !differ; i++) {
+        differ = strcmp(a[i], b[i]) != 0;
+    }
+    return differ;
+}
+
+/* What the file says otherwise than the running node and only a restart can apply. */
+static void list_restarts(const struct td_config *old, const struct td_config *fresh, char *list,
+                          size_t bytes)
+{
+    note_change(list, bytes, "node.region", strcmp(old->region, fresh->region) != 0);
+    note_change(list, bytes, "node.data", strcmp(old->data, fresh->data) != 0);
+    note_change(list, bytes, "node.key", strcmp(old->key, fresh->key) != 0);
+    note_change(list, bytes, "node.root", strcmp(old->root, fresh->root) != 0);
+    note_change(list, bytes, "node.roster", strcmp(old->roster, fresh->roster) != 0);
+    note_change(list, bytes, "node.seeds",
+                lists_differ(old->seeds, old->seed_count, fresh->seeds, fresh->seed_count));
+    note_change(list, bytes, "listen.peer",
+                lists_differ(old->listen_peer, old->listen_peer_count, fresh->listen_peer,
+                             fresh->listen_peer_count));
+    note_change(list, bytes, "listen.local", strcmp(old->listen_local, fresh->listen_local) != 0);
+    note_change(list, bytes, "limits.log", old->log_limit_bytes != fresh->log_limit_bytes);
+    note_change(list, bytes, "limits.clients", old->clients_max != fresh->clients_max);
+    note_change(list, bytes, "freshness.stale", old->fresh_stale_ms != fresh->fresh_stale_ms);
+    note_change(list, bytes, "chaos", old->chaos != fresh->chaos);
+}
+
+static void apply_reload(struct td_node *node, const struct td_config *fresh)
+{
+    char changed[128] = "";
+    char restart[256] = "";
+    struct td_config *old = &node->config;
+    list_restarts(old, fresh, restart, sizeof restart);
+    note_change(changed, sizeof changed, "limits.publish_rate",
+                old->publish_rate != fresh->publish_rate);
+    note_change(changed, sizeof changed, "log.level", old->log_level != fresh->log_level);
+    note_change(changed, sizeof changed, "log.format", old->log_format != fresh->log_format);
+    __atomic_store_n(&old->publish_rate, fresh->publish_rate, __ATOMIC_RELAXED);
+    old->log_level = fresh->log_level;
+    old->log_format = fresh->log_format;
+    td_logging_init(fresh->log_level, fresh->log_format == TD_LOG_JSON);
+    td_log_event(TD_INFO, "reloaded", "changed", changed, "needs_restart", restart, NULL);
+}
+
 /* All or nothing: a configuration that does not check leaves everything as it was. */
 static void reload(struct td_node *node, const char *config_path)
 {
@@ -227,18 +283,9 @@ static void reload(struct td_node *node, const char *config_path)
     if (td_config_read(config_path, &fresh, why) != TD_OK) {
         td_log_event(TD_ERROR, "reload_refused", "why", why, NULL);
     } else {
-        bool restart = strcmp(fresh.data, node->config.data) != 0 ||
-                       strcmp(fresh.region, node->config.region) != 0 ||
-                       strcmp(fresh.listen_local, node->config.listen_local) != 0;
-        node->config.publish_rate = fresh.publish_rate;
-        td_logging_init(fresh.log_level, fresh.log_format == TD_LOG_JSON);
-        td_log_event(TD_INFO, "reloaded", "changed", "limits.publish_rate log.level log.format roster",
-                     "needs_restart", restart ? "node or listen keys" : "nothing", NULL);
+        apply_reload(node, &fresh);
         td_config_fini(&fresh);
-        enum td_err err = td_membership_reload(node->membership);
-        if (err != TD_OK) {
-            td_log_event(TD_ERROR, "roster_file_refused", "why", td_err_text(err), NULL);
-        }
+        (void)td_membership_reload(node->membership); /* a refused file is logged there */
     }
     td_notify("READY=1");
 }

@@ -66,7 +66,7 @@ enum td_err td_recovery_run(struct td_node *node, char *ret_why, size_t why_byte
     struct td_log_sink sink = { .self = node, .done = td_effects_stored };
     struct td_log_options options = { .limit_bytes = node->config.log_limit_bytes,
         .segment_bytes = 64 * 1024 * 1024, .queue_max = 16384, .key_number = node->key_number,
-        .cluster = node->cluster, .signer = &node->signer };
+        .cluster = node->cluster, .region = node->self, .signer = &node->signer };
     struct td_log_recovery found = { 0 };
     enum td_err err = TD_ENOMEM;
     if (replay.reader != NULL && replay.block != NULL) {

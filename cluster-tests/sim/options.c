@@ -1,0 +1,148 @@
+/* options.c -- see options.h. */
+#include "cluster-tests/sim/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster-tests/sim/random.h"
+
+static const char *const names[SIM_FAULT_COUNT] = {
+    "cut",       "cut-one",   "slow",      "break",  "kill",     "power", "pause", "disk-full",
+    "disk-fail", "disk-slow", "disk-lost", "backup", "bit-flip", "clone", "clock", "tamper",
+};
+
+const char *sim_fault_name(enum sim_fault fault)
+{
+    return names[fault];
+}
+
+static uint32_t draw_regions(struct sim_random *random)
+{
+    uint64_t dice = sim_random_below(random, 200);
+
+    if (dice < 10) {
+        return 2;
+    }
+    if (dice < 197) {
+        return (uint32_t)sim_random_between(random, 3, dice < 150 ? 5 : 9);
+    }
+    return dice < 199 ? 16 : 30;
+}
+
+/* Half of the kinds on average; one world in eight is healthy: there delays have bounds. */
+static uint32_t draw_faults(struct sim_random *random)
+{
+    uint32_t faults = (uint32_t)sim_random_next(random) & ((1u << SIM_FAULT_COUNT) - 1);
+
+    if (sim_random_chance(random, 60)) { /* the ruinous ones hide what the others do */
+        faults &= ~(1u << SIM_FAULT_DISK_LOST | 1u << SIM_FAULT_BACKUP | 1u << SIM_FAULT_BIT_FLIP |
+                    1u << SIM_FAULT_CLONE);
+    }
+    return sim_random_chance(random, 12) ? 0 : faults;
+}
+
+struct sim_options sim_options_draw(uint64_t seed)
+{
+    struct sim_random random = sim_random_new(seed, 1);
+    struct sim_options options = {.seed = seed, .settle_ms = 120000};
+
+    options.regions = draw_regions(&random);
+    options.fault_ms = (uint32_t)sim_random_between(&random, 20000, 90000);
+    options.delay_ms_min = (uint32_t)sim_random_between(&random, 1, 20);
+    options.delay_ms_max = options.delay_ms_min + (uint32_t)sim_random_between(&random, 0, 200);
+    options.jitter_ms = (uint32_t)sim_random_below(&random, 20);
+    options.flush_ms_min = (uint32_t)sim_random_between(&random, 1, 4);
+    options.flush_ms_max = options.flush_ms_min + (uint32_t)sim_random_between(&random, 0, 30);
+    options.workers_per_region = (uint32_t)sim_random_between(&random, 1, 6);
+    options.gap_ms = (uint32_t)sim_random_between(&random, 20, 800);
+    options.jobs = (uint32_t)sim_random_between(&random, 3, sim_random_chance(&random, 50) ? 30 : 600);
+    options.ring_batches = (uint32_t)sim_random_between(&random, 4, 128);
+    options.segment_bytes = (uint32_t)sim_random_between(&random, 8, 200) * 1024;
+    options.ack_percent = (uint32_t)sim_random_below(&random, 60);
+    options.fault_gap_ms = (uint32_t)sim_random_between(&random, 400, 8000);
+    options.faults_max = UINT32_MAX;
+    options.faults = draw_faults(&random);
+    if (options.regions > 9) { /* what grows with the square of the regions costs real time */
+        options.fault_ms = 20000;
+        options.workers_per_region = 1;
+    }
+    return options;
+}
+
+static const struct {
+    const char *name;
+    size_t offset;
+} fields[] = {
+#define FIELD(name) {#name, offsetof(struct sim_options, name)}
+    FIELD(regions),      FIELD(fault_ms),      FIELD(settle_ms),          FIELD(delay_ms_min),
+    FIELD(delay_ms_max), FIELD(jitter_ms),     FIELD(flush_ms_min),       FIELD(flush_ms_max),
+    FIELD(jobs),         FIELD(gap_ms),        FIELD(workers_per_region), FIELD(reports_max),
+    FIELD(ring_batches), FIELD(segment_bytes), FIELD(ack_percent),        FIELD(fault_gap_ms),
+    FIELD(faults_max),
+#undef FIELD
+};
+enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
+
+static uint32_t *field(struct sim_options *options, size_t index)
+{
+    return (uint32_t *)(void *)((uint8_t *)options + fields[index].offset);
+}
+
+void sim_options_print(const struct sim_options *options, FILE *file)
+{
+    struct sim_options copy = *options;
+    const char *comma = "";
+
+    fprintf(file, "seed=%llu", (unsigned long long)options->seed);
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        fprintf(file, " %s=%u", fields[i].name, *field(&copy, i));
+    }
+    fprintf(file, " faults=");
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        if ((options->faults >> i & 1) != 0) {
+            fprintf(file, "%s%s", comma, names[i]);
+            comma = ",";
+        }
+    }
+    fprintf(file, "%s\n", options->faults == 0 ? "none" : "");
+}
+
+static bool set_faults(struct sim_options *options, const char *text)
+{
+    options->faults = 0;
+    while (*text != '\0' && strcmp(text, "none") != 0) {
+        size_t count = strcspn(text, ",");
+        int found = -1;
+        for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+            if (strlen(names[i]) == count && memcmp(names[i], text, count) == 0) {
+                found = i;
+            }
+        }
+        if (found < 0) {
+            return false;
+        }
+        options->faults |= 1u << found;
+        text += count + (text[count] == ',');
+    }
+    return true;
+}
+
+bool sim_options_set(struct sim_options *options, const char *text)
+{
+    size_t count = strcspn(text, "=");
+
+    if (text[count] != '=') {
+        return false;
+    }
+    if (count == 6 && memcmp(text, "faults", count) == 0) {
+        return set_faults(options, text + count + 1);
+    }
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        if (strlen(fields[i].name) == count && memcmp(fields[i].name, text, count) == 0) {
+            char *end = NULL;
+            *field(options, i) = (uint32_t)strtoul(text + count + 1, &end, 10);
+            return *end == '\0' && end != text + count + 1;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,56 @@
+/* options.h -- everything about one simulated world, drawn from its seed (swarm testing: each seed
+ * has another mix of faults) and printed, so that a failure can be told and made smaller. */
+#ifndef TD_SIM_OPTIONS_H
+#define TD_SIM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum sim_fault {
+    SIM_FAULT_CUT,       /* both directions between two groups: islands, rings, bridges, pairs */
+    SIM_FAULT_CUT_ONE,   /* one direction of one pair */
+    SIM_FAULT_SLOW,      /* a path gets slow and narrow */
+    SIM_FAULT_BREAK,     /* connections end, the path is fine */
+    SIM_FAULT_KILL,      /* kill -9: what was written stays, peers get a reset */
+    SIM_FAULT_POWER,     /* power loss, also in the middle of a write: unsynced bytes lost or torn */
+    SIM_FAULT_PAUSE,     /* the process stands still for a while */
+    SIM_FAULT_DISK_FULL, /* writes refused for a while */
+    SIM_FAULT_DISK_FAIL, /* writes and flushes fail for a while */
+    SIM_FAULT_DISK_SLOW,
+    SIM_FAULT_DISK_LOST, /* comes back with an empty disk */
+    SIM_FAULT_BACKUP,    /* comes back with an old snapshot of its disk */
+    SIM_FAULT_BIT_FLIP,  /* a byte of a segment rots while the node is down */
+    SIM_FAULT_CLONE,     /* a second process with the same key and a copy of the disk */
+    SIM_FAULT_CLOCK,     /* the wall clock jumps: seconds to years, both ways */
+    SIM_FAULT_TAMPER,    /* a member alters a bit of a batch or head that it passes on */
+    SIM_FAULT_COUNT
+};
+const char *sim_fault_name(enum sim_fault fault);
+
+struct sim_options {
+    uint64_t seed;
+    uint32_t regions;
+    uint32_t fault_ms;  /* length of the phase with faults */
+    uint32_t settle_ms; /* bound of the phase without: then all must be equal */
+    uint32_t delay_ms_min, delay_ms_max, jitter_ms;
+    uint32_t flush_ms_min, flush_ms_max;
+    uint32_t workers_per_region;
+    uint32_t gap_ms;     /* mean pause of a worker between two reports */
+    uint32_t jobs;       /* job names; few = hot */
+    uint32_t reports_max; /* handed in by workers before they stop; 0 = no end */
+    uint32_t ring_batches;
+    uint32_t segment_bytes;
+    uint32_t ack_percent;   /* reports that ask for one other region */
+    uint32_t fault_gap_ms;  /* mean time between two faults */
+    uint32_t faults_max;
+    uint32_t faults; /* bit per enum sim_fault; 0 = the healthy case */
+};
+
+/* Draws every option from the seed. */
+struct sim_options sim_options_draw(uint64_t seed);
+void sim_options_print(const struct sim_options *options, FILE *file);
+/* name=value; faults=kill,cut or none. False when it cannot be read. */
+bool sim_options_set(struct sim_options *options, const char *text);
+
+#endif

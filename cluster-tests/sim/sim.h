@@ -1,0 +1,304 @@
+/* sim.h -- the simulated world, shared by the files of this folder: world.c time and events, node.c
+ * processes, wire.c bytes on links, net.c paths and links, load.c clients, fault.c what goes wrong,
+ * truth.c what really happened, check_*.c what must hold. One thread; the seed decides everything.
+ *
+ * Real: core, log, codecs, Merkle trees, thinning. Simulated: clock, network, disk, signatures,
+ * clients. */
+#ifndef TD_SIM_H
+#define TD_SIM_H
+
+#include "cluster-tests/sim/options.h"
+#include "cluster-tests/sim/random.h"
+#include "cluster-tests/sim/sign.h"
+#include "node/core/state.h"
+#include "node/log/log.h"
+#include "node/log/test_disk.h"
+
+enum {
+    SIM_NODES_MAX = TD_REGIONS_MAX + 2, /* clones behind the regions */
+    SIM_JOBS_MAX = 4096,
+    SIM_NONE = -1,
+    SIM_HEARTBEAT_MS = 500, /* as the daemon's links */
+    SIM_DEAD_MS = 4000,
+};
+#define SIM_WALL_MS UINT64_C(1700000000000)
+
+enum sim_what {
+    SIM_AT_DELIVER = 1,
+    SIM_AT_TICK,
+    SIM_AT_FLUSH,
+    SIM_AT_SIGNED,
+    SIM_AT_RANDOM,
+    SIM_AT_DIAL,
+    SIM_AT_BEAT,
+    SIM_AT_RESET,
+    SIM_AT_WORKER,
+    SIM_AT_REPLY,
+    SIM_AT_FAULT,
+    SIM_AT_UNDO,
+    SIM_AT_RESTART,
+    SIM_AT_CHECK,
+};
+
+/* One frame on its way. */
+struct sim_frame {
+    struct sim_frame *next; /* in a path that is cut: kept, in order, as TCP would */
+    uint8_t type;
+    size_t count;
+    uint8_t bytes[];
+};
+
+struct sim_event {
+    uint64_t time_ms, number;
+    enum sim_what what;
+    int node, other;
+    uint32_t generation; /* of the node's process or of the link: stale events do nothing */
+    uint64_t value;
+    struct sim_frame *frame;
+    uint8_t hash[TD_TICK_HASH_BYTES];
+};
+
+/* A received frame's memory: kept while batches in it wait for the log. */
+struct sim_message {
+    int references;
+    uint8_t *bytes;
+    void *block;
+};
+
+struct sim_head_slot {
+    struct td_incarnation incarnation;
+    uint64_t number;
+    uint8_t hash[TD_TICK_HASH_BYTES];
+    uint8_t *bytes;
+    size_t count;
+};
+
+/* What the log completed inside td_log_work: handed to the core afterwards. */
+struct sim_done {
+    struct td_log_done done;
+    struct td_hash *leaves;
+};
+
+/* A register as last seen at a node, for I3. */
+struct sim_shadow {
+    uint64_t job_hash;
+    uint16_t attempt;
+    bool used;
+    struct td_order order;
+};
+
+struct sim_node {
+    struct td_region region;
+    bool used, up, clone, ruined; /* ruined: its disk lost or damaged something */
+    bool dying;
+    uint32_t generation;
+    struct td_core *core;
+    void *block;
+    size_t block_bytes;
+    struct td_log *log;
+    struct test_disk disk;
+    struct test_disk snapshot; /* an old backup */
+    bool snapshot_taken;
+    struct sim_key key;
+    struct td_signer signer;
+    struct sim_head_slot heads[TD_REGIONS_MAX + 1];
+    struct sim_done *done;
+    size_t done_count, done_room;
+    bool flush_scheduled;
+    uint32_t power_in; /* the power goes at this call of the next flush; 0 = no */
+    uint32_t flush_extra_ms;
+    uint64_t tick_ms;
+    uint32_t ticks_now;
+    uint64_t boot_base_ms;
+    int64_t wall_offset_ms;
+    uint64_t paused_until_ms;
+    struct td_reader *reader;
+    uint64_t ticket_newest; /* I8: tickets ascend */
+
+    /* Checkers' memory of this node. */
+    uint64_t change_seen;
+    struct sim_shadow *shadow; /* by register index */
+    uint32_t shadow_room;
+    struct sim_shadow *earlier; /* registers of the process before that its disk must still have */
+    uint32_t earlier_count;
+    struct td_vv_store has_down; /* durable vector when it went down */
+    uint32_t *unproved;          /* acknowledged truths not yet found here */
+    uint32_t unproved_count, unproved_room, acks_taken;
+    uint32_t fresh_cursor[TD_REGIONS_MAX + 1]; /* first truth of each region not yet covered here */
+};
+
+/* A directed path between two places. */
+struct sim_path {
+    bool cut;
+    uint32_t delay_ms, slow_ms, bytes_per_ms; /* 0 = wide */
+    uint64_t last_ms;
+    struct sim_frame *held, **held_last;
+};
+/* The connection of a pair; [0] is the lower node's side. */
+struct sim_link {
+    bool up[2];
+    uint32_t generation, id[2];
+    uint64_t answered_ms[2];
+    bool dialling;
+};
+
+/* One delta as its origin handed it to its log. */
+struct sim_truth {
+    struct td_order order; /* hash = leaf, once known */
+    uint64_t job_hash;
+    uint32_t job;
+    uint16_t attempt;
+    uint8_t state;
+    bool durable, failed, acked, doomed, leaf_known;
+    uint8_t node;
+    uint64_t durable_ms;
+};
+
+struct sim_worker;
+
+struct sim_counts {
+    uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames, bytes,
+        flushes_failed, rejected, restarts, payloads, deltas_delivered;
+};
+
+struct sim_world {
+    struct sim_options options;
+    uint64_t now_ms, number, trace_hash, rounds;
+    FILE *trace;
+    struct sim_random r_net, r_disk, r_load, r_fault, r_node;
+    struct sim_event *heap;
+    size_t heap_count, heap_room;
+
+    struct td_roster roster;
+    struct td_roster_region roster_regions[TD_REGIONS_MAX];
+    struct td_region_key keys[TD_REGIONS_MAX];
+    char region_names[TD_REGIONS_MAX][8];
+    struct sim_node *nodes;
+    int node_count; /* regions; clones lie behind */
+    struct sim_path path[SIM_NODES_MAX][SIM_NODES_MAX];
+    struct sim_link link[SIM_NODES_MAX][SIM_NODES_MAX]; /* [lower][higher] */
+    uint32_t next_link;
+    bool faulty; /* the phase with faults */
+    uint32_t faults_done;
+
+    char job_names[SIM_JOBS_MAX][32];
+    uint64_t job_hashes[SIM_JOBS_MAX];
+
+    struct sim_truth *truths;
+    uint32_t truth_count, truth_room;
+    uint32_t *truth_index; /* open addressing by dot */
+    uint32_t truth_mask;
+    uint32_t *region_truths[TD_REGIONS_MAX + 1]; /* in the order in which they became durable */
+    uint32_t region_truth_count[TD_REGIONS_MAX + 1], region_truth_room[TD_REGIONS_MAX + 1];
+    uint32_t *acks; /* truths acknowledged, in order */
+    uint32_t ack_count, ack_room;
+    bool region_cloned[TD_REGIONS_MAX + 1]; /* a clone of it ever ran: its freshness means little */
+    bool tampering;
+
+    struct sim_worker *workers;
+    uint32_t worker_count;
+    bool workers_stopped;
+    uint32_t reports;
+
+    uint8_t *scratch; /* wire.c */
+    size_t scratch_bytes;
+    void *arena_block;
+    size_t arena_bytes;
+
+    bool failed;
+    const char *failed_checker;
+    char failure[512];
+    struct sim_counts counts;
+};
+
+/* ---- world.c ---- */
+struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace);
+void sim_world_free(struct sim_world *world);
+/* The whole history: faults, then healing. True when nothing was violated. */
+bool sim_world_run(struct sim_world *world);
+struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what, int node);
+/* Mixes into the trace hash: two runs of one seed agree in every one of these. */
+void sim_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t b);
+void sim_trace(struct sim_world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A checker's verdict; the first one stays. */
+void sim_fail(struct sim_world *world, const char *checker, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- node.c ---- */
+void sim_node_boot(struct sim_world *world, int node);
+/* Ends the process. power = also what was written but not flushed may be lost or torn. */
+void sim_node_crash(struct sim_world *world, int node, bool power);
+struct td_event sim_node_event(const struct sim_world *world, int node, enum td_event_type type);
+void sim_node_step(struct sim_world *world, int node, struct td_event *event);
+void sim_node_flush(struct sim_world *world, int node);
+void sim_node_tick(struct sim_world *world, int node);
+bool sim_node_publishes(const struct sim_world *world, int node);
+void sim_node_snapshot(struct sim_world *world, int node);
+void sim_disk_copy_durable(struct test_disk *target, const struct test_disk *source);
+
+/* ---- wire.c ---- */
+void sim_wire_send(struct sim_world *world, int node, int other, const struct td_effect *effect);
+void sim_wire_receive(struct sim_world *world, int node, int other, struct sim_frame *frame);
+void sim_wire_keep_head(struct sim_node *node, const struct td_head *head);
+void sim_message_put(struct sim_message *message);
+TD_MUST_USE enum td_err sim_wire_decode_batch(struct sim_world *world, struct sim_node *node,
+                                              struct td_bytes raw, struct td_arena *arena,
+                                              struct td_batch *ret_batch);
+
+/* ---- net.c ---- */
+void sim_net_start(struct sim_world *world, int node);
+void sim_net_dial(struct sim_world *world, int a, int b);
+void sim_net_beat(struct sim_world *world, const struct sim_event *event);
+void sim_net_reset(struct sim_world *world, const struct sim_event *event);
+void sim_net_put(struct sim_world *world, int from, int to, struct sim_frame *frame);
+void sim_net_deliver(struct sim_world *world, const struct sim_event *event);
+/* The other end of a link of this node; SIM_NONE when it is gone. */
+int sim_net_peer(struct sim_world *world, int node, uint32_t link);
+/* This side ends the link; told = the other side gets a reset. */
+void sim_net_close(struct sim_world *world, int node, int other, bool told);
+/* All sides of a process that ended. */
+void sim_net_gone(struct sim_world *world, int node, bool told);
+void sim_net_cut(struct sim_world *world, int from, int to, bool cut);
+struct sim_link *sim_net_link(struct sim_world *world, int a, int b);
+uint32_t sim_net_link_id(struct sim_world *world, int node, int other);
+uint64_t sim_net_delay_max(const struct sim_world *world);
+
+/* ---- load.c ---- */
+void sim_load_start(struct sim_world *world);
+void sim_load_worker(struct sim_world *world, int worker);
+void sim_load_reply(struct sim_world *world, int node, uint32_t client_link,
+                    const struct td_response *response);
+void sim_load_free(struct sim_world *world);
+
+/* ---- fault.c ---- */
+void sim_fault_next(struct sim_world *world);
+void sim_fault_inject(struct sim_world *world);
+void sim_fault_undo(struct sim_world *world, const struct sim_event *event);
+void sim_fault_restart(struct sim_world *world, const struct sim_event *event);
+void sim_fault_heal_all(struct sim_world *world);
+
+/* ---- truth.c ---- */
+void sim_truth_store(struct sim_world *world, int node, const struct td_effect *store);
+void sim_truth_stored(struct sim_world *world, int node, const struct td_effect *unused,
+                      struct td_origin origin, uint64_t first_seq, uint32_t count, bool durable,
+                      const struct td_hash *leaves);
+struct sim_truth *sim_truth_find(struct sim_world *world, struct td_dot dot);
+void sim_truth_ack(struct sim_world *world, struct sim_truth *truth);
+/* A disk is about to lose something: what nobody else covers may be lost with it. */
+void sim_truth_doom(struct sim_world *world, int node);
+void sim_truth_free(struct sim_world *world);
+
+/* ---- checkers ---- */
+void sim_check_i1(struct sim_world *world, int node); /* nothing acknowledged is lost */
+void sim_check_i1_end(struct sim_world *world);
+bool sim_check_i2_equal(struct sim_world *world, char *ret_why, size_t why_bytes);
+void sim_check_i3_step(struct sim_world *world, int node); /* and I5: only what was signed */
+void sim_check_i3_booted(struct sim_world *world, int node);
+void sim_check_i3_down(struct sim_world *world, int node);
+void sim_check_i5(struct sim_world *world, int node, uint32_t reg);
+void sim_check_i6(struct sim_world *world, int node, const struct td_fresh_view *rows, uint32_t count);
+void sim_check_i8(struct sim_world *world, int node);
+void sim_check_i9_healthy(struct sim_world *world, int node);
+bool sim_check_i9_idle(struct sim_world *world, char *ret_why, size_t why_bytes);
+
+#endif

@@ -1,0 +1,376 @@
+/* world.c -- time: one heap of events ordered by (time, insertion number), the phases of a history and
+ * its trace hash. */
+#include "cluster-tests/sim/sim.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHECK_MS = 500, TICKS_AT_ONE_MOMENT_MAX = 20000, CONVERGED_ROUNDS = 3 };
+
+/* ---- the heap ---- */
+static bool earlier(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->time_ms != b->time_ms ? a->time_ms < b->time_ms : a->number < b->number;
+}
+
+static void swap(struct sim_event *a, struct sim_event *b)
+{
+    struct sim_event held = *a;
+    *a = *b;
+    *b = held;
+}
+
+/* Valid until the next call: the caller fills it before anything else is scheduled. Order depends on
+ * time and number only, so filling the rest later is harmless. */
+struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what, int node)
+{
+    if (world->heap_count == world->heap_room) {
+        world->heap_room = world->heap_room == 0 ? 1024 : world->heap_room * 2;
+        world->heap = realloc(world->heap, world->heap_room * sizeof *world->heap);
+        TD_ASSERT(world->heap != NULL);
+    }
+    size_t at = world->heap_count++;
+    memset(&world->heap[at], 0, sizeof world->heap[at]);
+    world->heap[at].time_ms = time_ms > world->now_ms ? time_ms : world->now_ms;
+    world->heap[at].number = ++world->number;
+    world->heap[at].what = what;
+    world->heap[at].node = node;
+    world->heap[at].other = SIM_NONE;
+    while (at > 0 && earlier(&world->heap[at], &world->heap[(at - 1) / 2])) {
+        swap(&world->heap[at], &world->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    return &world->heap[at];
+}
+
+static struct sim_event take_first(struct sim_world *world)
+{
+    struct sim_event first = world->heap[0];
+    size_t at = 0;
+
+    world->heap[0] = world->heap[--world->heap_count];
+    for (;;) {
+        size_t least = at, left = 2 * at + 1;
+        if (left < world->heap_count && earlier(&world->heap[left], &world->heap[least])) {
+            least = left;
+        }
+        if (left + 1 < world->heap_count && earlier(&world->heap[left + 1], &world->heap[least])) {
+            least = left + 1;
+        }
+        if (least == at) {
+            return first;
+        }
+        swap(&world->heap[at], &world->heap[least]);
+        at = least;
+    }
+}
+
+/* ---- notes and verdicts ---- */
+void sim_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t b)
+{
+    world->trace_hash = sim_mix(world->trace_hash + what * 31 + a) ^ b * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+void sim_trace(struct sim_world *world, const char *format, ...)
+{
+    va_list arguments;
+
+    if (world->trace != NULL) {
+        fprintf(world->trace, "[%8llu] ", (unsigned long long)world->now_ms);
+        va_start(arguments, format);
+        vfprintf(world->trace, format, arguments);
+        va_end(arguments);
+        fputc('\n', world->trace);
+    }
+}
+
+void sim_fail(struct sim_world *world, const char *checker, const char *format, ...)
+{
+    va_list arguments;
+
+    if (world->failed) {
+        return;
+    }
+    world->failed = true;
+    world->failed_checker = checker;
+    va_start(arguments, format);
+    vsnprintf(world->failure, sizeof world->failure, format, arguments);
+    va_end(arguments);
+    sim_trace(world, "VIOLATED %s: %s", checker, world->failure);
+}
+
+/* ---- events ---- */
+static bool is_for_process(enum sim_what what)
+{
+    return what == SIM_AT_TICK || what == SIM_AT_FLUSH || what == SIM_AT_SIGNED ||
+           what == SIM_AT_RANDOM;
+}
+
+static void happen_in_process(struct sim_world *world, const struct sim_event *event)
+{
+    struct td_event input;
+
+    switch (event->what) {
+    case SIM_AT_TICK:
+        sim_node_tick(world, event->node);
+        break;
+    case SIM_AT_FLUSH:
+        sim_node_flush(world, event->node);
+        break;
+    case SIM_AT_SIGNED:
+        input = sim_node_event(world, event->node, TD_EV_HEAD_SIGNED);
+        input.u.head_signed.number = event->value;
+        memcpy(input.u.head_signed.hash, event->hash, sizeof event->hash);
+        sim_node_step(world, event->node, &input);
+        break;
+    default:
+        input = sim_node_event(world, event->node, TD_EV_RANDOM);
+        input.u.random.bits = (uint32_t)sim_random_next(&world->r_node);
+        sim_node_step(world, event->node, &input);
+        break;
+    }
+}
+
+static void check_all(struct sim_world *world)
+{
+    world->rounds++;
+    for (int i = 0; i < SIM_NODES_MAX; i++) {
+        if (world->nodes[i].up) {
+            sim_check_i1(world, i);
+            sim_check_i9_healthy(world, i);
+            if (world->rounds % 20 == (uint64_t)(i % 20)) {
+                sim_check_i8(world, i);
+            }
+        }
+    }
+    sim_schedule(world, world->now_ms + CHECK_MS, SIM_AT_CHECK, SIM_NONE);
+}
+
+static void happen(struct sim_world *world, struct sim_event *event)
+{
+    struct sim_node *node = event->node >= 0 ? &world->nodes[event->node] : NULL;
+
+    if (is_for_process(event->what)) {
+        if (node->up && node->generation == event->generation) {
+            happen_in_process(world, event);
+        }
+        return;
+    }
+    switch (event->what) {
+    case SIM_AT_DELIVER:
+        sim_net_deliver(world, event);
+        break;
+    case SIM_AT_DIAL:
+        sim_net_dial(world, event->node, event->other);
+        break;
+    case SIM_AT_BEAT:
+        sim_net_beat(world, event);
+        break;
+    case SIM_AT_RESET:
+        sim_net_reset(world, event);
+        break;
+    case SIM_AT_WORKER:
+        sim_load_worker(world, (int)event->value);
+        break;
+    case SIM_AT_FAULT:
+        sim_fault_inject(world);
+        break;
+    case SIM_AT_UNDO:
+        sim_fault_undo(world, event);
+        break;
+    case SIM_AT_RESTART:
+        sim_fault_restart(world, event);
+        break;
+    case SIM_AT_CHECK:
+        check_all(world);
+        break;
+    default:
+        break;
+    }
+}
+
+/* A process that stands still takes its events later, in their order. */
+static bool put_off(struct sim_world *world, const struct sim_event *event)
+{
+    const struct sim_node *node = event->node >= 0 ? &world->nodes[event->node] : NULL;
+    bool waits = is_for_process(event->what) || event->what == SIM_AT_DELIVER ||
+                 event->what == SIM_AT_BEAT || event->what == SIM_AT_RESET;
+
+    if (node == NULL || !waits || !node->up || node->paused_until_ms <= world->now_ms) {
+        return false;
+    }
+    struct sim_event *later = sim_schedule(world, node->paused_until_ms, event->what, event->node);
+    uint64_t number = later->number, time_ms = later->time_ms;
+    *later = *event;
+    later->number = number;
+    later->time_ms = time_ms;
+    return true;
+}
+
+static void run_until(struct sim_world *world, uint64_t end_ms)
+{
+    while (!world->failed && world->heap_count > 0 && world->heap[0].time_ms <= end_ms) {
+        struct sim_event event = take_first(world);
+        world->now_ms = event.time_ms;
+        if (!put_off(world, &event)) {
+            world->counts.events++;
+            sim_note(world, (uint64_t)event.what, event.time_ms, (uint64_t)(event.node + 1));
+            happen(world, &event);
+        }
+    }
+    world->now_ms = end_ms > world->now_ms ? end_ms : world->now_ms;
+}
+
+/* ---- the history ---- */
+static void make_roster(struct sim_world *world)
+{
+    for (uint32_t i = 0; i < world->options.regions; i++) {
+        snprintf(world->region_names[i], sizeof world->region_names[i], "r%u", i + 1);
+        world->keys[i] = (struct td_region_key){1, sim_public_key((uint8_t)(i + 1)), {{0}}};
+        world->roster_regions[i] = (struct td_roster_region){
+            .number = {(uint8_t)(i + 1)},
+            .name = {world->region_names[i], (uint32_t)strlen(world->region_names[i])},
+            .quota_registers = 100000,
+            .quota_bytes = 1 << 30,
+            .key_count = 1,
+            .keys = &world->keys[i]};
+    }
+    world->roster = (struct td_roster){.cluster = {{7, 7}},
+                                       .cluster_name = {"sim", 3},
+                                       .version = 1,
+                                       .issued_ms = SIM_WALL_MS - 1000,
+                                       .policy = {30 * 86400, 365 * 86400, 7 * 86400, 0, 0},
+                                       .region_count = world->options.regions,
+                                       .regions = world->roster_regions};
+}
+
+struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
+{
+    struct sim_world *world = calloc(1, sizeof *world);
+
+    TD_ASSERT(world != NULL);
+    world->options = *options;
+    world->trace = trace;
+    world->r_net = sim_random_new(options->seed, 2);
+    world->r_disk = sim_random_new(options->seed, 3);
+    world->r_load = sim_random_new(options->seed, 4);
+    world->r_fault = sim_random_new(options->seed, 5);
+    world->r_node = sim_random_new(options->seed, 6);
+    world->nodes = calloc(SIM_NODES_MAX, sizeof *world->nodes);
+    world->node_count = (int)options->regions;
+    world->scratch_bytes = 4 << 20;
+    world->scratch = malloc(world->scratch_bytes);
+    world->arena_bytes = 32 << 20;
+    world->arena_block = malloc(world->arena_bytes);
+    TD_ASSERT(world->nodes != NULL && world->scratch != NULL && world->arena_block != NULL);
+    make_roster(world);
+    for (int a = 0; a < SIM_NODES_MAX; a++) {
+        for (int b = 0; b < SIM_NODES_MAX; b++) {
+            world->path[a][b].held_last = &world->path[a][b].held;
+            if (a < world->node_count && b < world->node_count) {
+                world->path[a][b].delay_ms = (uint32_t)sim_random_between(
+                    &world->r_net, options->delay_ms_min, options->delay_ms_max);
+            }
+        }
+    }
+    return world;
+}
+
+void sim_world_free(struct sim_world *world)
+{
+    sim_load_free(world);
+    for (int i = 0; i < SIM_NODES_MAX; i++) {
+        struct sim_node *node = &world->nodes[i];
+        if (node->up) {
+            sim_node_crash(world, i, false);
+        }
+        if (node->used) {
+            test_disk_fini(&node->disk);
+        }
+        if (node->snapshot_taken) {
+            test_disk_fini(&node->snapshot);
+        }
+        free(node->shadow);
+        free(node->earlier);
+        free(node->unproved);
+        free(node->done);
+        td_reader_free(node->reader);
+    }
+    for (size_t i = 0; i < world->heap_count; i++) {
+        free(world->heap[i].frame);
+    }
+    for (int a = 0; a < SIM_NODES_MAX; a++) {
+        for (int b = 0; b < SIM_NODES_MAX; b++) {
+            while (world->path[a][b].held != NULL) {
+                struct sim_frame *next = world->path[a][b].held->next;
+                free(world->path[a][b].held);
+                world->path[a][b].held = next;
+            }
+        }
+    }
+    sim_truth_free(world);
+    free(world->heap);
+    free(world->nodes);
+    free(world->scratch);
+    free(world->arena_block);
+    free(world);
+}
+
+static void settle(struct sim_world *world)
+{
+    uint64_t end_ms = world->now_ms + world->options.settle_ms;
+    uint32_t equal = 0;
+    char why[256] = "";
+
+    while (!world->failed && equal < CONVERGED_ROUNDS) {
+        if (world->now_ms >= end_ms) {
+            sim_fail(world, "I9", "not converged %u ms after the last fault: %s",
+                     world->options.settle_ms, why);
+            return;
+        }
+        run_until(world, world->now_ms + 500);
+        bool same = sim_check_i2_equal(world, why, sizeof why) &&
+                    sim_check_i9_idle(world, why, sizeof why);
+        equal = same ? equal + 1 : 0;
+    }
+    sim_trace(world, "all equal");
+}
+
+bool sim_world_run(struct sim_world *world)
+{
+    for (int i = 0; i < world->node_count; i++) {
+        world->nodes[i].used = true;
+        world->nodes[i].region.v = (uint8_t)(i + 1);
+        test_disk_init(&world->nodes[i].disk, sim_random_next(&world->r_disk));
+        sim_node_boot(world, i);
+    }
+    for (int i = 0; i < world->node_count; i++) {
+        sim_net_start(world, i);
+    }
+    sim_load_start(world);
+    sim_schedule(world, CHECK_MS, SIM_AT_CHECK, SIM_NONE);
+    world->faulty = true;
+    sim_fault_next(world);
+    run_until(world, world->options.fault_ms);
+    world->faulty = false;
+    if (!world->failed) {
+        sim_fault_heal_all(world);
+        run_until(world, world->now_ms + 3000); /* the load goes on while the cluster heals */
+        world->workers_stopped = true;
+        run_until(world, world->now_ms + 12000); /* requests time out */
+    }
+    if (!world->failed) {
+        settle(world);
+    }
+    for (int i = 0; i < SIM_NODES_MAX && !world->failed; i++) {
+        if (world->nodes[i].up) {
+            sim_check_i1(world, i);
+            sim_check_i8(world, i);
+        }
+    }
+    if (!world->failed) {
+        sim_check_i1_end(world);
+    }
+    return !world->failed;
+}
