@@ -279,9 +279,9 @@ void sim_fault_heal_all(struct sim_world *world);
 
 /* ---- truth.c ---- */
 void sim_truth_store(struct sim_world *world, int node, const struct td_effect *store);
-void sim_truth_stored(struct sim_world *world, int node, const struct td_effect *unused,
-                      struct td_origin origin, uint64_t first_seq, uint32_t count, bool durable,
-                      const struct td_hash *leaves);
+/* The log completed a ticket; those that were no own batch are ignored. */
+void sim_truth_stored(struct sim_world *world, int node, struct td_ticket ticket, bool durable,
+                      const struct td_hash *leaves, uint32_t leaf_count);
 struct sim_truth *sim_truth_find(struct sim_world *world, struct td_dot dot);
 void sim_truth_ack(struct sim_world *world, struct sim_truth *truth);
 /* A disk is about to lose something: what nobody else covers may be lost with it. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_MS = 500, TICKS_AT_ONE_MOMENT_MAX = 20000, CONVERGED_ROUNDS = 3 };
+enum { CHECK_MS = 500, CONVERGED_ROUNDS = 3 };
 
 /* ---- the heap ---- */
 static bool earlier(const struct sim_event *a, const struct sim_event *b)

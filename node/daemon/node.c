@@ -154,6 +154,13 @@ static enum td_err start_links(struct td_node *node, char *why)
     struct td_net_sink sink = td_ingress_sink(node);
     struct td_roster_ref *ref = td_membership_get(node->membership);
     enum td_err err = td_net_start(&config, &sink, ref, &node->net, why, WHY_BYTES);
+    if (err == TD_OK && node->self.v == 0) {
+        /* No core draws an incarnation while we wait, but links hold their HELLO back for one, and
+         * peers answer a HELLO with the roster that admits us. Start number 0 = none drawn yet. */
+        struct td_incarnation waiting = { 0, 0 };
+        td_random_bytes(&waiting.random, sizeof waiting.random);
+        td_net_set_process(node->net, waiting);
+    }
     if (ref != NULL) {
         td_roster_ref_put(ref);
     }
