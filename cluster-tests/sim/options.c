@@ -1,6 +1,7 @@
 /* options.c -- see options.h. */
 #include "cluster-tests/sim/options.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -114,6 +114,8 @@ struct sim_node {
     uint64_t paused_until_ms;
     struct td_reader *reader;
     uint64_t ticket_newest; /* I8: tickets ascend */
+    uint64_t own_ticket;    /* own batch in the log's hands: its truths */
+    uint32_t own_first, own_count;
 
     /* Checkers' memory of this node. */
     uint64_t change_seen;

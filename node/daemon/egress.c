@@ -153,18 +153,51 @@ struct scratch {
     size_t arena_bytes;
 };
 
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+static pthread_key_t scratch_key;
+
+static void free_scratch(void *memory)
+{
+    struct scratch *scratch = memory;
+    td_reader_free(scratch->reader);
+    td_buffer_fini(&scratch->out);
+    td_buffer_fini(&scratch->content);
+    td_buffer_fini(&scratch->raw);
+    free(scratch->arena_block);
+    free(scratch);
+}
+
+static void make_scratch_key(void)
+{
+    if (pthread_key_create(&scratch_key, free_scratch) != 0) {
+        abort(); /* at start, with no thread-specific keys left: nothing can work */
+    }
+}
+
+/* NULL when out of memory. Freed when the thread ends. */
 static struct scratch *thread_scratch(void)
 {
-    static _Thread_local struct scratch scratch;
-    if (scratch.reader == NULL) {
-        scratch.reader = td_reader_alloc();
-        td_buffer_init(&scratch.out, SEND_BYTES_MAX);
-        td_buffer_init(&scratch.content, SEND_BYTES_MAX);
-        td_buffer_init(&scratch.raw, TD_BATCH_BYTES_MAX + 4096);
-        scratch.arena_bytes = 8 * 1024 * 1024;
-        scratch.arena_block = malloc(scratch.arena_bytes);
+    pthread_once(&scratch_once, make_scratch_key);
+    struct scratch *scratch = pthread_getspecific(scratch_key);
+    if (scratch != NULL) {
+        return scratch;
     }
-    return &scratch;
+    scratch = calloc(1, sizeof *scratch);
+    if (scratch == NULL) {
+        return NULL;
+    }
+    scratch->reader = td_reader_alloc();
+    td_buffer_init(&scratch->out, SEND_BYTES_MAX);
+    td_buffer_init(&scratch->content, SEND_BYTES_MAX);
+    td_buffer_init(&scratch->raw, TD_BATCH_BYTES_MAX + 4096);
+    scratch->arena_bytes = 8 * 1024 * 1024;
+    scratch->arena_block = malloc(scratch->arena_bytes);
+    if (scratch->reader == NULL || scratch->arena_block == NULL ||
+        pthread_setspecific(scratch_key, scratch) != 0) {
+        free_scratch(scratch);
+        return NULL;
+    }
+    return scratch;
 }
 
 static enum td_err read_batch(struct td_node *node, struct td_log_ref ref, struct td_buffer *out)
@@ -294,9 +327,11 @@ static void perform(struct td_node *node, const struct job *job)
     struct scratch *scratch = thread_scratch();
     struct td_out_frame *frames = calloc(job->count + 1, sizeof *frames);
     size_t *starts = calloc(job->count + 1, sizeof *starts);
-    enum td_err err = frames != NULL && starts != NULL ? TD_OK : TD_ENOMEM;
+    enum td_err err = frames != NULL && starts != NULL && scratch != NULL ? TD_OK : TD_ENOMEM;
     uint32_t count = 0;
-    scratch->out.used_bytes = 0;
+    if (scratch != NULL) {
+        scratch->out.used_bytes = 0;
+    }
     for (uint32_t i = 0; i < job->count && err == TD_OK; i++) {
         starts[count] = scratch->out.used_bytes;
         err = append_piece(node, scratch, &job->pieces[i]);

@@ -12,13 +12,31 @@
 enum { ARENA_BYTES_MIN = 8192, ARENA_BYTES_MAX = 64 * 1024 * 1024, CHUNK_BYTES_MAX = 8 * 1024 * 1024,
        CHUNK_BATCHES_MAX = 4096, INFLATE_RATIO_MAX = 64 };
 
-/* One decoder memory per thread; freed by the thread's end through pthread_key would be tidier, but
- * these threads live as long as the process. */
+/* One decoder memory per thread, freed when the thread ends. */
+static pthread_once_t reader_once = PTHREAD_ONCE_INIT;
+static pthread_key_t reader_key;
+
+static void free_reader(void *reader)
+{
+    td_reader_free(reader);
+}
+
+static void make_reader_key(void)
+{
+    if (pthread_key_create(&reader_key, free_reader) != 0) {
+        abort(); /* at start, with no thread-specific keys left: nothing can work */
+    }
+}
+
 static struct td_reader *thread_reader(void)
 {
-    static _Thread_local struct td_reader *reader;
+    pthread_once(&reader_once, make_reader_key);
+    struct td_reader *reader = pthread_getspecific(reader_key);
     if (reader == NULL) {
         reader = td_reader_alloc();
+        if (reader == NULL || pthread_setspecific(reader_key, reader) != 0) {
+            abort(); /* a few hundred bytes are not to be had: systemd starts us anew */
+        }
     }
     return reader;
 }
