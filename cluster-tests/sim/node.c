@@ -336,6 +336,7 @@ static void reset(struct sim_world *world, struct sim_node *node)
     node->flush_extra_ms = 0;
     node->paused_until_ms = 0;
     node->ticket_newest = 0;
+    node->own_count = 0;
     node->change_seen = 0;
     node->unproved_count = 0;
     node->acks_taken = 0;

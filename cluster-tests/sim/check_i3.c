@@ -1,0 +1,119 @@
+/* check_i3.c -- I3: no register goes back within one run of a process, and none is below what was
+ * durable before a restart (unless its disk was ruined). Looks at what changed in each step. */
+#include "cluster-tests/sim/sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct sim_shadow *shadow_at(struct sim_node *node, uint32_t reg)
+{
+    if (reg >= node->shadow_room) {
+        uint32_t room = (reg + 1) * 2;
+        node->shadow = realloc(node->shadow, room * sizeof *node->shadow);
+        TD_ASSERT(node->shadow != NULL);
+        memset(node->shadow + node->shadow_room, 0,
+               (room - node->shadow_room) * sizeof *node->shadow);
+        node->shadow_room = room;
+    }
+    return &node->shadow[reg];
+}
+
+static void look(struct sim_world *world, int index, uint32_t reg)
+{
+    struct sim_node *node = &world->nodes[index];
+    const struct td_register *it = &node->core->registers[reg];
+    struct sim_shadow *shadow = shadow_at(node, reg);
+
+    if (!it->used) {
+        return;
+    }
+    struct td_order order = td_register_order(node->core, it);
+    if (shadow->used && shadow->job_hash == it->job_hash && shadow->attempt == it->attempt &&
+        td_order_compare(&order, &shadow->order) < 0) {
+        sim_fail(world, "I3", "node %d: register went back, rank %u to %u, stamp %llu to %llu",
+                 index + 1, shadow->order.rank, order.rank,
+                 (unsigned long long)shadow->order.stamp.ms, (unsigned long long)order.stamp.ms);
+    }
+    *shadow = (struct sim_shadow){it->job_hash, it->attempt, true, order};
+    sim_check_i5(world, index, reg);
+}
+
+void sim_check_i3_step(struct sim_world *world, int index)
+{
+    struct sim_node *node = &world->nodes[index];
+    const struct td_core *core = node->core;
+    uint64_t ring = core->config.limits.change_ring;
+
+    if (core->change_number > node->change_seen + ring) {
+        node->change_seen = core->change_number - ring;
+    }
+    while (node->change_seen < core->change_number) {
+        node->change_seen++;
+        uint32_t reg = core->change_ring[node->change_seen & (ring - 1)];
+        if (reg < core->register_used_max) {
+            look(world, index, reg);
+        }
+    }
+}
+
+/* What the next process must still have: everything durable here. */
+void sim_check_i3_down(struct sim_world *world, int index)
+{
+    struct sim_node *node = &world->nodes[index];
+    struct td_vv has = td_core_has(node->core);
+
+    (void)world;
+    free(node->earlier);
+    node->earlier = NULL;
+    node->earlier_count = 0;
+    if (node->shadow_room == 0 || !node->core->started) {
+        return;
+    }
+    node->earlier = malloc(node->shadow_room * sizeof *node->earlier);
+    TD_ASSERT(node->earlier != NULL);
+    for (uint32_t i = 0; i < node->shadow_room; i++) {
+        if (node->shadow[i].used && td_vv_covers_dot(&has, node->shadow[i].order.dot)) {
+            node->earlier[node->earlier_count++] = node->shadow[i];
+        }
+    }
+}
+
+static const struct sim_shadow *find(struct sim_world *world, const struct sim_node *node,
+                                     const struct sim_shadow *want)
+{
+    const struct sim_truth *truth = sim_truth_find(world, want->order.dot);
+    if (truth == NULL) {
+        return NULL;
+    }
+    const char *name = world->job_names[truth->job];
+    struct td_text job = {name, (uint32_t)strlen(name)};
+    uint32_t reg = td_table_find(node->core, want->job_hash, job, want->attempt);
+    return reg == TD_NONE || reg >= node->shadow_room ? NULL : &node->shadow[reg];
+}
+
+void sim_check_i3_booted(struct sim_world *world, int index)
+{
+    struct sim_node *node = &world->nodes[index];
+    struct td_vv has = td_core_has(node->core);
+
+    for (uint32_t i = 0; i < node->earlier_count && !node->ruined; i++) {
+        const struct sim_shadow *now = find(world, node, &node->earlier[i]);
+        if (now == NULL || !now->used || td_order_compare(&now->order, &node->earlier[i].order) < 0) {
+            sim_fail(world, "I3", "node %d: after the restart attempt %u of job %016llx is %s",
+                     index + 1, node->earlier[i].attempt,
+                     (unsigned long long)node->earlier[i].job_hash,
+                     now == NULL ? "gone" : "older than what was durable");
+        }
+    }
+    for (uint32_t i = 0; i < node->has_down.vv.entry_count && !node->ruined; i++) {
+        const struct td_vv_entry *entry = &node->has_down.vv.entries[i];
+        struct td_dot dot = {entry->origin, entry->seq};
+        if (!td_vv_covers_dot(&has, dot)) {
+            sim_fail(world, "I3", "node %d: after the restart `has` names %u.%u up to %llu, before %llu",
+                     index + 1, entry->origin.region.v, entry->origin.incarnation.start,
+                     (unsigned long long)td_vv_seq(&has, entry->origin),
+                     (unsigned long long)entry->seq);
+        }
+    }
+    node->ruined = false;
+}
