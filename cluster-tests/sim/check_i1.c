@@ -51,7 +51,7 @@ void sim_check_i1(struct sim_world *world, int index)
     take_new(world, node);
     for (uint32_t i = 0; i < node->unproved_count; i++) {
         const struct sim_truth *truth = &world->truths[node->unproved[i]];
-        if (truth->doomed) {
+        if (sim_truth_in_doubt(world, truth)) {
             continue;
         }
         if (!td_vv_covers_dot(&has, truth->order.dot)) {

@@ -31,7 +31,8 @@ void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view
 
     for (uint32_t i = 0; i < count; i++) {
         uint8_t region = rows[i].region.v;
-        if (!rows[i].age_known || rows[i].recovering || region > TD_REGIONS_MAX ||
+        bool own = region == node->region.v; /* an old backup cannot be told before others speak */
+        if ((own && world->region_ruined[region]) || !rows[i].age_known || rows[i].recovering || region > TD_REGIONS_MAX ||
             world->region_cloned[region] || rows[i].age_ms > world->now_ms) {
             continue; /* two processes of one region: no head of one speaks for the other */
         }

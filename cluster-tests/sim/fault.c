@@ -134,6 +134,7 @@ static void ruin(struct sim_world *world, int index, int how)
     }
     sim_truth_doom(world, index);
     node->ruined = true;
+    world->region_ruined[node->region.v] = true;
     if (how == HOW_FLIP) {
         flip_bit(world, node);
         return;

@@ -183,10 +183,10 @@ static void join_token(struct sim_worker *worker, const struct td_vv *has)
     }
 }
 
-static bool seen_is_doomed(struct sim_world *world, const struct td_seen *seen)
+static bool seen_in_doubt(struct sim_world *world, const struct td_seen *seen)
 {
     const struct sim_truth *truth = sim_truth_find(world, seen->dot);
-    return truth != NULL && truth->doomed;
+    return truth != NULL && sim_truth_in_doubt(world, truth);
 }
 
 static int compare_seen(const struct td_seen *a, const struct td_order *b)
@@ -242,7 +242,7 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
         return;
     }
     int against = worker->seen.dot.seq == 0 ? 1 : compare_seen(&worker->seen, &order);
-    if ((against < 0 || (against == 0 && !result->noop)) && !seen_is_doomed(world, &worker->seen)) {
+    if ((against < 0 || (against == 0 && !result->noop)) && !seen_in_doubt(world, &worker->seen)) {
         sim_fail(world, "I4", "node %d accepted %s/%u below what its writer had seen: stamp %llu, seen %llu",
                  index + 1, world->job_names[worker->job], result->attempt,
                  (unsigned long long)result->stamp.ms, (unsigned long long)worker->seen.stamp.ms);
@@ -314,7 +314,7 @@ static void read_back(struct sim_world *world, struct sim_worker *worker, int in
         order.stamp = view->stamp;
         order.dot = view->dot;
     }
-    if (worker->seen.dot.seq != 0 && !seen_is_doomed(world, &worker->seen) &&
+    if (worker->seen.dot.seq != 0 && !seen_in_doubt(world, &worker->seen) &&
         (view == NULL || compare_seen(&worker->seen, &order) < 0)) {
         sim_fail(world, "I3", "node %d showed %s/%u %s to a client that had seen rank %u stamp %llu",
                  index + 1, world->job_names[worker->job], worker->attempt,

@@ -195,6 +195,7 @@ struct sim_world {
     uint32_t *acks; /* truths acknowledged, in order */
     uint32_t ack_count, ack_room;
     bool region_cloned[TD_REGIONS_MAX + 1]; /* a clone of it ever ran: its freshness means little */
+    bool region_ruined[TD_REGIONS_MAX + 1]; /* its disk was lost, rolled back or damaged once */
     bool tampering;
 
     struct sim_worker *workers;
@@ -288,6 +289,9 @@ struct sim_truth *sim_truth_find(struct sim_world *world, struct td_dot dot);
 void sim_truth_ack(struct sim_world *world, struct sim_truth *truth);
 /* A disk is about to lose something: what nobody else covers may be lost with it. */
 void sim_truth_doom(struct sim_world *world, int node);
+/* Of a region that was cloned or ruined: between the closing of an incarnation and its heir saying
+ * again what that closed away, vectors cover what registers lack. At the end nothing may lack. */
+bool sim_truth_in_doubt(const struct sim_world *world, const struct sim_truth *truth);
 void sim_truth_free(struct sim_world *world);
 
 /* ---- checkers ---- */

@@ -167,6 +167,12 @@ void sim_truth_doom(struct sim_world *world, int index)
     sim_trace(world, "node %d: its disk is the only place of %u reports", index + 1, count);
 }
 
+bool sim_truth_in_doubt(const struct sim_world *world, const struct sim_truth *truth)
+{
+    uint8_t region = truth->order.dot.origin.region.v;
+    return truth->doomed || world->region_cloned[region] || world->region_ruined[region];
+}
+
 void sim_truth_free(struct sim_world *world)
 {
     free(world->truths);

@@ -111,6 +111,10 @@ void td_incarnation_durable(struct td_core *core, bool durable)
         core->void_inc = TD_INC_NONE;
     }
     core->incarnation_durable = !core->incarnation_wanted;
+    if (core->incarnation_durable && core->again_wanted) {
+        core->again_wanted = false;
+        td_publish_again_below(core, core->again_below);
+    }
     if (core->publish_refused == TD_EDISKFULL) {
         core->publish_refused = TD_OK;
         td_fx_trace(core, TD_TR_PUBLISH_RESUMED, core->config.self, 0, 0);

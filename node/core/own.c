@@ -538,6 +538,21 @@ void td_publish_again(struct td_core *core)
     }
 }
 
+/* A disk lost: we began anew with a start number that others have folded as closed and held long ago,
+ * and they take nothing of it any more. What was accepted under it is said again under a later one. */
+void td_publish_again_below(struct td_core *core, uint32_t start_below)
+{
+    for (uint32_t i = 0; i < core->register_used_max; ++i) {
+        const struct td_register *reg = &core->registers[i];
+        const struct td_slot *slot = reg->used ? &core->slots[reg->slot] : NULL;
+        if (slot != NULL && slot->via == core->config.self.v &&
+            core->incs[slot->inc].origin.region.v == core->config.self.v &&
+            core->incs[slot->inc].origin.incarnation.start < start_below) {
+            queue_again(core, i);
+        }
+    }
+}
+
 void td_publish_tick(struct td_core *core)
 {
     struct td_own_state *own = core->own;

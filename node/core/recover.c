@@ -50,6 +50,26 @@ static bool own_lacking(const struct td_core *core, const struct td_region_info 
     return td_min_u64(entry->seq, inc->signed_max) > inc->durable;
 }
 
+/* Others hold nothing back for start numbers that they have folded: to go on with one of those would be
+ * to speak to nobody. */
+static void folded_elsewhere(struct td_core *core, const struct td_head *head)
+{
+    for (uint32_t i = 0; i < head->has.fold_count; i++) {
+        const struct td_vv_fold *fold = &head->has.folds[i];
+        if (fold->region.v != core->config.self.v || core->process.start == 0 ||
+            fold->start_below <= td_max_u64(core->again_below, core->fold_below[fold->region.v])) {
+            continue;
+        }
+        core->again_below = fold->start_below;
+        core->again_wanted = true;
+        td_incarnation_seen(core, (struct td_incarnation){fold->start_below - 1, UINT32_MAX});
+    }
+    if (core->again_wanted && core->incarnation_durable && !core->incarnation_wanted) {
+        core->again_wanted = false;
+        td_publish_again_below(core, core->again_below);
+    }
+}
+
 /* A head of somebody else: does it know more of us than we do, or a later life of ours? */
 void td_recover_head(struct td_core *core, const struct td_head *head)
 {
@@ -58,6 +78,7 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
     }
     bool unsigned_name = false, lacking = false;
     uint8_t slot = td_region_slot(core, head->origin.region);
+    folded_elsewhere(core, head);
     for (uint32_t i = 0; slot < TD_SLOTS && i < head->has.entry_count; i++) {
         const struct td_vv_entry *entry = &head->has.entries[i];
         if (entry->origin.region.v != core->config.self.v) {
