@@ -134,6 +134,7 @@ static void ruin(struct sim_world *world, int index, int how)
     }
     sim_truth_doom(world, index);
     node->ruined = true;
+    node->has_down.vv.entry_count = node->has_down.vv.fold_count = 0; /* it vouches for nothing now */
     world->region_ruined[node->region.v] = true;
     if (how == HOW_FLIP) {
         flip_bit(world, node);

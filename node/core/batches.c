@@ -225,11 +225,15 @@ struct accepted {
     uint32_t won, kept, no_room;
 };
 
-/* Loops the merge over what is present; void seqs beyond a closing are left out. */
-static struct accepted merge_present(struct td_core *core, const struct td_batch *batch, uint32_t slot)
+/* Loops the merge over what is present; void seqs beyond a closing are left out. Not so in repair: who
+ * merged such a delta before the closing came will never give it up, so all must have it or none. Only
+ * the list of a region closed by the roster stands above that. */
+static struct accepted merge_present(struct td_core *core, const struct td_batch *batch, uint32_t slot,
+                                     enum td_lane lane)
 {
     struct accepted result = { 0 };
     const struct td_inc *inc = &core->incs[core->slots[slot].inc];
+    const bool repaired = lane == TD_LANE_REPAIR && core->slot_of[inc->origin.region.v] != 255;
     const uint64_t concurrent_before = core->loser_concurrent_number;
     for (uint32_t i = 0; i < batch->present_count; ++i) {
         for (uint32_t stage = 0; stage < TD_PREFETCH_STAGES; ++stage) {
@@ -240,7 +244,7 @@ static struct accepted merge_present(struct td_core *core, const struct td_batch
         }
         const struct td_delta *delta = &batch->deltas[i];
         const uint64_t seq = core->slots[slot].first_seq + delta->index;
-        if (inc->closed && seq > inc->closed_last) {
+        if (inc->closed && seq > inc->closed_last && !repaired) {
             TD_COUNT(core, rejected_closed, 1);
             continue;
         }
@@ -372,7 +376,7 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     const uint64_t loser_from = core->loser_number;
     const uint64_t concurrent_from = core->loser_concurrent_number;
     core->slots[slot].in_ring = true; /* keeps the slot while we look at what it won */
-    const struct accepted result = merge_present(core, batch, slot);
+    const struct accepted result = merge_present(core, batch, slot, lane);
     core->slots[slot].in_ring = false;
     TD_COUNT(core, rejected_bounds, result.no_room);
     if (header->origin.region.v != core->config.self.v) {
@@ -415,7 +419,7 @@ void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct 
     core->slots[slot].durable = true;
     td_inc_signed(core, header->origin, header->first_seq + header->count - 1);
     core->slots[slot].in_ring = true;
-    const struct accepted result = merge_present(core, batch, slot);
+    const struct accepted result = merge_present(core, batch, slot, TD_LANE_LIVE);
     core->slots[slot].in_ring = false;
     TD_COUNT(core, rejected_bounds, result.no_room);
     const uint8_t region_slot = core->slot_of[header->origin.region.v];
