@@ -36,8 +36,7 @@ static uint32_t draw_faults(struct sim_random *random)
     uint32_t faults = (uint32_t)sim_random_next(random) & ((1u << SIM_FAULT_COUNT) - 1);
 
     if (sim_random_chance(random, 60)) { /* the ruinous ones hide what the others do */
-        faults &= ~(1u << SIM_FAULT_DISK_LOST | 1u << SIM_FAULT_BACKUP | 1u << SIM_FAULT_BIT_FLIP |
-                    1u << SIM_FAULT_CLONE);
+        faults &= ~SIM_FAULTS_RUINOUS;
     }
     return sim_random_chance(random, 12) ? 0 : faults;
 }
@@ -134,6 +133,10 @@ bool sim_options_set(struct sim_options *options, const char *text)
 
     if (text[count] != '=') {
         return false;
+    }
+    if (strcmp(text, "without=ruin") == 0) {
+        options->faults &= ~SIM_FAULTS_RUINOUS;
+        return true;
     }
     if (count == 6 && memcmp(text, "faults", count) == 0) {
         return set_faults(options, text + count + 1);

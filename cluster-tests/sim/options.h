@@ -26,6 +26,10 @@ enum sim_fault {
     SIM_FAULT_TAMPER,    /* a member alters a bit of a batch or head that it passes on */
     SIM_FAULT_COUNT
 };
+/* Those after which something may be lost for good, or be said twice. */
+#define SIM_FAULTS_RUINOUS                                                                         \
+    (1u << SIM_FAULT_DISK_LOST | 1u << SIM_FAULT_BACKUP | 1u << SIM_FAULT_BIT_FLIP |               \
+     1u << SIM_FAULT_CLONE)
 const char *sim_fault_name(enum sim_fault fault);
 
 struct sim_options {
@@ -50,7 +54,7 @@ struct sim_options {
 /* Draws every option from the seed. */
 struct sim_options sim_options_draw(uint64_t seed);
 void sim_options_print(const struct sim_options *options, FILE *file);
-/* name=value; faults=kill,cut or none. False when it cannot be read. */
+/* name=value; faults=kill,cut or none; without=ruin. False when it cannot be read. */
 bool sim_options_set(struct sim_options *options, const char *text);
 
 #endif

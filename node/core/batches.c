@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "node/core/state.h"
+#include "node/core/plant.h"
 
 void td_slots_layout(struct td_core *core, struct td_block *block)
 {
@@ -233,7 +234,7 @@ static struct accepted merge_present(struct td_core *core, const struct td_batch
 {
     struct accepted result = { 0 };
     const struct td_inc *inc = &core->incs[core->slots[slot].inc];
-    const bool repaired = lane == TD_LANE_REPAIR && core->slot_of[inc->origin.region.v] != 255;
+    const bool repaired = lane == TD_LANE_REPAIR && !TD_PLANTED(repair_refuses_closed) && core->slot_of[inc->origin.region.v] != 255;
     const uint64_t concurrent_before = core->loser_concurrent_number;
     for (uint32_t i = 0; i < batch->present_count; ++i) {
         for (uint32_t stage = 0; stage < TD_PREFETCH_STAGES; ++stage) {
@@ -333,7 +334,7 @@ static void accepted_whole(struct td_core *core, const struct td_batch *batch, u
 {
     const uint16_t inc = core->slots[slot].inc;
     const uint8_t region_slot = core->slot_of[batch->header.origin.region.v];
-    if (!batch->whole) {
+    if (!batch->whole && !TD_PLANTED(has_advances_inside_transfer)) {
         return;
     }
     const bool next_in_line = advance_received(core, batch, inc);
@@ -394,6 +395,9 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     } else {
         store_received(core, received, inc, slot, loser_from, concurrent_from);
         accepted_whole(core, batch, slot);
+        if (TD_PLANTED(has_before_durable)) {
+            td_inc_durable(core, inc, core->incs[inc].received);
+        }
     }
     td_slot_release(core, slot);
     return true;

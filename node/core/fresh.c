@@ -2,6 +2,7 @@
  * 2). A region that echoes our tick signed that head after we signed ours; once everything of the
  * region that was named by then is durable here, our view is complete as of our tick's moment. */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 #include <string.h>
 
@@ -86,7 +87,7 @@ void td_fresh_head(struct td_core *core, uint8_t slot, const struct td_head *hea
     if (!region->echo_known || moment_ms > region->echo_moment_ms) {
         region->echo_known = true;
         region->echo_moment_ms = moment_ms;
-        if (!head->recovering) {
+        if (!head->recovering || TD_PLANTED(freshness_ignores_recovering)) {
             wait_for(core, region, moment_ms, head);
         }
     }
@@ -114,7 +115,7 @@ static bool fulfilled(const struct td_core *core, const struct td_region_info *r
 {
     struct td_dot dot = {{region->number, wait->process}, wait->seq};
 
-    return (wait->seq == 0 || td_dot_durable(core, dot)) &&
+    return (wait->seq == 0 || td_dot_durable(core, dot) || TD_PLANTED(freshness_before_covered)) &&
            earlier_complete(core, region, wait->process);
 }
 
@@ -122,7 +123,8 @@ void td_fresh_update(struct td_core *core)
 {
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         struct td_region_info *region = &core->regions[slot];
-        if (region->number.v == 0 || slot == core->self_slot || region->recovering) {
+        if (region->number.v == 0 || slot == core->self_slot ||
+            (region->recovering && !TD_PLANTED(freshness_ignores_recovering))) {
             continue;
         }
         while (region->wait.set && fulfilled(core, region, &region->wait)) {
@@ -164,10 +166,13 @@ static struct td_fresh_view row_of(const struct td_core *core, uint8_t slot)
         row.missing_known = true;
         return row;
     }
-    row.recovering = region->recovering;
+    row.recovering = region->recovering && !TD_PLANTED(freshness_ignores_recovering);
     row.doubt = region->doubt;
-    row.age_known = region->complete_known && !region->recovering && !region->doubt;
+    row.age_known = region->complete_known && !row.recovering && !region->doubt;
     row.age_ms = row.age_known ? core->now.boot_ms - region->complete_ms : 0;
+    if (TD_PLANTED(freshness_from_last_message) && row.age_known) {
+        row.age_ms = core->now.boot_ms - region->head_boot_ms;
+    }
     missing_of(core, region, &row);
     if (region->source != TD_NONE && core->links[region->source].region_slot != slot) {
         row.via = core->regions[core->links[region->source].region_slot].number;

@@ -2,6 +2,7 @@
  * write and when somebody else is seen using ours; its start number is logged before its first delta. So
  * no restore, clone, lost flush or crash uses a sequence number twice. */
 #include "node/core/state.h"
+#include "node/core/plant.h"
 
 enum { TD_CLONE_PAUSE_MS = 60 * 1000, TD_CLONE_WINDOW_MS = 3600 * 1000, TD_CLONES_MAX = 3 };
 
@@ -83,8 +84,9 @@ void td_incarnation_random(struct td_core *core, uint32_t bits)
     if (record == NULL) {
         return; /* td_publish_tick asks again */
     }
-    core->start_highest += 1;
+    core->start_highest += !TD_PLANTED(reuse_dot_after_restore);
     core->process = (struct td_incarnation){ core->start_highest, bits };
+    core->process.random = TD_PLANTED(reuse_dot_after_restore) ? 7 : bits;
     core->own_inc = TD_INC_NONE;
     core->incarnation_wanted = false;
     core->incarnation_ticket = core->ticket_next;

@@ -1,6 +1,7 @@
 /* peers.c -- links to other regions: up, down, credit, and the control messages which are kept as
  * marks until a step has room for them. */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 #include <string.h>
 
@@ -330,7 +331,8 @@ uint32_t td_peers_covering(const struct td_core *core, struct td_dot dot)
         uint32_t link = td_link_of(core, slot);
         /* An announcement comes from the running process; whether that one recovers, only a head
          * of it tells. */
-        bool covers = region->heard && td_vv_covers_dot(&region->head_has.vv, dot);
+        bool covers = region->heard && (td_vv_covers_dot(&region->head_has.vv, dot) ||
+                                        TD_PLANTED(ack_counts_not_durable));
         if (!covers && region->heard && link != TD_NONE && core->links[link].has_known) {
             covers =
                 td_vv_covers_dot(&core->links[link].has.vv, dot) &&
@@ -347,7 +349,7 @@ static bool pump_credit(struct td_core *core, uint32_t index)
     struct td_link *link = &core->links[index];
 
     for (unsigned lane = 0; lane < TD_LANE_COUNT; lane++) {
-        if (link->consumed[lane] < credit_window[lane] / 2) {
+        if (link->consumed[lane] < credit_window[lane] / 2 || TD_PLANTED(grant_no_credit)) {
             continue;
         }
         struct td_out *out = td_fx_out(core, index, TD_OUT_MSG);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "node/core/own.h"
+#include "node/core/plant.h"
 
 enum {
     TD_CLOCK_BEFORE_ROSTER_MS = 24 * 3600 * 1000,
@@ -174,7 +175,7 @@ static enum td_err rank_refusal(const struct td_update *update, const struct kno
 {
     const uint8_t rank = td_state_rank(update->status.state);
     const uint8_t floor = update->seen.rank > known->rank ? update->seen.rank : known->rank;
-    if (rank < floor) {
+    if (rank < floor && !TD_PLANTED(accept_lower_rank)) {
         return floor == 1 ? TD_ELOSTFIRST : TD_ERANK;
     }
     if (rank == 2 && known->exists && known->rank == 2 && !update->correct &&
@@ -380,7 +381,8 @@ static void accept(struct td_core *core, uint32_t node, const struct td_update *
         return;
     }
     const struct td_stamp floor = floor_of(update, known, rule);
-    delta.stamp = td_stamp_next(floor, core->now.wall_ms);
+    delta.stamp = td_stamp_next(TD_PLANTED(wall_clock_only) ? (struct td_stamp){ 0 } : floor,
+                                core->now.wall_ms);
     if (delta.stamp.ms > TD_STAMP_MS_MAX) {
         refuse(core, node, TD_ECLOCK, known);
         return;

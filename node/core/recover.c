@@ -1,6 +1,7 @@
 /* recover.c -- a region whose log was empty, or older than what others hold of it: it gives no
  * freshness and no ack until it has everything back that its peers' heads name of it (DESIGN 2). */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 enum { UNSIGNED_PATIENCE_MS = 10000 };
 
@@ -56,7 +57,7 @@ static void folded_elsewhere(struct td_core *core, const struct td_head *head)
 {
     for (uint32_t i = 0; i < head->has.fold_count; i++) {
         const struct td_vv_fold *fold = &head->has.folds[i];
-        if (fold->region.v != core->config.self.v || core->process.start == 0 ||
+        if (fold->region.v != core->config.self.v || TD_PLANTED(folded_start_used) || core->process.start == 0 ||
             fold->start_below <= td_max_u64(core->again_below, core->fold_below[fold->region.v])) {
             continue;
         }

@@ -1,6 +1,7 @@
 /* start.c -- recovery: a restart is a catch-up from oneself. Records of our own log come in their order
  * and go through the same merge as a peer's; the last one opens the node for business. */
 #include "node/core/state.h"
+#include "node/core/plant.h"
 
 static void apply_closing(struct td_core *core, const struct td_closing *closing)
 {
@@ -29,7 +30,7 @@ static void apply_record(struct td_core *core, const struct td_record *record)
         td_batch_replay(core, record->u.batch, record->ref);
         break;
     case TD_RECORD_HAS:
-        if (!core->log_hole) {
+        if (!core->log_hole || TD_PLANTED(claim_over_log_hole)) {
             td_vectors_claim(core, &record->u.has);
         }
         break;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/core/state.h"
+#include "node/core/plant.h"
 
 size_t td_table_layout(struct td_core *core, struct td_block *block)
 {
@@ -181,6 +182,9 @@ static void digest_apply(struct td_core *core, const struct td_register *reg, bo
 {
     const uint64_t hash = td_register_hash(reg->job_hash, reg->attempt);
     uint8_t *sum = core->digest[td_register_bucket(hash)].bytes;
+    if (TD_PLANTED(digest_keeps_losers) && !add) {
+        return;
+    }
     uint64_t carry = add ? 0 : 1;
     for (uint32_t i = 0; i < 4; ++i) { /* little-endian words; subtract = add the complement plus 1 */
         uint64_t a = 0, b = 0;
@@ -426,7 +430,7 @@ static enum td_merge take_over(struct td_core *core, uint32_t index, const struc
                                const struct td_order *current)
 {
     struct td_register *reg = &core->registers[index];
-    TD_ASSERT(in->order.rank >= current->rank); /* I3: no merge lowers the rank */
+    TD_ASSERT(in->order.rank >= current->rank || TD_PLANTED(merge_lowers_rank)); /* I3 */
     struct td_dot seen[TD_CLOCK_ENTRIES_MAX];
     const uint32_t seen_count = seen_under_winner(core, index, in, seen);
     struct td_body_parts parts = { in->delta, seen, seen_count };
@@ -542,7 +546,8 @@ enum td_merge td_table_merge(struct td_core *core, const struct td_delta *delta,
         return insert_new(core, &in, highest);
     }
     const struct td_order current = td_register_order(core, &core->registers[index]);
-    const int difference = td_order_compare(&in.order, &current);
+    const int difference = TD_PLANTED(merge_lowers_rank) ? td_stamp_compare(in.order.stamp, current.stamp)
+                                                         : td_order_compare(&in.order, &current);
     if (difference == 0) {
         return already_here(core, index, &in);
     }

@@ -3,6 +3,7 @@
  * claim; the claim counts once everything that came is durable, and only as far as its origins
  * signed. */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 #include <string.h>
 
@@ -36,7 +37,7 @@ static uint64_t jitter_ms(const struct td_core *core, struct td_region sender)
 
 void td_transfer_want(struct td_core *core)
 {
-    if (core->transfer_wanted) {
+    if (core->transfer_wanted || TD_PLANTED(never_transfer)) {
         return;
     }
     core->transfer_wanted = true;

@@ -3,6 +3,7 @@
  * register that is overwritten during the walk moves to a newer slot, which the cursor meets later.
  */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 enum {
     CHUNK_BYTES = 256 * 1024,
@@ -89,6 +90,10 @@ static uint32_t collect(const struct td_core *core, const struct td_slot *slot, 
     uint32_t count = 0;
 
     for (uint32_t reg = slot->live_first; reg != TD_NONE; reg = core->registers[reg].next_live) {
+        if (TD_PLANTED(thin_drops_live_delta) && core->registers[reg].next_live == TD_NONE &&
+            slot->live_count > 1) {
+            continue;
+        }
         if (slot->first_seq + core->registers[reg].index > covered) {
             TD_ASSERT(count < slot->live_count);
             keep[count++] = core->registers[reg].index;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "node/core/state.h"
+#include "node/core/plant.h"
 
 void td_vectors_init(struct td_core *core)
 {
@@ -290,7 +291,7 @@ void td_inc_received(struct td_core *core, uint16_t index, uint64_t first_seq, u
     if (count == 0 || last <= inc->received) {
         return;
     }
-    if (first_seq > inc->received + 1) {
+    if (first_seq > inc->received + 1 && !TD_PLANTED(ignore_holes)) {
         remember_interval(inc, first_seq, last);
         return;
     }
