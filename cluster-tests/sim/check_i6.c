@@ -8,6 +8,31 @@ static bool here(const struct sim_node *node, const struct td_vv *has, const str
     return truth->failed || truth->doomed || td_vv_covers_dot(has, truth->order.dot);
 }
 
+static void explain(struct sim_world *world, int index, uint8_t region)
+{
+    const struct td_core *core = world->nodes[index].core;
+
+    sim_trace(world, "node %d: folds region %u below %u, head of %u", index + 1, region,
+              core->fold_below[region], core->regions[core->slot_of[region]].head_incarnation.start);
+    struct td_vv head = core->regions[core->slot_of[region]].head_has.vv;
+    for (uint32_t i = 0; i < head.entry_count; i++) {
+        sim_trace(world, "  its head names %u.%u up to %llu", head.entries[i].origin.region.v,
+                  head.entries[i].origin.incarnation.start, (unsigned long long)head.entries[i].seq);
+    }
+    for (uint32_t i = 0; i < core->inc_order_count; i++) {
+        const struct td_inc *inc = &core->incs[core->inc_order[i]];
+        if (inc->origin.region.v == region) {
+            sim_trace(world,
+                      "  %u.%u received %llu durable %llu signed %llu named %llu closed %d at %llu "
+                      "lost %d folded %d",
+                      region, inc->origin.incarnation.start, (unsigned long long)inc->received,
+                      (unsigned long long)inc->durable, (unsigned long long)inc->signed_max,
+                      (unsigned long long)inc->named_max, inc->closed,
+                      (unsigned long long)inc->closed_last, inc->lost, inc->folded);
+        }
+    }
+}
+
 /* Oldest report of this region that the node lacks; NULL = none. */
 static const struct sim_truth *oldest_lacking(struct sim_world *world, struct sim_node *node,
                                               uint8_t region)
@@ -38,6 +63,10 @@ void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view
         }
         const struct sim_truth *truth = oldest_lacking(world, node, region);
         if (truth != NULL && truth->durable_ms < world->now_ms - rows[i].age_ms) {
+            explain(world, index, region);
+            if (world->nodes[region - 1].up) {
+                explain(world, region - 1, region);
+            }
             sim_fail(world, "I6",
                      "node %d says region %u is complete as of %llu ms ago, but lacks %u.%u.%llu of "
                      "%llu ms ago",

@@ -97,6 +97,12 @@ void td_fresh_head(struct td_core *core, uint8_t slot, const struct td_head *hea
 static bool earlier_complete(const struct td_core *core, const struct td_region_info *region,
                              struct td_incarnation running)
 {
+    /* What its head folds it names no longer, and we may lack the end of it: a fold that we do not
+     * follow yet (we were away, or restarted) hides how much there is. */
+    if (td_fold_told(region) > core->fold_below[region->number.v] &&
+        !TD_PLANTED(freshness_ignores_folds)) {
+        return false;
+    }
     for (uint32_t at = 0; at < core->inc_order_count; at++) {
         const struct td_inc *inc = &core->incs[core->inc_order[at]];
         if (inc->origin.region.v != region->number.v || inc->folded || inc->lost ||
