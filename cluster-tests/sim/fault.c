@@ -389,6 +389,7 @@ void sim_fault_heal_all(struct sim_world *world)
         heal_disk(&world->nodes[a]);
         world->nodes[a].wall_offset_ms = 0;
         world->nodes[a].power_in = 0;
+        world->nodes[a].disk.power_off_at = 0;
         for (int b = 0; b < world->node_count; b++) {
             world->path[a][b].slow_ms = 0;
             world->path[a][b].bytes_per_ms = 0;

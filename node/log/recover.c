@@ -343,7 +343,11 @@ static enum td_err flush_newest(struct recovery *recovery, const struct loaded *
     if (loaded->count != end) {
         err = disk->truncate(disk->self, loaded->file, end);
     }
-    /* What a killed process wrote may still be in memory only; it is replayed as durable. */
+    /* What a killed process wrote may still be in memory only; it is replayed as durable. After a flush
+     * that failed the kernel counts such pages as clean, and another flush alone writes nothing. */
+    if (err == TD_OK && end > 0) {
+        err = disk->write_at(disk->self, loaded->file, 0, (struct td_bytes){recovery->bytes, end});
+    }
     if (err == TD_OK) {
         err = disk->sync(disk->self, loaded->file);
     }
