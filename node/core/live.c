@@ -12,6 +12,12 @@ void td_live_link_up(struct td_core *core, uint32_t index)
         }
     }
     struct td_region_info *region = td_link_region(core, &core->links[index]);
+    if (!region->direct_seen) {
+        /* The region's first own link of this life: what stood in for it was never a choice, and going
+         * over by lag later would use up the one change a second just when a cut may need it. */
+        region->direct_seen = true;
+        td_source_choose(core, core->links[index].region_slot);
+    }
     if (region->source != index && td_link_of(core, core->links[index].region_slot) == index) {
         region->direct_ok_since_ms = core->now.boot_ms; /* goes back to direct when it keeps up */
         region->direct_mark.seq = 0;

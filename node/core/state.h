@@ -139,6 +139,7 @@ struct td_region_info {
     /* Live source (live.c). */
     uint32_t source;        /* link index we take its deltas from; TD_NONE = none */
     bool source_asked;
+    bool direct_seen;       /* a link of its own was up in this life of ours */
     uint64_t source_since_ms, source_changed_ms, lag_since_ms, head_lag_since_ms, direct_ok_since_ms;
     bool need_transfer;
 
