@@ -40,15 +40,20 @@ void td_drain_answer(struct td_node *node, const struct td_response *status)
 {
     bool alone = true;
     bool covered = false;
+    struct td_region by = { 0 };
     for (uint32_t i = 0; i < status->u.status.region_count; i++) {
         const struct td_region_view *region = &status->u.status.regions[i];
         if (!region->self && region->roster_state == TD_REGION_ACTIVE) {
             alone = false;
-            covered = covered || (region->they_lack_known && region->they_lack == 0);
+            if (region->they_lack_known && region->they_lack == 0) {
+                covered = true;
+                by = region->region;
+            }
         }
     }
     pthread_mutex_lock(&node->drain.mutex);
     node->drain.covered = alone || covered;
+    node->drain.by = by;
     node->drain.answers++;
     pthread_cond_signal(&node->drain.answered);
     pthread_mutex_unlock(&node->drain.mutex);
@@ -72,17 +77,20 @@ void td_drain(struct td_node *node, uint32_t deadline_ms)
     }
     uint64_t end_ms = td_node_now().boot_ms + deadline_ms;
     bool covered = false;
+    struct td_region by = { 0 };
     while (!covered && td_node_now().boot_ms < end_ms) {
         ask_status(node);
         struct timespec when = after_ms(ASK_EVERY_MS);
         pthread_mutex_lock(&node->drain.mutex);
         pthread_cond_timedwait(&node->drain.answered, &node->drain.mutex, &when);
         covered = node->drain.covered;
+        by = node->drain.by;
         pthread_mutex_unlock(&node->drain.mutex);
         if (!covered) {
             struct timespec pause = { 0, 10 * 1000 * 1000 };
             nanosleep(&pause, NULL);
         }
     }
-    td_log_event(covered ? TD_INFO : TD_WARN, "drained", "covered_elsewhere", covered ? "yes" : "no", NULL);
+    td_log_event(covered ? TD_INFO : TD_WARN, "drained", "covered_elsewhere", covered ? "yes" : "no",
+                 "by_region", td_log_number(by.v), NULL);
 }

@@ -11,9 +11,12 @@
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
 
+enum { AHEAD_MS_MAX = 60000 };
+
 struct td_membership {
     struct td_node *node;
-    pthread_mutex_t mutex;
+    pthread_mutex_t offers; /* one offer at a time, from the check to the spreading; taken first */
+    pthread_mutex_t mutex;  /* guards current; never held over I/O */
     struct td_roster_ref *current;
 };
 
@@ -76,11 +79,13 @@ static enum td_err save(const struct td_membership *membership, struct td_bytes 
     return moved ? TD_OK : TD_EIO;
 }
 
-/* Puts the new roster in force; called with the mutex held. */
 static void install(struct td_membership *membership, struct td_roster_ref *take_ref)
 {
-    td_roster_ref_put(membership->current);
+    pthread_mutex_lock(&membership->mutex);
+    struct td_roster_ref *old = membership->current;
     membership->current = take_ref;
+    pthread_mutex_unlock(&membership->mutex);
+    td_roster_ref_put(old);
 }
 
 /* The roster stays referenced until the core has copied what it needs. */
@@ -99,7 +104,7 @@ static void tell_core(struct td_node *node, struct td_roster_ref *ref)
 {
     struct roster_item *item = calloc(1, sizeof *item);
     if (item == NULL) {
-        return; /* the next roster or restart brings it */
+        abort(); /* the core must not go on under a roster that the links have left behind */
     }
     item->ref = td_roster_ref_get(ref);
     item->item.class_ = TD_INBOX_COMPLETION;
@@ -111,6 +116,7 @@ static void tell_core(struct td_node *node, struct td_roster_ref *ref)
     }
 }
 
+/* The core hears of it before the links do: a region that comes up under it is known to the core. */
 static void spread(struct td_membership *membership, struct td_roster_ref *ref)
 {
     struct td_node *node = membership->node;
@@ -122,15 +128,36 @@ static void spread(struct td_membership *membership, struct td_roster_ref *ref)
     if (node->net == NULL) {
         return; /* still starting: the roster is read when the parts are put together */
     }
-    td_net_set_roster(node->net, ref);
-    if (me != NULL && node->self.v == 0) {
-        __atomic_store_n(&node->rejoin, true, __ATOMIC_RELEASE);
-        td_inbox_wake(&node->inbox);
-        return;
-    }
     if (__atomic_load_n(&node->core_running, __ATOMIC_ACQUIRE)) {
         tell_core(node, ref);
     }
+    td_net_set_roster(node->net, ref);
+    if (me != NULL && node->self.v == 0) {
+        __atomic_store_n(&node->rejoin, true, __ATOMIC_RELEASE);
+    }
+}
+
+/* Two rosters of one version mean that the root key was used twice: said, and the next version ends it. */
+static void note_fork(struct td_node *node, const struct td_roster *a, const struct td_roster *b)
+{
+    if (a->version == b->version && memcmp(&a->hash, &b->hash, sizeof a->hash) != 0) {
+        __atomic_store_n(&node->roster_fork, true, __ATOMIC_RELAXED);
+        td_log_event(TD_ERROR, "roster_fork", "version", td_log_number(a->version), "hint",
+                     "two different rosters of this version are signed; sign the next one", NULL);
+    } else if (a->version > b->version) {
+        __atomic_store_n(&node->roster_fork, false, __ATOMIC_RELAXED);
+    }
+}
+
+enum td_err td_membership_push(struct td_membership *membership, struct td_bytes raw)
+{
+    enum td_err err = TD_OK;
+    struct td_roster_ref *ref = td_roster_ref_make(raw, &membership->node->root.sign_key, &err);
+    if (ref != NULL && td_roster_ref_roster(ref)->issued_ms > td_node_now().wall_ms + AHEAD_MS_MAX) {
+        err = TD_ECLOCK;
+    }
+    td_roster_ref_put(ref);
+    return err == TD_OK ? td_membership_offer(membership, raw) : err;
 }
 
 enum td_err td_membership_offer(struct td_membership *membership, struct td_bytes raw)
@@ -140,20 +167,23 @@ enum td_err td_membership_offer(struct td_membership *membership, struct td_byte
     if (ref == NULL) {
         return err;
     }
-    pthread_mutex_lock(&membership->mutex);
-    if (membership->current != NULL && !td_roster_newer(td_roster_ref_roster(ref),
-                                                        td_roster_ref_roster(membership->current))) {
+    pthread_mutex_lock(&membership->offers);
+    /* Only offers replace it, so it stays alive without a reference of our own. */
+    const struct td_roster_ref *current = membership->current;
+    if (current != NULL) {
+        note_fork(membership->node, td_roster_ref_roster(ref), td_roster_ref_roster(current));
+    }
+    if (current != NULL &&
+        !td_roster_newer(td_roster_ref_roster(ref), td_roster_ref_roster(current))) {
         err = TD_EROSTEROLD;
     } else {
         err = save(membership, raw);
     }
     if (err == TD_OK) {
         install(membership, td_roster_ref_get(ref));
-    }
-    pthread_mutex_unlock(&membership->mutex);
-    if (err == TD_OK) {
         spread(membership, ref);
     }
+    pthread_mutex_unlock(&membership->offers);
     td_roster_ref_put(ref);
     return err;
 }
@@ -177,8 +207,9 @@ enum td_err td_membership_reload(struct td_membership *membership)
         return TD_OK;
     }
     enum td_err err = offer_file(membership, path);
-    if (err != TD_OK && err != TD_EROSTEROLD && err != TD_EUNKNOWN) {
-        td_log_event(TD_WARN, "roster_file_refused", "path", path, "why", td_err_text(err), NULL);
+    if (err != TD_OK && err != TD_EROSTEROLD) {
+        td_log_event(TD_WARN, "roster_file_refused", "path", path, "why",
+                     err == TD_EUNKNOWN ? "no such file" : td_err_text(err), NULL);
     }
     return err == TD_EROSTEROLD || err == TD_EUNKNOWN ? TD_OK : err;
 }
@@ -192,6 +223,7 @@ struct td_membership *td_membership_open(struct td_node *node, char *ret_why, si
         return NULL;
     }
     membership->node = node;
+    pthread_mutex_init(&membership->offers, NULL);
     pthread_mutex_init(&membership->mutex, NULL);
     snprintf(path, sizeof path, "%s/roster", node->config.data);
     enum td_err err = offer_file(membership, path);
@@ -213,6 +245,7 @@ void td_membership_close(struct td_membership *membership)
     if (membership != NULL) {
         td_roster_ref_put(membership->current);
         pthread_mutex_destroy(&membership->mutex);
+        pthread_mutex_destroy(&membership->offers);
         free(membership);
     }
 }

@@ -10,6 +10,7 @@ struct td_message {
     struct td_inbox_item item; /* first: the inbox hands it back */
     int references;            /* atomic */
     uint8_t *payload;          /* owned, as received */
+    size_t payload_bytes;      /* requests */
     uint8_t *inflated;         /* owned, content of a compressed chunk, or NULL */
     struct td_arena arena;     /* owned block behind everything decoded */
     struct td_msg msg;
@@ -17,6 +18,8 @@ struct td_message {
     struct td_received_batch *received;
     struct td_request request;
     struct td_record record;   /* recovery only */
+    uint32_t forged_count;     /* of the batches that were left out */
+    enum td_err rejected_why;  /* of the last one left out */
     enum td_err *refused;      /* owned, per update of a publish, or NULL */
 };
 

@@ -13,8 +13,11 @@
 
 #include "node/daemon/logging.h"
 
-enum { WORK_WAIT_MS = 200, INBOX_REQUESTS_MAX = 8192, INBOX_FRAMES_MAX = 65536, WHY_BYTES = 512,
-       DRAIN_DEADLINE_MS = 5000, STOP_DEADLINE_MS = 2000, WAITING_LOG_MS = 10000 };
+enum { WORK_WAIT_MS = 200, WHY_BYTES = 512, DRAIN_DEADLINE_MS = 5000, STOP_DEADLINE_MS = 2000,
+       WAITING_LOG_MS = 10000, REGISTERS_MAX = 1 << 30 };
+
+static const struct td_inbox_bounds inbox_bounds = { .requests_max = 8192, .frames_max = 65536,
+    .request_bytes_max = (size_t)64 << 20, .frame_bytes_max = (size_t)512 << 20 };
 
 static int fail(const char *event, enum td_err err, const char *why)
 {
@@ -107,6 +110,7 @@ static void core_limits(const struct td_policy *policy, struct td_core_limits *r
 {
     uint64_t registers = policy->registers_max != 0 ? policy->registers_max
                                                     : 8 * TD_QUOTA_REGISTERS_DEFAULT;
+    registers = registers < REGISTERS_MAX ? registers : REGISTERS_MAX;
     uint64_t bytes = policy->bytes_max != 0 ? policy->bytes_max : 8 * TD_QUOTA_BYTES_DEFAULT;
     *ret_limits = (struct td_core_limits){ .registers_max = (uint32_t)registers, .bytes_max = bytes,
         .links_max = 2 * TD_REGIONS_MAX, .requests_max = 16384, .pending_deltas_max = 65536,
@@ -183,7 +187,25 @@ static void start_threads(struct td_node *node)
     }
 }
 
-/* The order matters: nothing new comes in, then the core and the log finish what they have. */
+/* The order matters: the threads end; then the links, which may still report to the inbox; then the log,
+ * which completes what it has into the inbox; then the inbox, which holds rosters and messages. Parts
+ * that were never made are passed over, so a start that failed half-way ends here as well. */
+static void take_apart(struct td_node *node)
+{
+    td_egress_stop(node->egress);
+    td_net_stop(node->net, STOP_DEADLINE_MS);
+    td_log_close(node->log);
+    td_inbox_fini(&node->inbox);
+    td_disk_posix_close(&node->disk);
+    td_membership_close(node->membership);
+    td_secret_free(node->secret);
+    if (node->core_block != NULL) {
+        munmap(node->core_block, node->core_bytes);
+    }
+    td_head_slots_fini(&node->heads);
+    free(node->verified);
+}
+
 static void stop(struct td_node *node)
 {
     td_notify("STOPPING=1");
@@ -199,18 +221,7 @@ static void stop(struct td_node *node)
     for (int i = 0; i < TD_NET_THREADS; i++) {
         pthread_join(node->net_threads[i], NULL);
     }
-    td_egress_stop(node->egress);
-    td_net_stop(node->net, STOP_DEADLINE_MS);
-    td_log_close(node->log);
-    td_inbox_fini(&node->inbox);
-    td_disk_posix_close(&node->disk);
-    td_membership_close(node->membership);
-    td_secret_free(node->secret);
-    if (node->core_block != NULL) {
-        munmap(node->core_block, node->core_bytes);
-    }
-    td_head_slots_fini(&node->heads);
-    free(node->verified);
+    take_apart(node);
     td_log_event(TD_INFO, "stopped", NULL);
 }
 
@@ -221,7 +232,7 @@ static void dump_state(struct td_node *node)
     struct td_net_stats net = td_net_stats(node->net);
     td_log_event(TD_INFO, "state", "links", td_log_number(net.links), "clients",
                  td_log_number(net.clients), "inbox", td_log_number(td_inbox_count(&node->inbox)),
-                 "steps", td_log_number(node->loop.steps), "half_open", td_log_number(net.half_open),
+                 "steps", td_log_number(__atomic_load_n(&node->loop.steps, __ATOMIC_RELAXED)), "half_open", td_log_number(net.half_open),
                  "log_bytes", td_log_number(node->log != NULL ? td_log_bytes(node->log) : 0), NULL);
 }
 
@@ -259,7 +270,11 @@ static void list_restarts(const struct td_config *old, const struct td_config *f
                              fresh->listen_peer_count));
     note_change(list, bytes, "listen.local", strcmp(old->listen_local, fresh->listen_local) != 0);
     note_change(list, bytes, "limits.log", old->log_limit_bytes != fresh->log_limit_bytes);
+    note_change(list, bytes, "listen.http", strcmp(old->listen_http, fresh->listen_http) != 0);
+    note_change(list, bytes, "limits.http_connections",
+                old->http_connections != fresh->http_connections);
     note_change(list, bytes, "limits.clients", old->clients_max != fresh->clients_max);
+    note_change(list, bytes, "freshness.warn", old->fresh_warn_ms != fresh->fresh_warn_ms);
     note_change(list, bytes, "freshness.stale", old->fresh_stale_ms != fresh->fresh_stale_ms);
     note_change(list, bytes, "chaos", old->chaos != fresh->chaos);
 }
@@ -267,7 +282,7 @@ static void list_restarts(const struct td_config *old, const struct td_config *f
 static void apply_reload(struct td_node *node, const struct td_config *fresh)
 {
     char changed[128] = "";
-    char restart[256] = "";
+    char restart[512] = "";
     struct td_config *old = &node->config;
     list_restarts(old, fresh, restart, sizeof restart);
     note_change(changed, sizeof changed, "limits.publish_rate",
@@ -374,7 +389,8 @@ int td_node_run(struct td_node *node, const char *config_path)
     sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    td_inbox_init(&node->inbox, INBOX_REQUESTS_MAX, INBOX_FRAMES_MAX);
+    signal(SIGPIPE, SIG_IGN); /* a log reader that goes away must not take the node along */
+    td_inbox_init(&node->inbox, &inbox_bounds);
     td_head_slots_init(&node->heads);
     pthread_mutex_init(&node->has.mutex, NULL);
     pthread_mutex_init(&node->verified_mutex, NULL);
@@ -385,7 +401,9 @@ int td_node_run(struct td_node *node, const char *config_path)
     node->verified = calloc(TD_VERIFIED_ROOTS, sizeof *node->verified);
     enum td_err err = node->verified != NULL ? open_all(node, why) : TD_ENOMEM;
     if (err != TD_OK) {
-        return fail("start_failed", err, why);
+        int code = fail("start_failed", err, why);
+        take_apart(node);
+        return code;
     }
     start_threads(node);
     td_log_event(TD_INFO, "ready", "region", node->config.region, "number", td_log_number(node->self.v),

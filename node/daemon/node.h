@@ -13,7 +13,9 @@
 #include "node/loop/loop.h"
 #include "node/net/net.h"
 
-enum { TD_VERIFIED_ROOTS = 4096, TD_NET_THREADS = 2, TD_CLIENT_OUT_BYTES_MAX = 4 * 1024 * 1024 };
+enum { TD_VERIFIED_ROOTS = 4096, TD_NET_THREADS = 2 };
+/* Decoded form of one frame: first try, and what no honest frame needs. */
+enum { TD_ARENA_BYTES_MIN = 8192, TD_ARENA_BYTES_MAX = 64 * 1024 * 1024 };
 
 struct td_membership;
 struct td_egress;
@@ -58,12 +60,14 @@ struct td_node {
     bool stopping;               /* atomic */
     bool draining;               /* atomic: publishes are refused */
     bool rejoin;                 /* atomic: the roster now names us, start again as a member */
+    bool roster_fork;            /* atomic: two rosters of one version were seen */
     uint64_t counters_rejected_signature; /* atomic */
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t answered;
         uint64_t asked, answers;
         bool covered; /* some other region's disk covers all our updates, or there is none */
+        struct td_region by;
     } drain;
     struct td_incarnation process_told; /* core thread: what the links were given for HELLO */
     pthread_t core_thread, log_thread, net_threads[TD_NET_THREADS];
@@ -81,6 +85,12 @@ struct td_net_sink td_ingress_sink(struct td_node *node);
 TD_MUST_USE enum td_err td_ingress_decode_batch(struct td_node *node, struct td_bytes raw,
                                                 struct td_reader *reader, struct td_arena *arena,
                                                 struct td_batch *ret_batch);
+/* Decoder memory of the calling thread, freed when it ends. */
+struct td_reader *td_thread_reader(void);
+
+/* request.c: a client's request; takes the payload. */
+void td_request_take(struct td_node *node, const struct td_link_info *info, uint8_t *take_payload,
+                     size_t payload_bytes);
 /* Answers a request that never reaches the core (errors, roster). */
 void td_ingress_answer(struct td_node *node, uint32_t client_link, const struct td_request *request,
                        enum td_err err, const char *message);
@@ -111,6 +121,8 @@ void td_membership_close(struct td_membership *membership);
 struct td_roster_ref *td_membership_get(struct td_membership *membership);
 /* TD_OK = newer, kept, written and spread; TD_EROSTEROLD = nothing new; else why it is refused. */
 TD_MUST_USE enum td_err td_membership_offer(struct td_membership *membership, struct td_bytes raw);
+/* The same for a roster that a person pushes: TD_ECLOCK when it was issued more than a minute ahead of us. */
+TD_MUST_USE enum td_err td_membership_push(struct td_membership *membership, struct td_bytes raw);
 /* Reads the configured roster file again (start, SIGHUP). */
 enum td_err td_membership_reload(struct td_membership *membership);
 

@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-void td_inbox_init(struct td_inbox *inbox, uint32_t requests_max, uint32_t frames_max)
+void td_inbox_init(struct td_inbox *inbox, const struct td_inbox_bounds *bounds)
 {
     pthread_condattr_t attributes;
     pthread_mutex_init(&inbox->mutex, NULL);
@@ -17,9 +17,13 @@ void td_inbox_init(struct td_inbox *inbox, uint32_t requests_max, uint32_t frame
     for (int i = 0; i < TD_INBOX_CLASSES; i++) {
         inbox->count[i] = 0;
         inbox->count_max[i] = UINT32_MAX;
+        inbox->bytes[i] = 0;
+        inbox->bytes_max[i] = SIZE_MAX;
     }
-    inbox->count_max[TD_INBOX_REQUEST] = requests_max;
-    inbox->count_max[TD_INBOX_FRAME] = frames_max;
+    inbox->count_max[TD_INBOX_REQUEST] = bounds->requests_max;
+    inbox->count_max[TD_INBOX_FRAME] = bounds->frames_max;
+    inbox->bytes_max[TD_INBOX_REQUEST] = bounds->request_bytes_max;
+    inbox->bytes_max[TD_INBOX_FRAME] = bounds->frame_bytes_max;
 }
 
 void td_inbox_fini(struct td_inbox *inbox)
@@ -36,14 +40,17 @@ void td_inbox_fini(struct td_inbox *inbox)
 
 bool td_inbox_push(struct td_inbox *inbox, struct td_inbox_item *take_item)
 {
+    enum td_inbox_class class_ = take_item->class_;
     pthread_mutex_lock(&inbox->mutex);
-    bool room = inbox->count[take_item->class_] < inbox->count_max[take_item->class_];
+    bool room = inbox->count[class_] < inbox->count_max[class_] &&
+                take_item->bytes <= inbox->bytes_max[class_] - inbox->bytes[class_];
     if (room) {
         bool was_empty = inbox->first == NULL;
         take_item->next = NULL;
         *inbox->last = take_item;
         inbox->last = &take_item->next;
-        inbox->count[take_item->class_]++;
+        inbox->count[class_]++;
+        inbox->bytes[class_] += take_item->bytes;
         if (was_empty) {
             pthread_cond_signal(&inbox->filled);
         }
@@ -82,6 +89,7 @@ struct td_inbox_item *td_inbox_take(struct td_inbox *inbox, uint64_t wait_ms)
     inbox->woken = false;
     for (int i = 0; i < TD_INBOX_CLASSES; i++) {
         inbox->count[i] = 0;
+        inbox->bytes[i] = 0;
     }
     pthread_mutex_unlock(&inbox->mutex);
     return first;

@@ -1,7 +1,7 @@
 /* inbox.h -- the bounded queue in front of the core: one mutex, one condition. Any thread pushes, the
  * core's thread takes everything at once. Classes keep room for what must never be refused:
  * completions and link events always fit (their number is bounded by what the core itself has in
- * flight), frames are bounded by the credit their links were granted, requests are refused when full. */
+ * flight), frames and requests have bounds of number and of memory: a full class refuses. */
 #ifndef TD_LOOP_INBOX_H
 #define TD_LOOP_INBOX_H
 
@@ -16,8 +16,14 @@ enum td_inbox_class { TD_INBOX_COMPLETION, TD_INBOX_LINK, TD_INBOX_FRAME, TD_INB
 struct td_inbox_item {
     struct td_inbox_item *next;
     enum td_inbox_class class_;
+    size_t bytes; /* memory behind it, as counted against its class; set by the pusher */
     struct td_event event;
     void (*release)(struct td_inbox_item *item);
+};
+
+struct td_inbox_bounds {
+    uint32_t requests_max, frames_max;
+    size_t request_bytes_max, frame_bytes_max;
 };
 
 struct td_inbox {
@@ -27,11 +33,13 @@ struct td_inbox {
     struct td_inbox_item **last;
     uint32_t count[TD_INBOX_CLASSES];
     uint32_t count_max[TD_INBOX_CLASSES];
+    size_t bytes[TD_INBOX_CLASSES];
+    size_t bytes_max[TD_INBOX_CLASSES];
     bool woken;
 };
 
-/* requests_max, frames_max: bounds of their classes; the other two are only counted. */
-void td_inbox_init(struct td_inbox *inbox, uint32_t requests_max, uint32_t frames_max);
+/* The other two classes are only counted. */
+void td_inbox_init(struct td_inbox *inbox, const struct td_inbox_bounds *bounds);
 void td_inbox_fini(struct td_inbox *inbox);
 /* Takes the item; false when its class is full (then the caller keeps it). */
 TD_MUST_USE bool td_inbox_push(struct td_inbox *inbox, struct td_inbox_item *take_item);

@@ -29,7 +29,7 @@ static void test_items_come_out_in_the_order_of_pushing(void **state)
 {
     struct td_inbox inbox;
     (void)state;
-    td_inbox_init(&inbox, 10, 10);
+    td_inbox_init(&inbox, &(struct td_inbox_bounds){ 10, 10, SIZE_MAX, SIZE_MAX });
     for (uint64_t i = 0; i < 5; i++) {
         assert_true(td_inbox_push(&inbox, make(TD_INBOX_COMPLETION, i)));
     }
@@ -49,7 +49,7 @@ static void test_a_full_class_refuses_and_the_others_still_fit(void **state)
 {
     struct td_inbox inbox;
     (void)state;
-    td_inbox_init(&inbox, 2, 1);
+    td_inbox_init(&inbox, &(struct td_inbox_bounds){ 2, 1, SIZE_MAX, SIZE_MAX });
     assert_true(td_inbox_push(&inbox, make(TD_INBOX_REQUEST, 0)));
     assert_true(td_inbox_push(&inbox, make(TD_INBOX_REQUEST, 1)));
     struct td_inbox_item *third = make(TD_INBOX_REQUEST, 2);
@@ -60,6 +60,22 @@ static void test_a_full_class_refuses_and_the_others_still_fit(void **state)
     td_inbox_fini(&inbox); /* releases what nobody took */
     assert_int_equal(released, 4);
     free(third);
+}
+
+static void test_a_class_is_bounded_in_memory_as_well_and_free_again_once_taken(void **state)
+{
+    struct td_inbox inbox;
+    (void)state;
+    td_inbox_init(&inbox, &(struct td_inbox_bounds){ 10, 10, 1000, SIZE_MAX });
+    struct td_inbox_item *large = make(TD_INBOX_REQUEST, 0);
+    struct td_inbox_item *second = make(TD_INBOX_REQUEST, 1);
+    large->bytes = 600;
+    second->bytes = 401;
+    assert_true(td_inbox_push(&inbox, large));
+    assert_false(td_inbox_push(&inbox, second));
+    release(td_inbox_take(&inbox, 0));
+    assert_true(td_inbox_push(&inbox, second));
+    td_inbox_fini(&inbox);
 }
 
 static void *push_one(void *argument)
@@ -73,7 +89,7 @@ static void test_a_push_wakes_a_waiting_reader(void **state)
     struct td_inbox inbox;
     pthread_t thread;
     (void)state;
-    td_inbox_init(&inbox, 1, 1);
+    td_inbox_init(&inbox, &(struct td_inbox_bounds){ 1, 1, SIZE_MAX, SIZE_MAX });
     assert_int_equal(pthread_create(&thread, NULL, push_one, &inbox), 0);
     struct td_inbox_item *item = td_inbox_take(&inbox, 60000);
     assert_non_null(item);
@@ -89,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_items_come_out_in_the_order_of_pushing),
         cmocka_unit_test(test_a_full_class_refuses_and_the_others_still_fit),
+        cmocka_unit_test(test_a_class_is_bounded_in_memory_as_well_and_free_again_once_taken),
         cmocka_unit_test(test_a_push_wakes_a_waiting_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,7 @@ void td_loop_event(struct td_loop *loop, struct td_event *event)
     for (size_t i = 0; i < count; i++) {
         perform(loop->ops, &effects[i]);
     }
-    loop->steps++;
+    __atomic_store_n(&loop->steps, loop->steps + 1, __ATOMIC_RELAXED);
 }
 
 /* How long nothing needs to happen, at most wait_ms_max. */

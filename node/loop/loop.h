@@ -25,7 +25,7 @@ struct td_loop {
     struct td_core *core;
     struct td_inbox *inbox;
     const struct td_loop_ops *ops;
-    uint64_t steps;
+    uint64_t steps; /* written by the loop's thread, atomically */
     uint64_t ticked_boot_ms; /* /livez and the watchdog read it */
 };
 
