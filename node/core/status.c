@@ -183,18 +183,22 @@ static void fill_lack(struct td_region_view *views, uint32_t count, const struct
     }
 }
 
+static struct td_text text_of(const char *text)
+{
+    uint32_t bytes = 0;
+    while (text[bytes] != 0) {
+        bytes += 1;
+    }
+    return (struct td_text){ text, bytes };
+}
+
 static const struct td_counter *counters(struct td_core *core, uint32_t *ret_count)
 {
     const uint32_t count = td_core_counter_count();
     struct td_counter *rows = td_fx_scratch(core, count, sizeof *rows);
     *ret_count = rows == NULL ? 0 : count;
     for (uint32_t i = 0; i < *ret_count; ++i) {
-        const char *name = td_core_counter_name(i);
-        uint32_t bytes = 0;
-        while (name[bytes] != 0) {
-            bytes += 1;
-        }
-        rows[i] = (struct td_counter){ { name, bytes }, core->counters[i] };
+        rows[i] = (struct td_counter){ text_of(td_core_counter_name(i)), core->counters[i] };
     }
     return rows;
 }
@@ -218,5 +222,7 @@ void td_query_status(struct td_core *core, uint32_t client_link, const struct td
     response->u.status.counters = counters(core, &response->u.status.counter_count);
     response->u.status.roster_version = core->roster_version;
     response->u.status.register_count = core->register_count;
-    response->u.status.publishing = td_publish_refusal(core) == TD_OK && core->incarnation_durable;
+    const enum td_err refusal = td_publish_refusal(core);
+    response->u.status.publishing = refusal == TD_OK && core->incarnation_durable;
+    response->message = refusal != TD_OK ? text_of(td_err_text(refusal)) : response->message;
 }

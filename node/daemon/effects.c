@@ -8,7 +8,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, RESPONSE_BYTES_MAX = 8 * 1024 * 1024 };
+enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 14 };
 
 struct td_time td_node_now(void)
 {
@@ -207,12 +207,43 @@ static void complete(struct td_node *node, struct td_response *response, const s
     response->names = names;
 }
 
-/* STATUS: signatures are checked before the core, so their refusals are counted here. */
+/* STATUS: what links and log count beside the core's own counters. Names are part of the interface. */
+static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
+{
+    struct td_net_stats net = td_net_stats(node->net);
+    struct td_log_stats log = node->log != NULL ? td_log_stats(node->log) : (struct td_log_stats){ 0 };
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[OWN_COUNTERS] = {
+        { "links_accepted", net.accepted },
+        { "links_refused_table_full", net.refused_table_full },
+        { "links_refused_handshake", net.refused_handshake },
+        { "links_refused_not_in_roster", net.refused_not_in_roster },
+        { "links_half_open", net.half_open },
+        { "clients", net.clients },
+        { "roster_fork", __atomic_load_n(&node->roster_fork, __ATOMIC_RELAXED) },
+        { "log_flushes", log.flushes },
+        { "log_flush_ns_total", log.flush_ns_total },
+        { "log_flush_ns_max", log.flush_ns_max },
+        { "log_written_bytes", log.written_bytes },
+        { "log_groups_failed", log.groups_failed },
+        { "log_messages_warn", td_log_count(TD_WARN) },
+        { "log_messages_error", td_log_count(TD_ERROR) },
+    };
+    for (uint32_t i = 0; i < OWN_COUNTERS; i++) {
+        counters[i].name = (struct td_text){ rows[i].name, (uint32_t)strlen(rows[i].name) };
+        counters[i].value = rows[i].value;
+    }
+    return OWN_COUNTERS;
+}
+
+/* Signatures are checked before the core, so their refusals are added here. */
 static void fill_counters(struct td_node *node, struct td_response *response, struct td_arena *arena)
 {
     static const char name[] = "rejected_signature";
     uint32_t count = response->u.status.counter_count;
-    struct td_counter *counters = td_arena_take(arena, count + 1, sizeof *counters);
+    struct td_counter *counters = td_arena_take(arena, count + OWN_COUNTERS, sizeof *counters);
     if (counters == NULL || count == 0) {
         return;
     }
@@ -223,6 +254,7 @@ static void fill_counters(struct td_node *node, struct td_response *response, st
             counters[i].value += __atomic_load_n(&node->counters_rejected_signature, __ATOMIC_RELAXED);
         }
     }
+    response->u.status.counter_count = count + own_counters(node, counters + count);
     response->u.status.counters = counters;
 }
 
@@ -245,20 +277,33 @@ static void fill_status(struct td_node *node, struct td_response *response, stru
     }
 }
 
+/* Bytes used of out, or 0: too large for one frame, or no memory. */
+static size_t encode_response(const struct td_response *response, struct td_buffer *out)
+{
+    size_t room = RESPONSE_BYTES;
+    for (;;) {
+        uint8_t *place = td_buffer_reserve(out, room);
+        size_t used = place != NULL ? td_response_encode(response, place, room) : 0;
+        if (used > 0 || place == NULL || room == TD_FRAME_BYTES_MAX) {
+            return used;
+        }
+        room = room * 4 < TD_FRAME_BYTES_MAX ? room * 4 : TD_FRAME_BYTES_MAX;
+    }
+}
+
 static void send_response(struct td_node *node, uint32_t client_link, const struct td_response *response)
 {
     struct td_buffer out;
-    size_t room = RESPONSE_BYTES;
-    size_t used = 0;
-    td_buffer_init(&out, RESPONSE_BYTES_MAX + 1);
-    while (used == 0 && room <= RESPONSE_BYTES_MAX) {
-        uint8_t *place = td_buffer_reserve(&out, room);
-        used = place != NULL ? td_response_encode(response, place, room) : 0;
-        room *= 4;
+    td_buffer_init(&out, TD_FRAME_BYTES_MAX);
+    size_t used = encode_response(response, &out);
+    if (used == 0) {
+        struct td_response refusal = { .id = response->id, .op = response->op, .err = TD_ETOOBIG,
+            .node = response->node, .now_ms = response->now_ms };
+        used = encode_response(&refusal, &out);
     }
     struct td_out_frame frame = { TD_MSG_RESPONSE, { out.bytes, used } };
     if (used == 0) {
-        td_net_close_link(node->net, (struct td_link_id){ client_link }, TD_ETOOBIG);
+        td_net_close_link(node->net, (struct td_link_id){ client_link }, TD_ENOMEM);
     } else {
         (void)td_net_send(node->net, (struct td_link_id){ client_link }, &frame, 1);
     }
@@ -269,7 +314,7 @@ static void reply(void *self, uint32_t client_link, const struct td_response *bo
 {
     struct td_node *node = self;
     struct td_response response = *borrowed;
-    struct td_region_name names[TD_REGION_NUMBER_MAX];
+    struct td_region_name names[TD_REGION_NUMBER_MAX]; /* the decoder lets no more regions in */
     struct td_arena arena = { 0 };
     if (client_link == TD_CLIENT_SELF) {
         td_drain_answer(node, borrowed);

@@ -351,8 +351,11 @@ static void perform(struct td_node *node, const struct job *job)
         td_log_event(TD_ERROR, "send_failed", "link", td_log_number(job->link.v), "why",
                      td_err_text(err), NULL);
         td_net_close_link(node->net, job->link, err);
-    } else if (count > 0) {
-        (void)td_net_send(node->net, job->link, frames, count); /* a closed link reports itself */
+    } else if (count > 0 && td_net_send(node->net, job->link, frames, count) == TD_ETOOBIG) {
+        /* The core keeps what it sends below a frame; all other failures report themselves. */
+        td_log_event(TD_ERROR, "send_failed", "link", td_log_number(job->link.v), "why",
+                     td_err_text(TD_ETOOBIG), NULL);
+        td_net_close_link(node->net, job->link, TD_ETOOBIG);
     }
     free(frames);
     free(starts);
