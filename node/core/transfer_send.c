@@ -10,6 +10,11 @@ enum {
     CHUNK_PARTS = 64,
     SLOTS_PER_STEP = 8192, /* looked at per link and step: a step stays short */
     THIN_BYTES = 512,      /* header, signature and a few subtree hashes of a thinned batch */
+    /* A delta takes less on the wire than twice its body and this, and brings a path of hashes. */
+    BODY_WORD_BYTES = 16,
+    DELTA_BYTES = 160,
+    PROOF_BYTES = 12 * 34,
+    CONTENT_BYTES_MAX = TD_FRAME_BYTES_MAX - 4096, /* uncompressed: a chunk must fit into one frame */
 };
 
 void td_transfer_slot_freed(struct td_core *core, uint32_t slot)
@@ -83,11 +88,13 @@ static void sort_ascending(uint32_t *keys, uint32_t count)
     }
 }
 
-/* What of this slot the receiver lacks. keep has room for slot->live_count. */
+/* What of this slot the receiver lacks, and how large it can be at most once thinned. keep has room for
+ * slot->live_count. */
 static uint32_t collect(const struct td_core *core, const struct td_slot *slot, uint64_t covered,
-                        uint32_t *keep)
+                        uint32_t *keep, uint64_t *ret_bytes_max)
 {
     uint32_t count = 0;
+    uint64_t bytes = THIN_BYTES;
 
     for (uint32_t reg = slot->live_first; reg != TD_NONE; reg = core->registers[reg].next_live) {
         if (TD_PLANTED(thin_drops_live_delta) && core->registers[reg].next_live == TD_NONE &&
@@ -97,8 +104,11 @@ static uint32_t collect(const struct td_core *core, const struct td_slot *slot, 
         if (slot->first_seq + core->registers[reg].index > covered) {
             TD_ASSERT(count < slot->live_count);
             keep[count++] = core->registers[reg].index;
+            bytes += 2 * (uint64_t)core->registers[reg].body_words * BODY_WORD_BYTES +
+                     DELTA_BYTES + PROOF_BYTES;
         }
     }
+    *ret_bytes_max = td_min_u64(bytes, slot->ref.bytes) + 4;
     sort_ascending(keep, count);
     return count;
 }
@@ -106,7 +116,9 @@ static uint32_t collect(const struct td_core *core, const struct td_slot *slot, 
 struct chunk {
     struct td_out_part *parts;
     uint32_t part_count;
-    uint64_t bytes;
+    uint64_t bytes;     /* expected */
+    uint64_t bytes_max; /* never more */
+    bool full;
 };
 
 static uint64_t part_bytes(const struct td_slot *slot, uint32_t keep_count)
@@ -127,8 +139,8 @@ static void refuse(struct td_link *link)
     link->no_id = link->send.id;
 }
 
-/* False when the scratch of this step is used up (the slot is looked at again in the next one), or
- * when the answer was refused. */
+/* False when the scratch of this step is used up (the slot is looked at again in the next one), when it
+ * no longer fits into this chunk, or when the answer was refused. */
 static bool add_slot(struct td_core *core, struct td_link *link, uint32_t index,
                      struct chunk *chunk)
 {
@@ -147,7 +159,12 @@ static bool add_slot(struct td_core *core, struct td_link *link, uint32_t index,
         td_deadline(core, core->now.boot_ms);
         return false;
     }
-    uint32_t count = collect(core, slot, covered, keep);
+    uint64_t bytes_max = 0;
+    uint32_t count = collect(core, slot, covered, keep, &bytes_max);
+    if (count > 0 && chunk->part_count > 0 && chunk->bytes_max + bytes_max > CONTENT_BYTES_MAX) {
+        chunk->full = true;
+        return false;
+    }
     if (count > 0) {
         struct td_out_part *part = &chunk->parts[chunk->part_count++];
         part->ref = slot->ref;
@@ -155,6 +172,7 @@ static bool add_slot(struct td_core *core, struct td_link *link, uint32_t index,
         part->keep_count = count;
         part->keep = keep;
         chunk->bytes += part_bytes(slot, count);
+        chunk->bytes_max += bytes_max;
     }
     return true;
 }
@@ -173,7 +191,7 @@ static bool fill(struct td_core *core, struct td_link *link, struct chunk *chunk
         }
         uint32_t slot = link->send.cursor_slot;
         if (!add_slot(core, link, slot, chunk)) {
-            return false;
+            return chunk->full;
         }
         link->send.cursor_arrived = core->slots[slot].arrived + 1;
         link->send.cursor_slot = core->slots[slot].next;
@@ -202,7 +220,7 @@ static void send_end(struct td_core *core, uint32_t index)
 static bool send_chunk(struct td_core *core, uint32_t index, uint32_t *slots_left)
 {
     struct td_link *link = &core->links[index];
-    struct chunk chunk = {td_fx_scratch(core, CHUNK_PARTS, sizeof(struct td_out_part)), 0, 0};
+    struct chunk chunk = {td_fx_scratch(core, CHUNK_PARTS, sizeof(struct td_out_part)), 0, 0, 0, false};
 
     if (chunk.parts == NULL || link->credit[TD_LANE_TRANSFER] < TD_CHUNK_CHARGE) {
         return false;
