@@ -183,6 +183,18 @@ static void join_token(struct sim_worker *worker, const struct td_vv *has)
     }
 }
 
+/* An answer may show what is not durable there yet: its vector alone would not promise a later reader
+ * that register. The dot joins the token. */
+static void join_seen(struct sim_worker *worker)
+{
+    struct td_vv_entry entry = {worker->seen.dot.origin, worker->seen.dot.seq};
+    struct td_vv one = {.entry_count = 1, .entries = &entry};
+
+    if (entry.seq != 0) {
+        join_token(worker, &one);
+    }
+}
+
 static bool seen_in_doubt(struct sim_world *world, const struct td_seen *seen)
 {
     const struct sim_truth *truth = sim_truth_find(world, seen->dot);
@@ -348,6 +360,7 @@ void sim_load_reply(struct sim_world *world, int index, uint32_t client_link,
     if (response->err == TD_OK) {
         join_token(worker, &response->has);
     }
+    join_seen(worker);
     worker->meddling = false;
     wake_at(world, client_link - 1, world->now_ms + pause_ms(world));
 }
