@@ -294,11 +294,13 @@ static bool same_status(const struct td_status *a, const struct td_status *b)
 }
 
 /* A writer that promised reports keeps the promise by repeating itself: past half of the promised time
- * an equal report is a sign of life, not a repetition. */
+ * an equal report is a sign of life, not a repetition. What the writer saw elsewhere and is not here yet
+ * may be greater than what is repeated: then only a new report beats it (I4). */
 static bool is_noop(const struct td_core *core, const struct td_delta *delta,
-                    const struct known *known)
+                    const struct td_seen *seen, const struct known *known)
 {
-    if (!known->exists || !same_status(&delta->status, &known->current.status)) {
+    if (!known->exists || !same_status(&delta->status, &known->current.status) ||
+        !token_covered(core, seen, known)) {
         return false;
     }
     const uint64_t promised_ms = (uint64_t)delta->status.expect_every_s * 1000;
@@ -376,7 +378,7 @@ static void accept(struct td_core *core, uint32_t node, const struct td_update *
     if (known->exists) {
         carry_forward(&delta, update->fields, &known->current.status);
     }
-    if (is_noop(core, &delta, known)) {
+    if (is_noop(core, &delta, &update->seen, known)) {
         answer_noop(core, node, known);
         return;
     }

@@ -112,6 +112,20 @@ static void test_equal_report_is_a_noop_once_its_delta_is_durable(void **state)
     assert_false(replica_publish_one(replica, other).noop);
 }
 
+static void test_equal_report_beats_what_its_writer_saw_elsewhere(void **state)
+{
+    struct replica *replica = *state;
+    struct td_update update = test_update("a", 1, TD_STATE_RUNNING);
+    const struct td_result here = replica_publish_one(replica, update);
+    update.seen = (struct td_seen){ .rank = 0,
+                                    .stamp = { here.stamp.ms + 500, 0 },
+                                    .dot = { { { 2 }, { 1, 1 } }, 7 } };
+    const struct td_result again = replica_publish_one(replica, update);
+    assert_int_equal(again.err, TD_OK);
+    assert_false(again.noop);
+    assert_true(td_stamp_compare(again.stamp, update.seen.stamp) > 0);
+}
+
 static void test_promised_reports_repeat_themselves(void **state)
 {
     struct replica *replica = *state;
@@ -395,6 +409,7 @@ int main(void)
         CASE(test_refusals_name_their_reason),
         CASE(test_attempts_are_bounded_above_the_highest_known),
         CASE(test_equal_report_is_a_noop_once_its_delta_is_durable),
+        CASE(test_equal_report_beats_what_its_writer_saw_elsewhere),
         CASE(test_promised_reports_repeat_themselves),
         CASE(test_reports_of_one_group_become_one_delta),
         CASE(test_two_writers_of_one_group_stay_apart_and_in_order),
