@@ -79,6 +79,7 @@ enum td_record_type {
     TD_RECORD_CLOSING = 4,
     TD_RECORD_WALL = 5,    /* wall clock at the time of writing */
     TD_RECORD_HOLE = 6,    /* only from recovery: a segment or record is missing or damaged here */
+    TD_RECORD_HOLES = 7,   /* these holes lie before it and are known: later claims do not rest on them */
 };
 
 /* What recovery hands to the core; batches were decoded and verified like a peer's. */
@@ -91,6 +92,9 @@ struct td_record {
         struct td_incarnation incarnation;
         struct td_closing closing;
         uint64_t wall_ms;
+        struct {
+            uint64_t count, mix; /* of their places, in order */
+        } holes;
     } u;
 };
 

@@ -227,6 +227,37 @@ static void test_claims_behind_a_hole_in_the_log_do_not_count(void **state)
     }
 }
 
+/* What a process that knew of the hole claimed counts, until another hole turns up before that. */
+static void test_claims_of_who_knew_the_hole_count(void **state)
+{
+    struct replica *replica = *state;
+    const struct td_delta a = remote("a", TD_STATE_RUNNING, REPLICA_WALL_MS);
+    assert_true(replica_receive(replica, replica_batch(replica, other, 1, &a, 1), TD_LANE_LIVE));
+    replica_settle(replica);
+    replica->log[replica->log_count++] = (struct td_record){ .type = TD_RECORD_HOLE, .ref.position = 77 };
+    replica_restart(replica);
+    replica_settle(replica);
+    assert_true(replica->core->holes_unmarked);
+    struct td_record *claim = td_store_has(replica->core, TD_WHAT_OTHER);
+    assert_non_null(claim);
+    assert_false(replica->core->holes_unmarked);
+    struct td_vv_entry *entry = pool_take(&replica->pool, 1, sizeof *entry);
+    *entry = (struct td_vv_entry){ other, 9 };
+    struct td_record *log = replica->log;
+    uint32_t count = replica->log_count;
+    log[count] = (struct td_record){ .type = TD_RECORD_HOLES };
+    log[count].u.holes.count = replica->core->hole_count;
+    log[count++].u.holes.mix = replica->core->hole_mix;
+    log[count] = (struct td_record){ .type = TD_RECORD_HAS };
+    log[count++].u.has = (struct td_vv){ .entry_count = 1, .entries = entry };
+    for (unsigned more = 0; more < 2; ++more) {
+        log[0].type = more == 0 ? log[0].type : TD_RECORD_HOLE;
+        replica->log_count = count;
+        replica_restart(replica);
+        assert_int_equal(td_vv_seq(&replica->core->has.vv, other), more == 0 ? 9 : 1);
+    }
+}
+
 static void test_empty_log_recovers_and_starts_with_number_one(void **state)
 {
     struct replica *replica = *state;
@@ -258,6 +289,7 @@ int main(void)
         CASE(test_failed_store_of_a_received_batch_is_asked_for_again),
         CASE(test_what_comes_beyond_a_hole_waits_for_it),
         CASE(test_claims_behind_a_hole_in_the_log_do_not_count),
+        CASE(test_claims_of_who_knew_the_hole_count),
         CASE(test_empty_log_recovers_and_starts_with_number_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,12 @@ static void apply_record(struct td_core *core, const struct td_record *record)
         break;
     case TD_RECORD_HOLE:
         core->log_hole = true; /* later claims name what the hole may have held */
+        core->hole_count += 1;
+        core->hole_mix = (core->hole_mix ^ record->ref.position) * UINT64_C(0x9e3779b97f4a7c15);
+        break;
+    case TD_RECORD_HOLES: /* not when another one turned up before it since */
+        core->log_hole = core->log_hole && (record->u.holes.count != core->hole_count ||
+                                            record->u.holes.mix != core->hole_mix);
         break;
     }
 }
@@ -70,6 +76,7 @@ static void open_for_business(struct td_core *core)
         td_fx_trace(core, TD_TR_RECOVERING, core->config.self, 1, 0);
     }
     td_fx_trace(core, TD_TR_STARTED, core->config.self, core->register_count, core->start_highest);
+    core->holes_unmarked = core->log_hole; /* td_store_has writes it before the next claim */
     if (core->void_replayed) {
         td_publish_again(core);
     }

@@ -304,7 +304,9 @@ struct td_core {
     enum td_err publish_refused;   /* TD_OK = publishing works */
     uint64_t logged_wall_ms;       /* newest WALL record of the log */
     uint64_t wall_record_ms;       /* when we last wrote one (wall) */
-    bool log_hole;                 /* recovery saw a hole: later HAS records do not count */
+    bool log_hole;                 /* recovery saw a hole that no HOLES record names yet: HAS does not count */
+    bool holes_unmarked;           /* a HOLES record has to come before our next claim */
+    uint64_t hole_count, hole_mix; /* all that recovery saw */
 
     uint8_t slot_of[256];          /* region number -> slot, 255 = none */
     uint8_t self_slot;
@@ -523,6 +525,9 @@ void td_stored(struct td_core *core, const struct td_event *event);
 /* Adds a RECORD store; NULL when there is no room. The record is zeroed: fill it. */
 struct td_record *td_store_record(struct td_core *core, enum td_store_what what,
                                   enum td_record_type type);
+/* The same for a HAS record, the only kind a restart believes without the deltas: what holes recovery
+ * found is written down before it. */
+struct td_record *td_store_has(struct td_core *core, enum td_store_what what);
 
 /* ---- publish.c / pending.c / query.c / start.c / incarnation.c ---- */
 size_t td_publish_layout(struct td_core *core, struct td_block *block);

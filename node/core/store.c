@@ -67,6 +67,33 @@ struct td_record *td_store_record(struct td_core *core, enum td_store_what what,
     return record;
 }
 
+/* A restart finds the holes of the log again and takes no claim behind one for granted, but those of a
+ * process that knew of it: its `has` began without what the hole lost. */
+static bool mark_holes(struct td_core *core)
+{
+    struct td_record *holes = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_HOLES);
+    if (holes == NULL) {
+        return false;
+    }
+    holes->u.holes.count = core->hole_count;
+    holes->u.holes.mix = core->hole_mix;
+    struct td_record *has = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_HAS);
+    if (has == NULL) {
+        return false;
+    }
+    has->u.has = td_vectors_has(core);
+    core->holes_unmarked = false;
+    return true;
+}
+
+struct td_record *td_store_has(struct td_core *core, enum td_store_what what)
+{
+    if (core->holes_unmarked && !mark_holes(core)) {
+        return NULL;
+    }
+    return td_store_record(core, what, TD_RECORD_HAS);
+}
+
 /* The log is ours: completions out of order or made up are our own error. */
 void td_stored(struct td_core *core, const struct td_event *event)
 {
@@ -78,6 +105,7 @@ void td_stored(struct td_core *core, const struct td_event *event)
     if (!event->u.stored.durable) {
         core->failed_ticket = store.ticket;
         TD_COUNT(core, stores_failed, 1);
+        core->holes_unmarked = core->hole_count > 0; /* perhaps it was that record */
     }
     switch (store.what) {
     case TD_WHAT_OWN:

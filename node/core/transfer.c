@@ -330,7 +330,7 @@ static void write_claim(struct td_core *core)
     if (!transfer->capped) {
         cap_claim(core);
     }
-    struct td_record *record = td_store_record(core, TD_WHAT_CLAIM, TD_RECORD_HAS);
+    struct td_record *record = td_store_has(core, TD_WHAT_CLAIM);
     if (record == NULL) {
         td_deadline(core, core->now.boot_ms + 1);
         return;
@@ -353,7 +353,7 @@ static void apply_claim(struct td_core *core, const struct td_vv *claim)
     for (uint32_t i = 0; i < claim->fold_count; i++) {
         folded = folded || core->fold_below[claim->folds[i].region.v] > before[i];
     }
-    struct td_record *record = folded ? td_store_record(core, TD_WHAT_OTHER, TD_RECORD_HAS) : NULL;
+    struct td_record *record = folded ? td_store_has(core, TD_WHAT_OTHER) : NULL;
     if (record != NULL) {
         record->u.has = td_vectors_has(core);
     }

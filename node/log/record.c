@@ -4,7 +4,7 @@
 
 #include "node/log/segment.h"
 
-enum { INCARNATION_BYTES = 8, CLOSING_BYTES = 17, WALL_BYTES = 8, HAS_BYTES = 8 };
+enum { INCARNATION_BYTES = 8, CLOSING_BYTES = 17, WALL_BYTES = 8, HAS_BYTES = 8, HOLES_BYTES = 16 };
 
 static size_t has_bytes(uint32_t entry_count, uint32_t fold_count)
 {
@@ -27,6 +27,8 @@ size_t td_record_payload_bytes(const struct td_record *record)
         return CLOSING_BYTES;
     case TD_RECORD_WALL:
         return WALL_BYTES;
+    case TD_RECORD_HOLES:
+        return HOLES_BYTES;
     case TD_RECORD_BATCH:
     case TD_RECORD_HOLE:
         break;
@@ -79,6 +81,10 @@ void td_record_payload_encode(const struct td_record *record, uint8_t *ret_bytes
         break;
     case TD_RECORD_WALL:
         td_put_u64(ret_bytes, record->u.wall_ms);
+        break;
+    case TD_RECORD_HOLES:
+        td_put_u64(ret_bytes, record->u.holes.count);
+        td_put_u64(ret_bytes + 8, record->u.holes.mix);
         break;
     case TD_RECORD_BATCH:
     case TD_RECORD_HOLE:
@@ -146,6 +152,13 @@ enum td_err td_record_payload_decode(uint8_t type, struct td_bytes payload,
             return TD_EFORMAT;
         }
         ret_record->u.wall_ms = td_get_u64(payload.bytes);
+        break;
+    case TD_RECORD_HOLES:
+        if (payload.count != HOLES_BYTES) {
+            return TD_EFORMAT;
+        }
+        ret_record->u.holes.count = td_get_u64(payload.bytes);
+        ret_record->u.holes.mix = td_get_u64(payload.bytes + 8);
         break;
     default:
         return TD_EFORMAT;

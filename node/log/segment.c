@@ -61,15 +61,12 @@ void td_segment_header_encode(const struct td_segment_header *header,
                      (struct td_bytes){NULL, 0}, ret_bytes + HEADER_SUM_AT);
 }
 
-static bool header_sum_good(const uint8_t *bytes, uint32_t format, const struct td_signer *signer)
+static bool header_sum_good(const uint8_t *bytes, const struct td_signer *signer)
 {
-    uint8_t copy[HEADER_SUM_AT];
     uint8_t sum[SUM_BYTES];
 
-    memcpy(copy, bytes, sizeof copy);
-    td_put_u32(copy + 8, format);
-    signer->checksum(signer->self, (struct td_bytes){copy, sizeof copy}, (struct td_bytes){NULL, 0},
-                     sum);
+    signer->checksum(signer->self, (struct td_bytes){bytes, HEADER_SUM_AT},
+                     (struct td_bytes){NULL, 0}, sum);
     return memcmp(sum, bytes + HEADER_SUM_AT, sizeof sum) == 0;
 }
 
@@ -83,12 +80,14 @@ enum td_err td_segment_header_decode(const uint8_t bytes[TD_SEGMENT_HEADER_BYTES
     if (memcmp(bytes, MAGIC, sizeof MAGIC) != 0 || format == 0) {
         return TD_ECORRUPT; /* format 0 is what a torn header reads as */
     }
-    if (format != TD_SEGMENT_FORMAT) {
-        /* A flipped bit in the number itself must not look like a newer release. */
-        return header_sum_good(bytes, TD_SEGMENT_FORMAT, signer) ? TD_ECORRUPT : TD_EVERSION;
+    /* Every format has its checksum here: flipped bits must not look like a newer release. */
+    if (!header_sum_good(bytes, signer)) {
+        return TD_ECORRUPT;
     }
-    if (!header_sum_good(bytes, format, signer) ||
-        td_get_u32(bytes + 12) != TD_SEGMENT_HEADER_BYTES) {
+    if (format != TD_SEGMENT_FORMAT) {
+        return TD_EVERSION;
+    }
+    if (td_get_u32(bytes + 12) != TD_SEGMENT_HEADER_BYTES) {
         return TD_ECORRUPT;
     }
     header.number = td_get_u32(bytes + 16);
@@ -144,7 +143,8 @@ void td_record_finish(const struct td_record_head *head, const struct td_signer 
 
 static bool type_known(uint8_t type)
 {
-    return (type >= TD_RECORD_BATCH && type <= TD_RECORD_WALL) || type == TD_RECORD_SEAL;
+    return (type >= TD_RECORD_BATCH && type <= TD_RECORD_WALL) || type == TD_RECORD_HOLES ||
+           type == TD_RECORD_SEAL;
 }
 
 bool td_record_head_check(uint32_t segment, uint32_t offset,
