@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool held(const struct sim_world *world, const struct td_core *core, const struct sim_truth *truth)
+bool sim_holds(const struct sim_world *world, const struct td_core *core, const struct sim_truth *truth)
 {
     const char *name = world->job_names[truth->job];
     struct td_text job = {name, (uint32_t)strlen(name)};
@@ -56,7 +56,7 @@ void sim_check_i1(struct sim_world *world, int index)
         }
         if (!td_vv_covers_dot(&has, truth->order.dot)) {
             node->unproved[left++] = node->unproved[i];
-        } else if (!held(world, node->core, truth)) {
+        } else if (!sim_holds(world, node->core, truth)) {
             lost(world, index, truth, "covers and has not");
         }
     }
@@ -69,7 +69,7 @@ void sim_check_i1_end(struct sim_world *world)
     for (int i = 0; i < world->node_count; i++) {
         for (uint32_t k = 0; k < world->ack_count; k++) {
             const struct sim_truth *truth = &world->truths[world->acks[k]];
-            if (world->nodes[i].up && !truth->doomed && !held(world, world->nodes[i].core, truth)) {
+            if (world->nodes[i].up && !truth->doomed && !sim_holds(world, world->nodes[i].core, truth)) {
                 lost(world, i, truth, "lacks after healing");
             }
         }

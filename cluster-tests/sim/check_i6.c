@@ -2,10 +2,13 @@
  * is compared with what the origin really had made durable by then. */
 #include "cluster-tests/sim/sim.h"
 
-static bool here(const struct sim_node *node, const struct td_vv *has, const struct sim_truth *truth)
+/* Shown here, or something greater is: that is what a reader is told to be complete. Vectors may name
+ * less after a disk was lost (nobody holds the register's earlier reports any more). */
+static bool here(const struct sim_world *world, const struct sim_node *node, const struct td_vv *has,
+                 const struct sim_truth *truth)
 {
-    (void)node;
-    return truth->failed || truth->doomed || td_vv_covers_dot(has, truth->order.dot);
+    return truth->failed || truth->doomed || td_vv_covers_dot(has, truth->order.dot) ||
+           sim_holds(world, node->core, truth);
 }
 
 static void explain(struct sim_world *world, int index, uint8_t region)
@@ -42,7 +45,7 @@ static const struct sim_truth *oldest_lacking(struct sim_world *world, struct si
 
     while (*cursor < world->region_truth_count[region]) {
         const struct sim_truth *truth = &world->truths[world->region_truths[region][*cursor]];
-        if (!here(node, &has, truth)) {
+        if (!here(world, node, &has, truth)) {
             return truth;
         }
         (*cursor)++;

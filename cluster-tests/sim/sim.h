@@ -296,6 +296,8 @@ void sim_truth_free(struct sim_world *world);
 
 /* ---- checkers ---- */
 void sim_check_i1(struct sim_world *world, int node); /* nothing acknowledged is lost */
+/* The register of this report holds it or a greater one. */
+bool sim_holds(const struct sim_world *world, const struct td_core *core, const struct sim_truth *truth);
 void sim_check_i1_end(struct sim_world *world);
 bool sim_check_i2_equal(struct sim_world *world, char *ret_why, size_t why_bytes);
 void sim_check_i3_step(struct sim_world *world, int node); /* and I5: only what was signed */
