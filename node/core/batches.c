@@ -58,7 +58,7 @@ uint32_t td_slot_add(struct td_core *core, uint16_t inc, uint64_t first_seq, uin
 void td_slot_release(struct td_core *core, uint32_t index)
 {
     struct td_slot *slot = &core->slots[index];
-    if (!slot->used || slot->live_count > 0 || slot->in_ring) {
+    if (!slot->used || slot->live_count > 0 || slot->in_ring || slot->anchor || slot->anchor_next) {
         return;
     }
     td_transfer_slot_freed(core, index);
@@ -81,6 +81,41 @@ void td_slot_release(struct td_core *core, uint32_t index)
     slot->used = false;
     slot->next = core->slot_free;
     core->slot_free = index;
+}
+
+/* ---- anchors ---- */
+
+static uint64_t slot_last_seq(const struct td_slot *slot)
+{
+    return slot->first_seq + slot->count - 1;
+}
+
+static bool proves_more(const struct td_core *core, const struct td_slot *slot)
+{
+    const struct td_inc *inc = &core->incs[slot->inc];
+    return !inc->folded && (inc->anchor == TD_NONE ||
+                            slot_last_seq(slot) > slot_last_seq(&core->slots[inc->anchor]));
+}
+
+void td_slot_anchor_drop(struct td_core *core, uint16_t inc)
+{
+    const uint32_t anchor = core->incs[inc].anchor;
+    core->incs[inc].anchor = TD_NONE;
+    if (anchor != TD_NONE) {
+        core->slots[anchor].anchor = false;
+        td_slot_release(core, anchor);
+    }
+}
+
+void td_slot_anchor(struct td_core *core, uint32_t index)
+{
+    struct td_slot *slot = &core->slots[index];
+    slot->anchor_next = false;
+    if (proves_more(core, slot)) {
+        td_slot_anchor_drop(core, slot->inc);
+        slot->anchor = true;
+        core->incs[slot->inc].anchor = index;
+    }
 }
 
 /* ---- live rings ---- */
@@ -269,7 +304,8 @@ static bool batch_bounds_ok(const struct td_batch *batch)
 {
     const struct td_batch_header *header = &batch->header;
     if (header->count == 0 || header->count > TD_BATCH_DELTAS_MAX || header->first_seq == 0 ||
-        header->first_seq > TD_SEQ_MAX - header->count || batch->present_count > header->count) {
+        header->first_seq > TD_SEQ_MAX - header->count || batch->present_count == 0 ||
+        batch->present_count > header->count) {
         return false;
     }
     for (uint32_t i = 0; i < batch->present_count; ++i) {
@@ -383,11 +419,15 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     if (header->origin.region.v != core->config.self.v) {
         TD_COUNT(core, applied, result.won);
     }
-    const bool useless = !batch->whole && core->slots[slot].live_count == 0 && result.kept == 0;
+    core->slots[slot].index_last = batch->deltas[batch->present_count - 1].index;
+    core->slots[slot].anchor_next = proves_more(core, &core->slots[slot]);
+    const bool useless = !batch->whole && core->slots[slot].live_count == 0 && result.kept == 0 &&
+                         !core->slots[slot].anchor_next;
     if (result.no_room > 0 || useless) {
         /* What had no room here must not find some at the next start, before what was acknowledged:
          * such a batch is not kept at all, and asked for again. */
         core->slots[slot].failed = true;
+        core->slots[slot].anchor_next = false;
         forget_losers(core->losers, loser_from, core->loser_number, core->slots[slot].ref.ticket.v);
         forget_losers(core->losers_concurrent, concurrent_from, core->loser_concurrent_number,
                       core->slots[slot].ref.ticket.v);
@@ -421,8 +461,10 @@ void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct 
     }
     core->slots[slot].ref = ref;
     core->slots[slot].durable = true;
+    core->slots[slot].index_last = batch->deltas[batch->present_count - 1].index;
     td_inc_signed(core, header->origin, header->first_seq + header->count - 1);
     core->slots[slot].in_ring = true;
+    td_slot_anchor(core, slot);
     const struct accepted result = merge_present(core, batch, slot, TD_LANE_LIVE);
     core->slots[slot].in_ring = false;
     TD_COUNT(core, rejected_bounds, result.no_room);
@@ -460,6 +502,8 @@ void td_batch_stored(struct td_core *core, const struct td_store *store, const s
     if (!event->u.stored.durable) {
         if (store->slot != TD_NONE) {
             core->slots[store->slot].failed = true;
+            core->slots[store->slot].anchor_next = false;
+            td_slot_release(core, store->slot);
         }
         td_inc_fall_back(core, store->inc);
         return;
@@ -470,6 +514,8 @@ void td_batch_stored(struct td_core *core, const struct td_store *store, const s
     if (store->slot != TD_NONE) {
         core->slots[store->slot].ref = ref;
         core->slots[store->slot].durable = true;
+        td_slot_anchor(core, store->slot);
+        td_slot_release(core, store->slot);
     }
     if (store->advance_to > 0) {
         td_inc_durable(core, store->inc, store->advance_to);

@@ -479,6 +479,8 @@ static void group_durable(struct td_core *core, const struct td_store *store,
         settle(core, entry, dot, delta->stamp);
     }
     core->slots[slot].in_ring = false;
+    core->slots[slot].index_last = store->pending_count - 1;
+    td_slot_anchor(core, slot);
     td_inc_received(core, store->inc, first_seq, store->pending_count);
     td_inc_durable(core, store->inc, first_seq + store->pending_count - 1);
     td_ring_push(core, core->self_slot, slot);

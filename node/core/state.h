@@ -31,6 +31,7 @@ struct td_inc {
     bool folded;         /* below the stable cut and closed; out of vectors */
     uint64_t closed_last;
     uint32_t slot_count; /* batch slots that refer to it */
+    uint32_t anchor;     /* slot whose header proves the most that was signed; TD_NONE = none */
     uint8_t hole_count;  /* merged beyond `received`, disjoint, ascending, [from, to] */
     struct {
         uint64_t from, to;
@@ -51,6 +52,9 @@ struct td_slot {
     bool whole;
     bool durable;
     bool in_ring;
+    bool anchor;          /* of its incarnation */
+    bool anchor_next;     /* will be when its bytes are durable */
+    uint32_t index_last;  /* of the deltas that its stored bytes hold */
     bool failed;          /* its store failed: merged and shown, but its bytes are nowhere */
     bool used;
 };
@@ -445,8 +449,13 @@ void td_batch_stored(struct td_core *core, const struct td_store *store, const s
 /* New slot at the end of the arrival order; TD_NONE when limits.batches_max is used up. */
 uint32_t td_slot_add(struct td_core *core, uint16_t inc, uint64_t first_seq, uint32_t count, bool whole,
                      struct td_region via);
-/* Frees it when it has no live register and is not in a ring. */
+/* Frees it when it has no live register, is not in a ring and is no anchor. */
 void td_slot_release(struct td_core *core, uint32_t slot);
+/* Of each open incarnation the durable batch with the newest header is kept, live deltas or not: it goes
+ * along with every transfer, because a claim counts only as far as the receiver has seen the origin's own
+ * signature. Takes the place of an older anchor when it proves more. */
+void td_slot_anchor(struct td_core *core, uint32_t slot);
+void td_slot_anchor_drop(struct td_core *core, uint16_t inc);
 /* Puts a whole contiguous batch at the end of its region's live ring (drops the oldest). */
 void td_ring_push(struct td_core *core, uint8_t region_slot, uint32_t slot);
 /* Batch slot at this serial, TD_NONE when outside the ring. */

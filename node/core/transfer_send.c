@@ -89,7 +89,7 @@ static void sort_ascending(uint32_t *keys, uint32_t count)
 }
 
 /* What of this slot the receiver lacks, and how large it can be at most once thinned. keep has room for
- * slot->live_count. */
+ * slot->live_count, and for one. */
 static uint32_t collect(const struct td_core *core, const struct td_slot *slot, uint64_t covered,
                         uint32_t *keep, uint64_t *ret_bytes_max)
 {
@@ -107,6 +107,10 @@ static uint32_t collect(const struct td_core *core, const struct td_slot *slot, 
             bytes += 2 * (uint64_t)core->registers[reg].body_words * BODY_WORD_BYTES +
                      DELTA_BYTES + PROOF_BYTES;
         }
+    }
+    if (count == 0 && (slot->anchor || slot->anchor_next)) { /* for its header's sake */
+        keep[count++] = slot->index_last;
+        bytes = slot->ref.bytes;
     }
     *ret_bytes_max = td_min_u64(bytes, slot->ref.bytes) + 4;
     sort_ascending(keep, count);
@@ -147,14 +151,15 @@ static bool add_slot(struct td_core *core, struct td_link *link, uint32_t index,
     const struct td_slot *slot = &core->slots[index];
     uint64_t covered = td_vv_seq(&link->send.base.vv, core->incs[slot->inc].origin);
 
-    if (slot->live_count == 0 || covered >= slot->first_seq + slot->count - 1) {
+    bool anchor = slot->anchor || slot->anchor_next;
+    if ((slot->live_count == 0 && !anchor) || covered >= slot->first_seq + slot->count - 1) {
         return true;
     }
     if (slot->failed) {
         refuse(link);
         return false;
     }
-    uint32_t *keep = td_fx_scratch(core, slot->live_count, sizeof *keep);
+    uint32_t *keep = td_fx_scratch(core, slot->live_count + 1, sizeof *keep);
     if (keep == NULL) {
         td_deadline(core, core->now.boot_ms);
         return false;

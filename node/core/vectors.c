@@ -150,6 +150,7 @@ uint16_t td_inc_intern(struct td_core *core, struct td_origin origin)
     memset(inc, 0, sizeof *inc);
     inc->origin = origin;
     inc->folded = folded;
+    inc->anchor = TD_NONE;
     const uint32_t at = order_position(core, origin);
     memmove(&core->inc_order[at + 1], &core->inc_order[at],
             (core->inc_order_count - at) * sizeof *core->inc_order);
@@ -391,6 +392,10 @@ bool td_inc_void(struct td_core *core, uint16_t index, uint64_t last_seq)
     inc->signed_max = last_seq;
     inc->hole_count = 0;
     inc->received = inc->received < last_seq ? inc->received : last_seq;
+    if (inc->anchor != TD_NONE &&
+        core->slots[inc->anchor].first_seq + core->slots[inc->anchor].count - 1 > last_seq) {
+        td_slot_anchor_drop(core, index); /* nobody may learn of what is void by it */
+    }
     if (inc->durable > last_seq) {
         inc->durable = last_seq;
         has_drop(core, inc->origin);
@@ -413,6 +418,7 @@ void td_vectors_fold(struct td_core *core, struct td_region region, uint32_t sta
         struct td_inc *inc = &core->incs[core->inc_order[at]];
         if (inc->origin.region.v == region.v && is_folded(core, inc->origin)) {
             inc->folded = true;
+            td_slot_anchor_drop(core, core->inc_order[at]);
         }
     }
     uint32_t kept = 0;
