@@ -120,11 +120,13 @@ static bool head_satisfied(const struct td_core *core, const struct td_region_in
     return !lacking;
 }
 
-/* Every member that counts has spoken since we came up, and names nothing of ours that we lack.
+/* Every member that counts has spoken since we came up, and names nothing of ours that we lack. Who
+ * counts is known from members that are not recovering themselves: several that lost their disks at once
+ * know nothing of a further one, and wait for everybody in the roster.
  * ret_unsigned: but for names without our signature. */
 bool td_recover_settled(struct td_core *core, bool *ret_unsigned)
 {
-    uint32_t members = 0, others_in = 0;
+    uint32_t members = 0, others_in = 0, steady = 0;
 
     *ret_unsigned = false;
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
@@ -136,11 +138,12 @@ bool td_recover_settled(struct td_core *core, bool *ret_unsigned)
         members += 1;
         bool satisfied = head_satisfied(core, region, ret_unsigned);
         others_in += satisfied;
+        steady += satisfied && !region->recovering;
         if (!satisfied && td_cut_counted(core, slot) && !region->fenced) {
             return false;
         }
     }
-    return members == 0 || others_in > 0;
+    return steady > 0 || others_in == members;
 }
 
 /* Deltas of our earlier lives can grow only by what others give back: then our log was an old one.
