@@ -80,6 +80,7 @@ enum td_record_type {
     TD_RECORD_WALL = 5,    /* wall clock at the time of writing */
     TD_RECORD_HOLE = 6,    /* only from recovery: a segment or record is missing or damaged here */
     TD_RECORD_HOLES = 7,   /* these holes lie before it and are known: later claims do not rest on them */
+    TD_RECORD_JOINED = 8,  /* a region that has joined the cut: a recovering one must have heard it */
 };
 
 /* What recovery hands to the core; batches were decoded and verified like a peer's. */
@@ -95,6 +96,7 @@ struct td_record {
         struct {
             uint64_t count, mix; /* of their places, in order */
         } holes;
+        struct td_region joined;
     } u;
 };
 

@@ -31,6 +31,24 @@ bool td_cut_counted(const struct td_core *core, uint8_t slot)
     return false;
 }
 
+/* A member that lost its disk learns from us who else may hold what it lost, also when we were started
+ * anew since and have not heard of that one in this life. */
+static void log_joined(struct td_core *core)
+{
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        struct td_region_info *region = &core->regions[slot];
+        if (slot == core->self_slot || region->joined_logged || !td_cut_counted(core, slot)) {
+            continue;
+        }
+        struct td_record *record = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_JOINED);
+        if (record == NULL) {
+            return; /* td_cut_tick comes again */
+        }
+        record->u.joined = region->number;
+        region->joined_logged = true;
+    }
+}
+
 static bool own_part_covered(const struct td_core *core, const struct td_region_info *region)
 {
     for (uint32_t i = 0; i < region->head_has.vv.entry_count; i++) {
@@ -45,6 +63,7 @@ static bool own_part_covered(const struct td_core *core, const struct td_region_
 
 void td_cut_covered(struct td_core *core)
 {
+    log_joined(core);
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         struct td_region_info *region = &core->regions[slot];
         if (region->number.v != 0 && slot != core->self_slot && region->heard &&

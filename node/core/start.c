@@ -50,6 +50,12 @@ static void apply_record(struct td_core *core, const struct td_record *record)
         core->hole_count += 1;
         core->hole_mix = (core->hole_mix ^ record->ref.position) * UINT64_C(0x9e3779b97f4a7c15);
         break;
+    case TD_RECORD_JOINED:
+        if (core->slot_of[record->u.joined.v] != 255) {
+            core->regions[core->slot_of[record->u.joined.v]].joined = true;
+            core->regions[core->slot_of[record->u.joined.v]].joined_logged = true;
+        }
+        break;
     case TD_RECORD_HOLES: /* not when another one turned up before it since */
         core->log_hole = core->log_hole && (record->u.holes.count != core->hole_count ||
                                             record->u.holes.mix != core->hole_mix);

@@ -151,6 +151,7 @@ struct td_region_info {
     uint8_t link_view;      /* enum td_link_view as last traced */
     bool skew_traced;
     bool joined;            /* some head of it was not recovering: it counts for the stable cut */
+    bool joined_logged;     /* a restart knows that */
     bool covered_known;
     uint64_t covered_number; /* head number that covered_has is from; 0 after a change of process */
     struct td_vv_store covered_has; /* `has` of its newest head whose own part we covered ourselves */

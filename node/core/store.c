@@ -105,7 +105,10 @@ void td_stored(struct td_core *core, const struct td_event *event)
     if (!event->u.stored.durable) {
         core->failed_ticket = store.ticket;
         TD_COUNT(core, stores_failed, 1);
-        core->holes_unmarked = core->hole_count > 0; /* perhaps it was that record */
+        core->holes_unmarked = core->hole_count > 0; /* perhaps it was that record, or one of these */
+        for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+            core->regions[slot].joined_logged = false;
+        }
     }
     switch (store.what) {
     case TD_WHAT_OWN:

@@ -4,7 +4,8 @@
 
 #include "node/log/segment.h"
 
-enum { INCARNATION_BYTES = 8, CLOSING_BYTES = 17, WALL_BYTES = 8, HAS_BYTES = 8, HOLES_BYTES = 16 };
+enum { INCARNATION_BYTES = 8, CLOSING_BYTES = 17, WALL_BYTES = 8, HAS_BYTES = 8, HOLES_BYTES = 16,
+       JOINED_BYTES = 1 };
 
 static size_t has_bytes(uint32_t entry_count, uint32_t fold_count)
 {
@@ -29,6 +30,8 @@ size_t td_record_payload_bytes(const struct td_record *record)
         return WALL_BYTES;
     case TD_RECORD_HOLES:
         return HOLES_BYTES;
+    case TD_RECORD_JOINED:
+        return JOINED_BYTES;
     case TD_RECORD_BATCH:
     case TD_RECORD_HOLE:
         break;
@@ -85,6 +88,9 @@ void td_record_payload_encode(const struct td_record *record, uint8_t *ret_bytes
     case TD_RECORD_HOLES:
         td_put_u64(ret_bytes, record->u.holes.count);
         td_put_u64(ret_bytes + 8, record->u.holes.mix);
+        break;
+    case TD_RECORD_JOINED:
+        ret_bytes[0] = record->u.joined.v;
         break;
     case TD_RECORD_BATCH:
     case TD_RECORD_HOLE:
@@ -159,6 +165,12 @@ enum td_err td_record_payload_decode(uint8_t type, struct td_bytes payload,
         }
         ret_record->u.holes.count = td_get_u64(payload.bytes);
         ret_record->u.holes.mix = td_get_u64(payload.bytes + 8);
+        break;
+    case TD_RECORD_JOINED:
+        if (payload.count != JOINED_BYTES) {
+            return TD_EFORMAT;
+        }
+        ret_record->u.joined.v = payload.bytes[0];
         break;
     default:
         return TD_EFORMAT;
