@@ -18,6 +18,22 @@ static struct sim_shadow *shadow_at(struct sim_node *node, uint32_t reg)
     return &node->shadow[reg];
 }
 
+/* TD_SIM_WATCH=JOB with --trace: each change of the job's registers, at each node. */
+static void trace_watched(struct sim_world *world, int index, const struct td_register *it)
+{
+    const char *watched = getenv("TD_SIM_WATCH");
+    struct td_text job = td_register_job(world->nodes[index].core, it);
+
+    if (watched == NULL || strlen(watched) != job.count || memcmp(watched, job.bytes, job.count) != 0) {
+        return;
+    }
+    struct td_dot dot = td_register_dot(world->nodes[index].core, it);
+    sim_trace(world, "node %d: %s/%u is %s by %u.%u-%08x.%llu", index + 1, watched, it->attempt,
+              td_state_name((enum td_state)it->state), dot.origin.region.v,
+              dot.origin.incarnation.start, dot.origin.incarnation.random,
+              (unsigned long long)dot.seq);
+}
+
 static void look(struct sim_world *world, int index, uint32_t reg)
 {
     struct sim_node *node = &world->nodes[index];
@@ -28,6 +44,9 @@ static void look(struct sim_world *world, int index, uint32_t reg)
         return;
     }
     struct td_order order = td_register_order(node->core, it);
+    if (world->trace != NULL) {
+        trace_watched(world, index, it);
+    }
     if (shadow->used && shadow->job_hash == it->job_hash && shadow->attempt == it->attempt &&
         td_order_compare(&order, &shadow->order) < 0) {
         sim_fail(world, "I3", "node %d: register went back, rank %u to %u, stamp %llu to %llu",

@@ -170,10 +170,10 @@ static void fold_region(struct td_core *core, uint8_t slot, const struct td_vv *
     const struct td_region_info *region = &core->regions[slot];
     uint32_t limit = fold_limit(core, region->number, cut);
 
-    if (slot != core->self_slot) {
-        uint32_t told = td_fold_told(region);
-        limit = limit < told ? limit : told;
-    }
+    /* Our own running start number is never folded: after a lost disk an earlier life may have had the
+     * same one, and nobody would take our deltas any more. */
+    uint32_t told = slot == core->self_slot ? core->process.start : td_fold_told(region);
+    limit = limit < told ? limit : told;
     if (limit <= core->fold_below[region->number.v]) {
         return;
     }
