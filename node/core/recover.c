@@ -71,6 +71,20 @@ static void folded_elsewhere(struct td_core *core, const struct td_head *head)
     }
 }
 
+/* A life of ours that others heard and that ranks above this one: a disk was lost since, or a clone runs.
+ * It may have made no delta, so that vectors do not name it, but while it ranks higher our heads count as
+ * those of an older process. */
+static void later_lives(struct td_core *core, const struct td_head *head)
+{
+    for (uint32_t i = 0; i < head->echo_count; i++) {
+        const struct td_origin *origin = &head->echo[i].origin;
+        if (origin->region.v == core->config.self.v && core->process.start != 0 &&
+            td_incarnation_compare(origin->incarnation, core->process) > 0) {
+            td_incarnation_seen(core, origin->incarnation);
+        }
+    }
+}
+
 /* A head of somebody else: does it know more of us than we do, or a later life of ours? */
 void td_recover_head(struct td_core *core, const struct td_head *head)
 {
@@ -80,6 +94,7 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
     bool unsigned_name = false, lacking = false;
     uint8_t slot = td_region_slot(core, head->origin.region);
     folded_elsewhere(core, head);
+    later_lives(core, head);
     for (uint32_t i = 0; slot < TD_SLOTS && i < head->has.entry_count; i++) {
         const struct td_vv_entry *entry = &head->has.entries[i];
         if (entry->origin.region.v != core->config.self.v) {
