@@ -155,12 +155,7 @@ static uint32_t fold_limit(struct td_core *core, struct td_region number, const 
 
 uint32_t td_fold_told(const struct td_region_info *region)
 {
-    for (uint32_t i = 0; region->heard && i < region->head_has.vv.fold_count; i++) {
-        if (region->head_has.folds[i].region.v == region->number.v) {
-            return region->head_has.folds[i].start_below;
-        }
-    }
-    return 0;
+    return region->heard ? td_vv_fold_below(&region->head_has.vv, region->number) : 0;
 }
 
 /* The origin folds first: others follow what its own heads say (vectors.c checks claims the same

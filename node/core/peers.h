@@ -150,6 +150,11 @@ void td_equivocation(struct td_core *core, uint8_t region_slot);
 void td_recover_head(struct td_core *core, const struct td_head *head);
 void td_recover_check(struct td_core *core);
 bool td_recover_settled(struct td_core *core, bool *ret_unsigned);
+/* First start number of this region that the vector does not fold; 0 = it names no fold. */
+uint32_t td_vv_fold_below(const struct td_vv *vv, struct td_region region);
+/* This member folds lives of ours that we know nothing of, and has not yet handed all it has to us. */
+bool td_recover_fold_lacking(const struct td_core *core, const struct td_region_info *member,
+                             const struct td_vv *has);
 bool td_head_held(const struct td_core *core, uint8_t region_slot);
 /* Length of the interval between our heads. */
 uint64_t td_head_interval_ms(const struct td_core *core);

@@ -51,6 +51,46 @@ static bool own_lacking(const struct td_core *core, const struct td_region_info 
     return td_min_u64(entry->seq, inc->signed_max) > inc->durable;
 }
 
+uint32_t td_vv_fold_below(const struct td_vv *vv, struct td_region region)
+{
+    for (uint32_t i = 0; i < vv->fold_count; i++) {
+        if (vv->folds[i].region.v == region.v) {
+            return vv->folds[i].start_below;
+        }
+    }
+    return 0;
+}
+
+bool td_recover_fold_lacking(const struct td_core *core, const struct td_region_info *member,
+                             const struct td_vv *has)
+{
+    struct td_region self = core->config.self;
+    uint32_t below = td_vv_fold_below(has, self);
+
+    return below > core->fold_below[self.v] && below > td_vv_fold_below(&member->told.vv, self);
+}
+
+/* Everybody handed over what he has: what others fold of us is closed and held here as well. */
+static void adopt_folds(struct td_core *core)
+{
+    uint32_t below = 0;
+
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        const struct td_region_info *region = &core->regions[slot];
+        if (region->number.v != 0 && slot != core->self_slot) {
+            below = (uint32_t)td_max_u64(below, td_vv_fold_below(&region->told.vv, core->config.self));
+        }
+    }
+    below = (uint32_t)td_min_u64(below, core->process.start);
+    if (below > core->fold_below[core->config.self.v]) {
+        td_vectors_fold(core, core->config.self, below);
+        struct td_record *record = td_store_has(core, TD_WHAT_OTHER);
+        if (record != NULL) {
+            record->u.has = td_vectors_has(core);
+        }
+    }
+}
+
 /* Others hold nothing back for start numbers that they have folded: to go on with one of those would be
  * to speak to nobody. */
 static void folded_elsewhere(struct td_core *core, const struct td_head *head)
@@ -106,6 +146,9 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
         }
         lacking = own_lacking(core, &core->regions[slot], entry, &unsigned_name) || lacking;
     }
+    if (slot < TD_SLOTS) {
+        lacking = td_recover_fold_lacking(core, &core->regions[slot], &head->has) || lacking;
+    }
     if (unsigned_name) { /* its batches bring our signatures */
         uint32_t link = td_link_of(core, slot);
         if (link != TD_NONE) {
@@ -124,7 +167,7 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
 static bool head_satisfied(const struct td_core *core, const struct td_region_info *region,
                            bool *ret_unsigned)
 {
-    bool lacking = false;
+    bool lacking = td_recover_fold_lacking(core, region, &region->head_has.vv);
 
     if (!region->echo_known) {
         return false;
@@ -214,6 +257,7 @@ void td_recover_check(struct td_core *core)
     }
     core->recover_named_ms = 0;
     core->recovering = false;
+    adopt_folds(core);
     td_fx_trace(core, TD_TR_RECOVERING, core->config.self, 0, 0);
     td_heads_ask(core);
 }

@@ -70,6 +70,7 @@ static uint64_t score(const struct td_core *core, const struct td_link *link)
             unsigned_lack += 1;
         }
     }
+    signed_lack += td_recover_fold_lacking(core, &core->regions[link->region_slot], &link->has.vv);
     for (uint32_t i = 0; i < link->has.vv.fold_count; i++) {
         const struct td_vv_fold *fold = &link->has.vv.folds[i];
         uint8_t slot = td_region_slot(core, fold->region);
