@@ -443,6 +443,13 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     return true;
 }
 
+/* Ours by our own hand, not given back by somebody after a loss. */
+static bool accepted_here(const struct td_core *core, struct td_origin origin)
+{
+    return origin.region.v == core->config.self.v &&
+           td_incarnation_compare(origin.incarnation, core->replayed_draw) == 0;
+}
+
 void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct td_log_ref ref)
 {
     const struct td_batch_header *header = &batch->header;
@@ -451,10 +458,10 @@ void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct 
         return;
     }
     const uint16_t inc = td_inc_intern(core, header->origin);
-    const uint32_t slot =
-        inc == TD_INC_NONE ? TD_NONE
-                           : td_slot_add(core, inc, header->first_seq, header->count, batch->whole,
-                                         (struct td_region){ 0 });
+    const struct td_region via = { accepted_here(core, header->origin) ? core->config.self.v : 0 };
+    const uint32_t slot = inc == TD_INC_NONE ? TD_NONE
+                                             : td_slot_add(core, inc, header->first_seq, header->count,
+                                                           batch->whole, via);
     if (slot == TD_NONE) {
         TD_COUNT(core, rejected_bounds, 1);
         return;

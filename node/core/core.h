@@ -81,6 +81,7 @@ enum td_record_type {
     TD_RECORD_HOLE = 6,    /* only from recovery: a segment or record is missing or damaged here */
     TD_RECORD_HOLES = 7,   /* these holes lie before it and are known: later claims do not rest on them */
     TD_RECORD_JOINED = 8,  /* a region that has joined the cut: a recovering one must have heard it */
+    TD_RECORD_RECOVERED = 9, /* whether what others held of us was all back; a log without it lacks things */
 };
 
 /* What recovery hands to the core; batches were decoded and verified like a peer's. */
@@ -97,6 +98,7 @@ struct td_record {
             uint64_t count, mix; /* of their places, in order */
         } holes;
         struct td_region joined;
+        bool recovered;
     } u;
 };
 

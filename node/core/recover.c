@@ -5,6 +5,18 @@
 
 enum { UNSIGNED_PATIENCE_MS = 10000 };
 
+/* A restart goes on recovering where this process was. When there is no room or the write fails, the log
+ * says less than is true at the end, and a restart asks everybody once more. */
+static void log_state(struct td_core *core)
+{
+    struct td_record *record = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_RECOVERED);
+
+    if (record != NULL) {
+        record->u.recovered = !core->recovering;
+        core->recovered_logged = !core->recovering;
+    }
+}
+
 static void begin(struct td_core *core)
 {
     struct td_region_info *self = &core->regions[core->self_slot];
@@ -15,6 +27,7 @@ static void begin(struct td_core *core)
     }
     if (!core->recovering) {
         core->recovering = true;
+        log_state(core);
         td_fx_trace(core, TD_TR_RECOVERING, core->config.self, 1, 0);
         td_heads_ask(core);
     }
@@ -258,6 +271,7 @@ void td_recover_check(struct td_core *core)
     core->recover_named_ms = 0;
     core->recovering = false;
     adopt_folds(core);
+    log_state(core);
     td_fx_trace(core, TD_TR_RECOVERING, core->config.self, 0, 0);
     td_heads_ask(core);
 }

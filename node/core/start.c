@@ -36,6 +36,7 @@ static void apply_record(struct td_core *core, const struct td_record *record)
         break;
     case TD_RECORD_INCARNATION:
         own_start(core, record->u.incarnation.start);
+        core->replayed_draw = record->u.incarnation;
         break;
     case TD_RECORD_CLOSING:
         apply_closing(core, &record->u.closing);
@@ -49,6 +50,9 @@ static void apply_record(struct td_core *core, const struct td_record *record)
         core->log_hole = true; /* later claims name what the hole may have held */
         core->hole_count += 1;
         core->hole_mix = (core->hole_mix ^ record->ref.position) * UINT64_C(0x9e3779b97f4a7c15);
+        break;
+    case TD_RECORD_RECOVERED:
+        core->recovered_logged = record->u.recovered;
         break;
     case TD_RECORD_JOINED:
         if (core->slot_of[record->u.joined.v] != 255) {
@@ -77,8 +81,8 @@ static bool others_in_roster(const struct td_core *core)
 static void open_for_business(struct td_core *core)
 {
     core->started = true;
-    if (core->log_was_empty && (!core->have_roster || others_in_roster(core))) {
-        core->recovering = true; /* heads.c says when it ends */
+    if (!core->recovered_logged && (!core->have_roster || others_in_roster(core))) {
+        core->recovering = true; /* recover.c says when it ends */
         td_fx_trace(core, TD_TR_RECOVERING, core->config.self, 1, 0);
     }
     td_fx_trace(core, TD_TR_STARTED, core->config.self, core->register_count, core->start_highest);

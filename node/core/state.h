@@ -48,7 +48,7 @@ struct td_slot {
     uint32_t prev, next;  /* arrival order (log order) */
     uint64_t arrived;     /* arrival number, ascending along the list */
     uint16_t inc;
-    uint8_t via;          /* region number of the link it came by; own = accepted here; 0 = own log */
+    uint8_t via;          /* region number of the link it came by; own = accepted here; 0 = own log, from whomever */
     bool whole;
     bool durable;
     bool in_ring;
@@ -301,11 +301,13 @@ struct td_core {
     uint64_t incarnation_ticket;   /* store of its record */
     uint16_t void_inc;             /* its newest group failed: to be closed in the log; TD_INC_NONE = none */
     uint64_t void_ticket;          /* store of that closing */
+    struct td_incarnation replayed_draw; /* newest INCARNATION record: what follows of it was accepted here */
     bool void_replayed;            /* recovery met a group that such a closing made void */
     uint32_t clone_count;          /* draws for a clone within the hour */
     uint64_t clone_first_ms, clone_last_ms;
     bool log_was_empty;
     bool recovering;
+    bool recovered_logged;         /* newest such record of the log */
     enum td_err publish_refused;   /* TD_OK = publishing works */
     uint64_t logged_wall_ms;       /* newest WALL record of the log */
     uint64_t wall_record_ms;       /* when we last wrote one (wall) */

@@ -4,8 +4,15 @@
 
 #include "node/log/segment.h"
 
-enum { INCARNATION_BYTES = 8, CLOSING_BYTES = 17, WALL_BYTES = 8, HAS_BYTES = 8, HOLES_BYTES = 16,
-       JOINED_BYTES = 1 };
+enum {
+    INCARNATION_BYTES = 8,
+    CLOSING_BYTES = 17,
+    WALL_BYTES = 8,
+    HAS_BYTES = 8,
+    HOLES_BYTES = 16,
+    JOINED_BYTES = 1,
+    RECOVERED_BYTES = 1
+};
 
 static size_t has_bytes(uint32_t entry_count, uint32_t fold_count)
 {
@@ -32,6 +39,8 @@ size_t td_record_payload_bytes(const struct td_record *record)
         return HOLES_BYTES;
     case TD_RECORD_JOINED:
         return JOINED_BYTES;
+    case TD_RECORD_RECOVERED:
+        return RECOVERED_BYTES;
     case TD_RECORD_BATCH:
     case TD_RECORD_HOLE:
         break;
@@ -91,6 +100,9 @@ void td_record_payload_encode(const struct td_record *record, uint8_t *ret_bytes
         break;
     case TD_RECORD_JOINED:
         ret_bytes[0] = record->u.joined.v;
+        break;
+    case TD_RECORD_RECOVERED:
+        ret_bytes[0] = record->u.recovered;
         break;
     case TD_RECORD_BATCH:
     case TD_RECORD_HOLE:
@@ -171,6 +183,12 @@ enum td_err td_record_payload_decode(uint8_t type, struct td_bytes payload,
             return TD_EFORMAT;
         }
         ret_record->u.joined.v = payload.bytes[0];
+        break;
+    case TD_RECORD_RECOVERED:
+        if (payload.count != RECOVERED_BYTES || payload.bytes[0] > 1) {
+            return TD_EFORMAT;
+        }
+        ret_record->u.recovered = payload.bytes[0] == 1;
         break;
     default:
         return TD_EFORMAT;

@@ -143,7 +143,7 @@ void td_record_finish(const struct td_record_head *head, const struct td_signer 
 
 static bool type_known(uint8_t type)
 {
-    return (type >= TD_RECORD_BATCH && type <= TD_RECORD_WALL) || type == TD_RECORD_HOLES || type == TD_RECORD_JOINED ||
+    return (type >= TD_RECORD_BATCH && type <= TD_RECORD_RECOVERED && type != TD_RECORD_HOLE) ||
            type == TD_RECORD_SEAL;
 }
 
