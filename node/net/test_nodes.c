@@ -242,6 +242,15 @@ void open_node(struct cluster *cluster, struct node *node, struct td_roster_ref 
         .clients_max = 8,
         .chaos = true,
         .software = text("test"),
+        .times =
+            {
+                .heartbeat = 100,
+                .dead = 1500,
+                .goodbye = 200,
+                .redial_max = 200,
+                .client_ping = 100,
+                .client_dead = 600,
+            },
     };
     struct td_net_sink sink = {node, on_up, on_down, on_rtt, on_frame, on_offered};
 
