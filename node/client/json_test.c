@@ -277,7 +277,7 @@ static void test_mesh_finds_one_way_links_and_the_cut_off(void **state)
         td_json_mesh(&response, &with_token),
         HEAD("tidings.mesh/1") "\"mesh\":{\"reports\":["
                                "{\"by\":\"eu-west\",\"age_seconds\":0.0,\"via\":null,\"hears\":["
-                               "{\"region\":\"us-east\",\"rtt_seconds\":0.084,\"age_seconds\":0.6}]"
+                               "{\"region\":\"us-east\",\"rtt_seconds\":0.0841,\"age_seconds\":0.6}]"
                                "},"
                                "{\"by\":\"us-east\",\"age_seconds\":0.6,\"via\":null,\"hears\":[]},"
                                "{\"by\":\"ap-south\",\"age_seconds\":252.02,\"via\":null,\"hears\":"

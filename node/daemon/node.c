@@ -341,12 +341,12 @@ static int wait_for_end(struct td_node *node, const char *config_path, const sig
             reload(node, config_path);
         } else if (number == SIGUSR1) {
             dump_state(node);
-        } else if (number == SIGTERM || number == SIGINT ||
-                   __atomic_load_n(&node->draining, __ATOMIC_ACQUIRE)) {
+        } else if (number == SIGTERM || number == SIGINT) {
             td_log_event(TD_INFO, "draining", NULL);
-            td_drain(node, DRAIN_DEADLINE_MS);
+            (void)td_drain(node, DRAIN_DEADLINE_MS);
             return 0;
         }
+        td_drain_for_askers(node);
         if (__atomic_load_n(&node->rejoin, __ATOMIC_ACQUIRE)) {
             td_log_event(TD_INFO, "admitted", "region", node->config.region, NULL);
             return TD_EXIT_REJOIN;
