@@ -97,6 +97,12 @@ int td_cli_open_at(const struct td_cli *cli, const char *nodes, struct tidings_o
     if (options->timeout_ms == 0) {
         options->timeout_ms = td_cli_timeout_ms(cli, TIMEOUT_MS_DEFAULT);
     }
+    if (strstr(nodes, "tcp://") != NULL && (options->key_file == NULL || options->root == NULL)) {
+        return td_cli_fail(
+            cli, TD_EUSAGE,
+            "a tcp:// node needs --key FILE and --root tdpk1:... (the cluster's root "
+            "public key)");
+    }
     int err = tidings_open(options, ret_tidings, why, sizeof why);
     if (err != TIDINGS_OK) {
         return td_cli_fail(cli, (enum td_err)err, "%s",
