@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "node/cli/nearest.h"
+#include "proto/nearest.h"
 #include "node/client/text.h"
 
 struct parse {

@@ -3,7 +3,7 @@
 
 #include "node/cli/cli.h"
 #include "node/cli/help.h"
-#include "node/cli/nearest.h"
+#include "proto/nearest.h"
 #include "node/cli/table.h"
 #include "node/client/json.h"
 
