@@ -8,7 +8,7 @@
 #include "node/cli/table.h"
 #include "node/client/json.h"
 
-enum { CELL_BYTES = 96, HEARS_MS_MAX = 10000 };
+enum { CELL_BYTES = 96 };
 
 static const char *region_name(const struct td_response *response,
                                const struct td_region_view *region)
@@ -242,7 +242,7 @@ static void mesh_cell(const struct td_region_view *by, const struct td_region_vi
     } else if (!known) {
         snprintf(ret_text, CELL_BYTES, "never");
     } else {
-        snprintf(ret_text, CELL_BYTES, "%s %s", age_ms > HEARS_MS_MAX ? "DOWN" : "up",
+        snprintf(ret_text, CELL_BYTES, "%s %s", td_region_hears(by, about) ? "up" : "DOWN",
                  td_cli_duration(age_ms));
     }
 }
@@ -311,10 +311,10 @@ static void mesh_plain(const struct td_cli *cli, const struct td_response *respo
             snprintf(rtt, sizeof rtt, "%.3f", about->rtt_us / 1000.0);
         }
         printf("%s\t%s\t%s\t%s\t%s\t%s\n", region_name(response, by), region_name(response, about),
-               !speaks                 ? "unknown"
-               : !known                ? "never"
-               : age_ms > HEARS_MS_MAX ? "down"
-                                       : "up",
+               !speaks                      ? "unknown"
+               : !known                     ? "never"
+               : td_region_hears(by, about) ? "up"
+                                            : "down",
                known ? td_cli_age(cli, age_ms) : "", rtt,
                by->self    ? "0.000"
                : by->heard ? td_cli_age(cli, by->heard_age_ms)

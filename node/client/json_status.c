@@ -144,14 +144,17 @@ json_t *td_json_peers(const struct td_response *response, const struct td_json_o
 
 /* What `by` says it hears of `about`. For ourselves the links and heads we see; for others the echo
  * table of their newest head. */
-static bool hears(const struct td_region_view *by, const struct td_region_view *about)
+bool td_region_hears(const struct td_region_view *by, const struct td_region_view *about)
 {
     if (by->self) {
         return about->heard && about->heard_age_ms <= HEARS_MS_MAX;
     }
     for (uint32_t i = 0; i < by->hears_count; i++) {
         if (by->hears[i].region.v == about->region.v) {
-            return by->hears[i].age_known && by->hears[i].age_ms <= HEARS_MS_MAX;
+            /* As of when it was said: how old that is, is another matter. */
+            uint64_t age_ms = by->hears[i].age_ms;
+            age_ms -= by->heard_age_ms < age_ms ? by->heard_age_ms : age_ms;
+            return by->hears[i].age_known && age_ms <= HEARS_MS_MAX;
         }
     }
     return false;
@@ -185,7 +188,7 @@ static json_t *report_json(const struct td_response *response, const struct td_r
     json_t *list = json_array();
     for (uint32_t i = 0; i < response->u.status.region_count; i++) {
         const struct td_region_view *about = &response->u.status.regions[i];
-        if (about != by && hears(by, about)) {
+        if (about != by && td_region_hears(by, about)) {
             (void)json_array_append_new(list, heard_json(response, by, about));
         }
     }
@@ -210,7 +213,8 @@ static json_t *one_way_json(const struct td_response *response)
     for (uint32_t a = 0; a < count; a++) {
         for (uint32_t b = 0; b < count; b++) {
             if (a != b && speaks(&regions[a]) && speaks(&regions[b]) &&
-                hears(&regions[a], &regions[b]) && !hears(&regions[b], &regions[a])) {
+                td_region_hears(&regions[a], &regions[b]) &&
+                !td_region_hears(&regions[b], &regions[a])) {
                 (void)json_array_append_new(
                     pairs, json_pack("[o, o]", td_json_string(region_name(response, &regions[a])),
                                      td_json_string(region_name(response, &regions[b]))));
@@ -228,7 +232,8 @@ static json_t *cut_off_json(const struct td_response *response)
     for (uint32_t a = 0; a < count; a++) {
         bool heard = regions[a].roster_state == TD_REGION_CLOSED;
         for (uint32_t b = 0; b < count; b++) {
-            heard = heard || (a != b && speaks(&regions[b]) && hears(&regions[b], &regions[a]));
+            heard = heard ||
+                    (a != b && speaks(&regions[b]) && td_region_hears(&regions[b], &regions[a]));
         }
         if (!heard && count > 1) {
             (void)json_array_append_new(names, td_json_string(region_name(response, &regions[a])));
