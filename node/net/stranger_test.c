@@ -320,6 +320,8 @@ static void test_a_silent_client_is_pinged_and_given_up_but_not_one_that_answers
 
     (void)state;
     struct cluster *cluster = open_cluster(1);
+    cluster->times.client_ping = 100;
+    cluster->times.client_dead = 600;
     roster = make_roster(cluster, 1, 1, 0);
     struct node *node = &cluster->nodes[0];
     open_node(cluster, node, roster, NULL, NULL);
