@@ -16,7 +16,7 @@ enum td_err_class { TD_CLASS_OK, TD_CLASS_RETRY, TD_CLASS_REJECT, TD_CLASS_STOP 
     X(TD_ESTATE, 103, REJECT, 2, 400, "not a state", "use pending, starting, running, stopping, lost, completed, failed or stopped") \
     X(TD_EPROGRESS, 104, REJECT, 2, 400, "progress is out of range", "0 to 100 (percent) on the command line, 0 to 1 in JSON") \
     X(TD_EDETAIL, 105, REJECT, 2, 400, "detail is at most 512 bytes of UTF-8", "shorten the text; put the rest where the job logs") \
-    X(TD_ELABELS, 106, REJECT, 2, 400, "labels: at most 16 pairs and 1024 bytes, keys unique and not empty", "drop some labels") \
+    X(TD_ELABELS, 106, REJECT, 2, 400, "labels: at most 16 pairs and 1024 bytes, keys unique and not empty, no control characters", "drop some labels") \
     X(TD_EWRITER, 107, REJECT, 2, 400, "writer is at most 64 bytes of UTF-8 without control characters", "shorten the name") \
     X(TD_EATTEMPT, 108, REJECT, 2, 400, "an attempt is 1 to 65535 and at most 1000 above the highest known here", "number attempts from 1 upwards") \
     X(TD_EEXPECT, 109, REJECT, 2, 400, "expect-every is 1 s to 366 days", "give a duration such as 30s") \

@@ -3,7 +3,7 @@
 #include "proto/vectors/vector.h"
 
 static const char *const files[] = {"msgpack", "delta",   "batch",    "head",  "roster",   "card",
-                                    "message", "request", "response", "token", "signature"};
+                                    "message", "request", "response", "token", "signature", "refused"};
 
 enum { FIELD_BYTES_MAX = 64 * 1024 };
 

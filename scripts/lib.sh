@@ -5,8 +5,8 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Debian 12 packages: what the product needs, then what only its tests need.
 packages_build=(gcc make cmake ninja-build pkg-config libc6-dev libnng-dev libmsgpack-dev libsodium-dev
-    libzstd-dev libcyaml-dev libjansson-dev libsmartcols-dev zlib1g-dev libcmocka-dev)
-packages_test=(clang libclang-rt-14-dev bats python3)
+    libzstd-dev libcyaml-dev libyaml-dev libjansson-dev libsmartcols-dev zlib1g-dev libcmocka-dev)
+packages_test=(clang libclang-rt-14-dev bats jq python3 python3-nacl python3-msgpack)
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "node/cli/nearest.h"
+#include "proto/nearest.h"
 #include "node/client/text.h"
 
 struct parse {
@@ -158,6 +158,12 @@ static enum td_err take_flag(struct parse *self, const struct td_flag *flag, con
     }
     if (flag->kind == TD_KIND_SWITCH && value != NULL) {
         return fail(self->error, "--%s takes no value", flag->name);
+    }
+    /* Of the flags of all verbs the last one counts, so that an alias can be overruled. */
+    if (!flag->repeats && flag->id > TD_FLAG_GLOBAL_LAST && flag->kind != TD_KIND_SWITCH &&
+        td_args_has(args, flag->id)) {
+        return fail(self->error, "--%s is given twice: `%.60s` and `%.60s`", flag->name,
+                    td_args_text(args, flag->id), value);
     }
     if (args->given_count == TD_ARGS_MAX) {
         return fail(self->error, "more than %d flags", TD_ARGS_MAX);

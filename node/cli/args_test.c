@@ -78,17 +78,21 @@ static void test_two_dashes_end_the_flags(void **state)
     assert_string_equal(args.arguments[0], "--odd-job");
 }
 
-static void test_repeated_flags_keep_all_values_and_others_the_last(void **state)
+static void test_a_flag_given_twice_is_refused_unless_it_repeats_or_is_of_all_verbs(void **state)
 {
     unsigned position = 0;
 
     (void)state;
     assert_int_equal(
-        parse("tidings publish a running --label k=v --attempt 2 --label l=w --attempt 3"), TD_OK);
+        parse("tidings -n ipc://a publish a running --label k=v --label l=w -n ipc://b"), TD_OK);
     assert_string_equal(td_args_next(&args, TD_FLAG_LABEL, &position), "k=v");
     assert_string_equal(td_args_next(&args, TD_FLAG_LABEL, &position), "l=w");
     assert_null(td_args_next(&args, TD_FLAG_LABEL, &position));
-    assert_int_equal(td_args_uint(&args, TD_FLAG_ATTEMPT, 0), 3);
+    assert_string_equal(td_args_text(&args, TD_FLAG_NODE), "ipc://b");
+    /* One of them would win in silence; with keygen -o it would decide where a secret goes. */
+    assert_int_equal(parse("tidings publish a running --attempt 2 --attempt 3"), TD_EUSAGE);
+    assert_non_null(strstr(error, "--attempt is given twice: `2` and `3`"));
+    assert_int_equal(parse("tidings keygen -o a.key -o json"), TD_EUSAGE);
 }
 
 static void test_wrong_values_are_refused_with_the_reason(void **state)
@@ -181,7 +185,7 @@ int main(void)
         cmocka_unit_test(test_values_follow_in_all_usual_forms),
         cmocka_unit_test(test_a_lone_dash_is_a_value),
         cmocka_unit_test(test_two_dashes_end_the_flags),
-        cmocka_unit_test(test_repeated_flags_keep_all_values_and_others_the_last),
+        cmocka_unit_test(test_a_flag_given_twice_is_refused_unless_it_repeats_or_is_of_all_verbs),
         cmocka_unit_test(test_wrong_values_are_refused_with_the_reason),
         cmocka_unit_test(test_words_stand_in_for_numbers_only_where_allowed),
         cmocka_unit_test(test_help_needs_no_arguments_and_keeps_the_verb),

@@ -97,6 +97,12 @@ int td_cli_open_at(const struct td_cli *cli, const char *nodes, struct tidings_o
     if (options->timeout_ms == 0) {
         options->timeout_ms = td_cli_timeout_ms(cli, TIMEOUT_MS_DEFAULT);
     }
+    if (strstr(nodes, "tcp://") != NULL && (options->key_file == NULL || options->root == NULL)) {
+        return td_cli_fail(
+            cli, TD_EUSAGE,
+            "a tcp:// node needs --key FILE and --root tdpk1:... (the cluster's root "
+            "public key)");
+    }
     int err = tidings_open(options, ret_tidings, why, sizeof why);
     if (err != TIDINGS_OK) {
         return td_cli_fail(cli, (enum td_err)err, "%s",
@@ -195,11 +201,11 @@ int td_cli_check_stale(const struct td_cli *cli, const struct td_response *respo
     if (view->age_known && view->age_ms <= limit_ms) {
         return 0;
     }
-    td_cli_note(cli, "older than --max-stale %s: %s %s%s",
-                td_args_text(cli->args, TD_FLAG_MAX_STALE), td_cli_region(response, view->region),
-                view->age_known ? "was last complete before "
-                                : "has not been complete since this node started",
-                view->age_known ? td_cli_duration(view->age_ms) : "");
+    td_cli_note(
+        cli, "older than --max-stale %s: %s %s%s%s", td_args_text(cli->args, TD_FLAG_MAX_STALE),
+        td_cli_region(response, view->region),
+        view->age_known ? "was last complete " : "has not been complete since this node started",
+        view->age_known ? td_cli_duration(view->age_ms) : "", view->age_known ? " ago" : "");
     return td_err_exit_code(TD_ESTALE);
 }
 
@@ -251,6 +257,17 @@ const char *td_cli_duration(uint64_t ms)
     char *slot = shown_slot();
 
     td_duration_format(ms, slot);
+    return slot;
+}
+
+const char *td_cli_age(const struct td_cli *cli, uint64_t ms)
+{
+    if (cli->form != TD_FORM_PLAIN) {
+        return td_cli_duration(ms);
+    }
+    char *slot = shown_slot();
+    snprintf(slot, SHOWN_BYTES, "%llu.%03u", (unsigned long long)(ms / 1000),
+             (unsigned)(ms % 1000));
     return slot;
 }
 

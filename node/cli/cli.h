@@ -73,6 +73,8 @@ const char *td_cli_shown(struct td_text text);
 const char *td_cli_region(const struct td_response *response, struct td_region region);
 /* Duration for people, in a buffer reused after eight calls. */
 const char *td_cli_duration(uint64_t ms);
+/* The same; seconds with three decimals with -o plain, whose cells are for programs. */
+const char *td_cli_age(const struct td_cli *cli, uint64_t ms);
 const char *td_cli_time_of_day(const struct td_cli *cli, uint64_t unix_ms);
 /* "1 region", "3 regions". */
 const char *td_cli_plural(uint64_t count, const char *one, const char *many);

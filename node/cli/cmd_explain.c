@@ -21,6 +21,21 @@ static void clock_text(const struct td_response *response, const struct td_regis
     }
 }
 
+/* 14:05:40.112+0: it is often the milliseconds that decided. The whole stamp with -o plain. */
+static void stamp_text(const struct td_cli *cli, struct td_stamp stamp, char *ret_text,
+                       size_t text_bytes)
+{
+    char full[TD_TIME_TEXT_BYTES] = "";
+
+    if (cli->form == TD_FORM_PLAIN && td_time_format(stamp.ms, full)) {
+        snprintf(ret_text, text_bytes, "%s+%u", full, stamp.counter);
+        return;
+    }
+    const char *time = td_cli_time_of_day(cli, stamp.ms);
+    snprintf(ret_text, text_bytes, "%.8s.%03u%s+%u", time, (unsigned)(stamp.ms % 1000), time + 8,
+             stamp.counter);
+}
+
 static void explain_row(const struct td_cli *cli, struct td_table *table,
                         const struct td_response *response, const struct td_version_view *version)
 {
@@ -36,8 +51,7 @@ static void explain_row(const struct td_cli *cli, struct td_table *table,
     uncolored.color = false;
 
     td_job_state_text(&uncolored, view, state, sizeof state);
-    snprintf(stamp, sizeof stamp, "%s+%u", td_cli_time_of_day(cli, view->stamp.ms),
-             view->stamp.counter);
+    stamp_text(cli, view->stamp, stamp, sizeof stamp);
     clock_text(response, view, seen, sizeof seen);
     snprintf(signature, sizeof signature, "%s, key %02x%02x..",
              version->signature_ok ? "ok" : "BAD", version->signer.bytes[0],
@@ -45,7 +59,7 @@ static void explain_row(const struct td_cli *cli, struct td_table *table,
     uint64_t after_ms = version->arrived_after_ms > 0 ? (uint64_t)version->arrived_after_ms : 0;
     snprintf(arrival, sizeof arrival, "%s%s%s",
              here                           ? "local"
-             : version->arrived_after_known ? td_cli_duration(after_ms)
+             : version->arrived_after_known ? td_cli_age(cli, after_ms)
                                             : "?",
              here     ? ""
              : direct ? " direct"

@@ -2,12 +2,17 @@
 #include "node/cli/cli.h"
 #include "proto/sign_sodium.h"
 
-static void print_public(const struct td_secret *secret)
+static int print_public(const struct td_cli *cli, const struct td_secret *secret)
 {
     char text[TD_KEY_TEXT_BYTES];
 
     td_identity_to_text(td_secret_identity(secret), text);
+    if (td_cli_json(cli)) {
+        return td_cli_print_json(cli,
+                                 json_pack("{s:s, s:s}", "schema", "tidings.key/1", "key", text));
+    }
     puts(text);
+    return 0;
 }
 
 int td_cmd_keygen(struct td_cli *cli)
@@ -23,9 +28,9 @@ int td_cmd_keygen(struct td_cli *cli)
     if (err != TD_OK) {
         return td_cli_fail(cli, err, "%s", td_cli_shown(td_text_of(why)));
     }
-    print_public(secret);
+    int code = print_public(cli, secret);
     td_secret_free(secret);
-    return 0;
+    return code;
 }
 
 int td_cmd_pubkey(struct td_cli *cli)
@@ -37,7 +42,7 @@ int td_cmd_pubkey(struct td_cli *cli)
     if (err != TD_OK) {
         return td_cli_fail(cli, err, "%s", td_cli_shown(td_text_of(why)));
     }
-    print_public(secret);
+    int code = print_public(cli, secret);
     td_secret_free(secret);
-    return 0;
+    return code;
 }

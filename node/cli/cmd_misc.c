@@ -3,7 +3,7 @@
 
 #include "node/cli/cli.h"
 #include "node/cli/help.h"
-#include "node/cli/nearest.h"
+#include "proto/nearest.h"
 #include "node/cli/table.h"
 #include "node/client/json.h"
 
@@ -144,7 +144,9 @@ int td_cmd_errors(struct td_cli *cli)
                            td_cli_shown(td_text_of(cli->args->arguments[0])));
     }
     if (td_cli_json(cli)) {
-        return td_cli_print_json(cli, error_json(err));
+        json_t *body = json_pack("{s:s}", "schema", "tidings.error/1");
+        json_object_update_new(body, error_json(err));
+        return td_cli_print_json(cli, body);
     }
     td_err_code(err, code);
     printf("%s  %s\n", code, td_err_text(err));

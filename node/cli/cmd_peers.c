@@ -8,7 +8,7 @@
 #include "node/cli/table.h"
 #include "node/client/json.h"
 
-enum { CELL_BYTES = 96, HEARS_MS_MAX = 10000 };
+enum { CELL_BYTES = 96 };
 
 static const char *region_name(const struct td_response *response,
                                const struct td_region_view *region)
@@ -54,14 +54,18 @@ static void probes_text(const struct td_region_view *region, char ret_text[17])
     ret_text[16] = '\0';
 }
 
-static void they_lack_text(const struct td_response *response, const struct td_region_view *region,
-                           char *ret_text, size_t text_bytes)
+static void they_lack_text(const struct td_cli *cli, const struct td_response *response,
+                           const struct td_region_view *region, char *ret_text, size_t text_bytes)
 {
     char jobs[48] = "";
     char via[48] = "";
 
     if (!region->they_lack_known) {
         snprintf(ret_text, text_bytes, "?");
+        return;
+    }
+    if (cli->form == TD_FORM_PLAIN) {
+        snprintf(ret_text, text_bytes, "%llu", (unsigned long long)region->they_lack);
         return;
     }
     if (region->they_lack > 0 && region->they_lack_jobs != UINT32_MAX) {
@@ -87,8 +91,8 @@ static void version_text(const struct td_region_view *region, char *ret_text, si
     snprintf(ret_text, text_bytes, "%.32s%s%s", td_cli_shown(region->software), proto, alarms);
 }
 
-static void peer_row(struct td_table *table, const struct td_response *response,
-                     const struct td_region_view *region)
+static void peer_row(const struct td_cli *cli, struct td_table *table,
+                     const struct td_response *response, const struct td_region_view *region)
 {
     char heard[CELL_BYTES] = "";
     char rtt[CELL_BYTES] = "";
@@ -102,19 +106,21 @@ static void peer_row(struct td_table *table, const struct td_response *response,
     version_text(region, version, sizeof version);
     if (!region->self) {
         snprintf(heard, sizeof heard, "%s",
-                 region->heard ? td_cli_duration(region->heard_age_ms) : "never");
+                 region->heard ? td_cli_age(cli, region->heard_age_ms) : "never");
         if (region->rtt_known && region->direct) {
-            snprintf(rtt, sizeof rtt, "%.1f", region->rtt_us / 1000.0);
+            snprintf(rtt, sizeof rtt, cli->form == TD_FORM_PLAIN ? "%.3f" : "%.1f",
+                     region->rtt_us / 1000.0);
         }
         if (region->offset_known) {
-            snprintf(clock, sizeof clock, "%+lld ms", (long long)region->offset_ms);
+            snprintf(clock, sizeof clock, "%+lld%s", (long long)region->offset_ms,
+                     cli->form == TD_FORM_PLAIN ? "" : " ms");
         }
         snprintf(we_lack, sizeof we_lack, "%s", "?");
         if (region->we_lack_known) {
             snprintf(we_lack, sizeof we_lack, "%llu", (unsigned long long)region->we_lack);
         }
         probes_text(region, probes);
-        they_lack_text(response, region, they_lack, sizeof they_lack);
+        they_lack_text(cli, response, region, they_lack, sizeof they_lack);
         snprintf(traffic, sizeof traffic, "%llu/%llu/%llu", (unsigned long long)region->sent_bytes,
                  (unsigned long long)region->received_bytes,
                  (unsigned long long)region->reconnects);
@@ -195,7 +201,7 @@ static int print_peers(struct td_cli *cli, const struct td_response *response)
         return td_cli_fail(cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
     }
     for (uint32_t i = 0; i < response->u.status.region_count; i++) {
-        peer_row(table, response, &response->u.status.regions[i]);
+        peer_row(cli, table, response, &response->u.status.regions[i]);
     }
     td_table_print(table);
     td_table_free(table);
@@ -205,19 +211,29 @@ static int print_peers(struct td_cli *cli, const struct td_response *response)
     return 0;
 }
 
-/* What `by` says about `about`. */
-static void mesh_cell(const struct td_region_view *by, const struct td_region_view *about,
-                      char ret_text[CELL_BYTES])
+/* What `by` says about `about`: whether, and how old that knowledge is. */
+static bool hears_age(const struct td_region_view *by, const struct td_region_view *about,
+                      uint64_t *ret_age_ms)
 {
+    *ret_age_ms = about->heard_age_ms;
     bool known = by->self && about->heard;
-    uint64_t age_ms = by->self ? about->heard_age_ms : 0;
 
     for (uint32_t i = 0; !by->self && i < by->hears_count; i++) {
         if (by->hears[i].region.v == about->region.v) {
             known = by->hears[i].age_known;
-            age_ms = by->hears[i].age_ms;
+            *ret_age_ms = by->hears[i].age_ms;
         }
     }
+    return known;
+}
+
+/* What `by` says about `about`. */
+static void mesh_cell(const struct td_region_view *by, const struct td_region_view *about,
+                      char ret_text[CELL_BYTES])
+{
+    uint64_t age_ms = 0;
+    bool known = hears_age(by, about, &age_ms);
+
     if (by == about || (!by->self && !by->heard)) {
         snprintf(ret_text, CELL_BYTES, "%s", by == about ? "-" : "?");
     } else if (by->self && about->direct && about->rtt_known) {
@@ -226,7 +242,7 @@ static void mesh_cell(const struct td_region_view *by, const struct td_region_vi
     } else if (!known) {
         snprintf(ret_text, CELL_BYTES, "never");
     } else {
-        snprintf(ret_text, CELL_BYTES, "%s %s", age_ms > HEARS_MS_MAX ? "DOWN" : "up",
+        snprintf(ret_text, CELL_BYTES, "%s %s", td_region_hears(by, about) ? "up" : "DOWN",
                  td_cli_duration(age_ms));
     }
 }
@@ -274,6 +290,38 @@ static void mesh_summary(const struct td_response *response)
     json_decref(body);
 }
 
+/* A line a pair: by, about, word, seconds since heard, round trip in ms, seconds since said. A
+ * matrix would change its columns with each region. */
+static void mesh_plain(const struct td_cli *cli, const struct td_response *response)
+{
+    const struct td_region_view *regions = response->u.status.regions;
+    uint32_t count = response->u.status.region_count;
+
+    for (uint32_t i = 0; i < count * count; i++) {
+        const struct td_region_view *by = &regions[i / count];
+        const struct td_region_view *about = &regions[i % count];
+        uint64_t age_ms = 0;
+        char rtt[32] = "";
+        if (by == about) {
+            continue;
+        }
+        bool speaks = by->self || by->heard;
+        bool known = speaks && hears_age(by, about, &age_ms);
+        if (by->self && about->direct && about->rtt_known) {
+            snprintf(rtt, sizeof rtt, "%.3f", about->rtt_us / 1000.0);
+        }
+        printf("%s\t%s\t%s\t%s\t%s\t%s\n", region_name(response, by), region_name(response, about),
+               !speaks                      ? "unknown"
+               : !known                     ? "never"
+               : td_region_hears(by, about) ? "up"
+                                            : "down",
+               known ? td_cli_age(cli, age_ms) : "", rtt,
+               by->self    ? "0.000"
+               : by->heard ? td_cli_age(cli, by->heard_age_ms)
+                           : "");
+    }
+}
+
 static int print_mesh(struct td_cli *cli, const struct td_response *response)
 {
     struct td_column columns[TD_REGIONS_MAX * 4 + 2];
@@ -285,6 +333,10 @@ static int print_mesh(struct td_cli *cli, const struct td_response *response)
 
     if (td_cli_json(cli)) {
         return td_cli_print_json(cli, td_json_mesh(response, NULL));
+    }
+    if (cli->form == TD_FORM_PLAIN) {
+        mesh_plain(cli, response);
+        return 0;
     }
     count = count > TD_REGIONS_MAX * 4 ? TD_REGIONS_MAX * 4 : count;
     columns[0] = (struct td_column){.name = " "};
@@ -309,14 +361,12 @@ static int print_mesh(struct td_cli *cli, const struct td_response *response)
     }
     td_table_print(table);
     td_table_free(table);
-    if (cli->form != TD_FORM_PLAIN) {
-        mesh_summary(response);
-    }
+    mesh_summary(response);
     return 0;
 }
 
-static void region_row(struct td_table *table, const struct td_response *response,
-                       const struct td_region_view *region)
+static void region_row(const struct td_cli *cli, struct td_table *table,
+                       const struct td_response *response, const struct td_region_view *region)
 {
     char number[8];
     char age[CELL_BYTES] = "";
@@ -331,8 +381,8 @@ static void region_row(struct td_table *table, const struct td_response *respons
     snprintf(number, sizeof number, "%u", region->region.v);
     if (fresh != NULL) {
         snprintf(age, sizeof age, "%s%s",
-                 fresh->age_known ? td_cli_duration(fresh->age_ms) : "unknown",
-                 fresh->age_known ? " ago" : "");
+                 fresh->age_known ? td_cli_age(cli, fresh->age_ms) : "unknown",
+                 fresh->age_known && cli->form != TD_FORM_PLAIN ? " ago" : "");
     }
     if (fresh != NULL && fresh->missing_known) {
         snprintf(missing, sizeof missing, "%llu", (unsigned long long)fresh->missing);
@@ -345,7 +395,7 @@ static void region_row(struct td_table *table, const struct td_response *respons
         table,
         (const char *const[]){
             region_name(response, region), number, link_word(region),
-            region->self     ? "now"
+            region->self     ? (cli->form == TD_FORM_PLAIN ? "0.000" : "now")
             : age[0] == '\0' ? NULL
                              : age,
             missing[0] == '\0' ? NULL : missing,
@@ -369,7 +419,7 @@ static int print_regions(struct td_cli *cli, const struct td_response *response)
         return td_cli_fail(cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
     }
     for (uint32_t i = 0; i < response->u.status.region_count; i++) {
-        region_row(table, response, &response->u.status.regions[i]);
+        region_row(cli, table, response, &response->u.status.regions[i]);
     }
     td_table_print(table);
     td_table_free(table);

@@ -31,6 +31,7 @@ struct replay {
     char *nodes[TD_CLI_NODES_MAX];
     struct tidings *handles[TD_CLI_NODES_MAX];
     unsigned node_count;
+    json_t *body;         /* -o json: everything that is said at the end; else NULL */
     uint8_t *newest_step; /* per job: last step offered; main thread only */
     struct report *reports;
 
@@ -334,19 +335,55 @@ static int prepare(struct replay *self)
             return code;
         }
     }
-    printf("trace %s: %zu jobs, %zu updates, to %s as %s/NUMBER\n", td_cli_shown(td_text_of(path)),
-           self->trace.job_count, self->event_count,
-           td_cli_plural(self->node_count, "node", "nodes"),
-           td_cli_shown(td_text_of(self->prefix)));
+    if (td_cli_json(self->cli)) {
+        self->body =
+            json_pack("{s:s, s:s, s:s, s:I, s:I}", "schema", "tidings.replay/1", "trace", path,
+                      "prefix", self->prefix, "jobs", (json_int_t)self->trace.job_count, "updates",
+                      (json_int_t)self->event_count);
+    } else if (self->cli->form != TD_FORM_PLAIN) {
+        printf("trace %s: %zu jobs, %zu updates, to %s as %s/NUMBER\n",
+               td_cli_shown(td_text_of(path)), self->trace.job_count, self->event_count,
+               td_cli_plural(self->node_count, "node", "nodes"),
+               td_cli_shown(td_text_of(self->prefix)));
+    }
     return 0;
+}
+
+static void published_json(const struct replay *self, double seconds)
+{
+    uint64_t failovers = 0;
+
+    for (unsigned i = 0; i < self->node_count; i++) {
+        struct tidings_stats stats;
+        tidings_get_stats(self->handles[i], &stats);
+        failovers += stats.failovers;
+    }
+    json_object_update_new(
+        self->body,
+        json_pack("{s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "seconds", seconds,
+                  "updates_per_second", (double)(self->acknowledged + self->overtaken) / seconds,
+                  "acknowledged", (json_int_t)self->acknowledged, "noop", (json_int_t)self->noops,
+                  "overtaken", (json_int_t)self->overtaken, "offered_again",
+                  (json_int_t)self->retried, "refused", (json_int_t)self->refused, "failovers",
+                  (json_int_t)failovers, "interrupted", td_cli_interrupted != 0));
 }
 
 static void print_published(const struct replay *self, double seconds)
 {
-    printf("published %llu updates in %.1f s: %.0f updates/s, %.0f jobs/s\n",
+    char jobs[48] = "";
+
+    if (self->body != NULL) {
+        published_json(self, seconds);
+    }
+    if (self->body != NULL || self->cli->form == TD_FORM_PLAIN) {
+        return;
+    }
+    if (td_cli_interrupted == 0) {
+        snprintf(jobs, sizeof jobs, ", %.0f jobs/s", (double)self->trace.job_count / seconds);
+    }
+    printf("published %llu updates in %.1f s: %.0f updates/s%s\n",
            (unsigned long long)(self->acknowledged + self->overtaken), seconds,
-           (double)(self->acknowledged + self->overtaken) / seconds,
-           (double)self->trace.job_count / seconds);
+           (double)(self->acknowledged + self->overtaken) / seconds, jobs);
     printf("acknowledged %llu   noop %llu   overtaken %llu   offered again %llu   refused %llu\n",
            (unsigned long long)self->acknowledged, (unsigned long long)self->noops,
            (unsigned long long)self->overtaken, (unsigned long long)self->retried,
@@ -413,8 +450,13 @@ int td_cmd_replay(struct td_cli *cli)
                                      .prefix = self.prefix,
                                      .nodes = self.nodes,
                                      .handles = self.handles,
-                                     .node_count = self.node_count};
+                                     .node_count = self.node_count,
+                                     .body = self.body};
         code = td_replay_verdict(&verdict);
+    }
+    if (self.body != NULL) {
+        int json_code = td_cli_print_json(cli, self.body);
+        code = code != 0 ? code : json_code;
     }
     release(&self);
     return code;

@@ -264,6 +264,12 @@ static int push_bytes(struct td_cli *cli, const struct td_roster_file *file)
         td_cli_note(cli, "%s took roster %llu; the others learn it from there",
                     td_cli_shown(result.response.node_name),
                     (unsigned long long)file->roster.version);
+        if (td_cli_json(cli)) {
+            json_t *body = td_json_envelope(&result.response, "tidings.roster_push/1", NULL);
+            (void)json_object_set_new(body, "roster_version",
+                                      json_integer((json_int_t)file->roster.version));
+            code = td_cli_print_json(cli, body);
+        }
     }
     td_call_release(&result);
     return code;

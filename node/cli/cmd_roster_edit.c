@@ -4,6 +4,7 @@
 
 #include "node/cli/cli.h"
 #include "node/cli/roster_file.h"
+#include "node/client/json.h"
 #include "proto/reader.h"
 
 enum { WHY_BYTES = 512 };
@@ -99,6 +100,10 @@ static int edit_save(struct edit *self, const char *what)
     }
     td_cli_note(self->cli, "%sroster %llu: %s", dry_run ? "(dry run, nothing written) " : "",
                 (unsigned long long)self->file.roster.version, what);
+    if (td_cli_json(self->cli)) {
+        struct td_response nobody = {.now_ms = td_cli_wall_ms()};
+        return td_cli_print_json(self->cli, td_json_roster(&nobody, &self->file.roster, NULL));
+    }
     return 0;
 }
 

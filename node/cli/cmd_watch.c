@@ -7,22 +7,18 @@
 #include "node/cli/cli.h"
 #include "node/cli/jobs.h"
 #include "node/client/json.h"
+#include "node/client/watch_place.h"
 #include "proto/order.h"
 
-enum { POLL_MS = 5000, RETRY_MS = 500 };
+enum { POLL_MS = 5000, RETRY_MS = 500, EMPTY_PAUSE_MS = 100 };
 
 struct watch {
     struct td_cli *cli;
     struct td_filter filter;
     struct td_text jobs[TD_WATCH_JOBS_MAX];
     struct td_table *plain; /* only with -o plain */
-    uint64_t cursor;
-    struct td_incarnation process;
-    struct td_call_result last;   /* its vector is `after` of the next request */
-    struct td_watch_cursor given; /* --from CURSOR */
-    struct td_token_memory given_memory;
+    struct td_watch_place place;
     uint64_t left;
-    bool answered;
     uint64_t lost_since_us; /* 0 = connected */
 };
 
@@ -30,21 +26,23 @@ static int take_from(struct watch *self)
 {
     const char *from = td_args_text(self->cli->args, TD_FLAG_FROM);
 
-    self->cursor = UINT64_MAX;
-    if (from == NULL || strcmp(from, "now") == 0) {
+    struct td_watch_cursor given;
+    struct td_token_memory memory = {0};
+
+    if (from == NULL || strcmp(from, "now") == 0 || strcmp(from, "start") == 0) {
+        bool start = from != NULL && from[0] == 's';
+        td_watch_place_init(&self->place, start ? 0 : UINT64_MAX);
         return 0;
     }
-    if (strcmp(from, "start") == 0) {
-        self->cursor = 0;
-        return 0;
+    enum td_err err = td_cursor_from_text(from, &given, &memory);
+    if (err == TD_OK) {
+        td_watch_place_resume(&self->place, &given);
     }
-    enum td_err err = td_cursor_from_text(from, &self->given, &self->given_memory);
+    td_token_release(&memory);
     if (err != TD_OK) {
         return td_cli_fail(self->cli, err,
                            "--from: now, start, or a cursor exactly as it was printed");
     }
-    self->cursor = self->given.arrival;
-    self->process = self->given.process;
     return 0;
 }
 
@@ -62,12 +60,6 @@ static int take_jobs(struct watch *self)
     self->filter.jobs = self->jobs;
     self->filter.job_count = args->argument_count;
     return 0;
-}
-
-static char *cursor_text(const struct td_response *response, uint64_t arrival)
-{
-    struct td_watch_cursor cursor = {arrival, response->process, response->has};
-    return td_cursor_to_text(&cursor);
 }
 
 static void print_line(const struct td_cli *cli, const struct td_response *response,
@@ -91,7 +83,7 @@ static void print_change(struct watch *self, const struct td_response *response,
     struct td_cli *cli = self->cli;
 
     if (td_cli_json(cli)) {
-        char *cursor = cursor_text(response, view->arrival);
+        char *cursor = td_watch_place_text(&self->place, view->arrival);
         td_cli_print_json(cli, td_json_change(response, view, cursor));
         free(cursor);
     } else if (self->plain != NULL) {
@@ -104,7 +96,7 @@ static void print_change(struct watch *self, const struct td_response *response,
 static void print_reset(struct watch *self, const struct td_response *response)
 {
     if (td_cli_json(self->cli)) {
-        char *cursor = cursor_text(response, self->cursor);
+        char *cursor = td_watch_place_text(&self->place, self->place.cursor);
         td_cli_print_json(self->cli, td_json_reset(response, cursor));
         free(cursor);
     } else {
@@ -114,29 +106,25 @@ static void print_reset(struct watch *self, const struct td_response *response)
 }
 
 /* Prints an answer and moves the cursor behind it. */
-static void take_answer(struct watch *self, struct td_call_result *take_result)
+static void take_answer(struct watch *self, const struct td_response *response, uint32_t limit)
 {
-    const struct td_response *response = &take_result->response;
-
-    if (response->u.registers.reset) {
+    if (td_watch_place_begin(&self->place, response)) {
         print_reset(self, response);
     }
     for (uint32_t i = 0; i < response->u.registers.count && self->left > 0; i++) {
         print_change(self, response, &response->u.registers.registers[i]);
         self->left--;
     }
-    if (self->left > 0) {
-        self->cursor = response->u.registers.next_cursor; /* 0: nothing ever changed there */
-    }
-    self->process = response->process;
+    td_watch_place_end(&self->place, response, limit);
     fflush(stdout);
-    td_call_release(&self->last);
-    self->last = *take_result;
     if (self->lost_since_us != 0) {
         td_cli_note(self->cli, "connected again, to %s", td_cli_shown(response->node_name));
         self->lost_since_us = 0;
     }
-    self->answered = true;
+    if (self->place.cursor == 0 && self->left > 0) {
+        struct timespec pause = {0, EMPTY_PAUSE_MS * 1000000L};
+        nanosleep(&pause, NULL); /* a node without any change yet answers at once: do not spin */
+    }
 }
 
 /* True when it is worth trying on: somebody had answered, and --timeout has not passed. */
@@ -146,7 +134,7 @@ static bool try_again(struct watch *self, enum td_err err)
     uint64_t now_us = td_cli_mono_us();
     struct timespec pause = {0, RETRY_MS * 1000000L};
 
-    if (!self->answered || !passing) {
+    if (!self->place.placed || !passing) {
         return false;
     }
     if (self->lost_since_us == 0) {
@@ -164,21 +152,19 @@ static bool try_again(struct watch *self, enum td_err err)
 static int follow(struct watch *self)
 {
     while (self->left > 0 && ferror(stdout) == 0) {
-        struct td_request request = {
-            .op = TD_OP_WATCH,
-            .timeout_ms = POLL_MS,
-            .after = self->answered ? self->last.response.has : self->given.after,
-            .u.watch = {.filter = self->filter,
-                        .limit = self->left < TD_LIST_LIMIT_MAX ? (uint32_t)self->left
-                                                                : TD_LIST_LIMIT_MAX,
-                        .cursor = self->cursor,
-                        .process = self->process}};
+        uint32_t limit = self->left < TD_LIST_LIMIT_MAX ? (uint32_t)self->left : TD_LIST_LIMIT_MAX;
+        /* The first answer comes at once: from then on there is a place to resume from. */
+        struct td_request request = {.op = TD_OP_WATCH,
+                                     .timeout_ms = self->place.placed ? POLL_MS : 0,
+                                     .u.watch = {.filter = self->filter, .limit = limit}};
+        td_watch_place_ask(&self->place, &request);
         struct td_call_options options = {.no_token = true};
         struct td_call_result result = {0};
         enum td_err err = td_call(self->cli->tidings, &request, &options, &result);
         enum td_err said = err == TD_OK ? result.response.err : err;
         if (said == TD_OK) {
-            take_answer(self, &result);
+            take_answer(self, &result.response, limit);
+            td_call_release(&result);
             continue;
         }
         bool again = try_again(self, said);
@@ -193,8 +179,11 @@ static int follow(struct watch *self)
 
 int td_cmd_watch(struct td_cli *cli)
 {
-    struct watch self = {.cli = cli, .left = td_args_uint(cli->args, TD_FLAG_LIMIT, UINT64_MAX)};
+    static struct watch self; /* too large for the stack */
     struct td_call_result names;
+
+    self.cli = cli;
+    self.left = td_args_uint(cli->args, TD_FLAG_LIMIT, UINT64_MAX);
 
     int code = td_job_names(cli, &names);
     if (code == 0) {
@@ -216,8 +205,6 @@ int td_cmd_watch(struct td_cli *cli)
         code = follow(&self);
     }
     td_table_free(self.plain);
-    td_call_release(&self.last);
-    td_token_release(&self.given_memory);
     td_call_release(&names);
     return code;
 }

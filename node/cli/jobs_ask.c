@@ -22,13 +22,18 @@ int td_job_unknown(struct td_cli *cli, const struct td_response *response, const
     bool certain = response->certain && stale == 0;
     enum td_err err = certain ? TD_EUNKNOWN : TD_ESTALE;
 
+    char what[64] = "this job";
+    if (td_args_has(cli->args, TD_FLAG_ATTEMPT)) {
+        snprintf(what, sizeof what, "attempt %llu of this job",
+                 (unsigned long long)td_args_uint(cli->args, TD_FLAG_ATTEMPT, 0));
+    }
     td_fresh_text(cli, response, fresh, sizeof fresh);
     if (!certain) {
         snprintf(line, sizeof line, "unknown here, and that is not certain: %.2000s", fresh);
     } else if (deciding == UINT32_MAX) {
-        snprintf(line, sizeof line, "no region knows this job (there is only one)");
+        snprintf(line, sizeof line, "no region knows %s (there is only one)", what);
     } else {
-        snprintf(line, sizeof line, "no region knows this job as of %s ago",
+        snprintf(line, sizeof line, "no region knows %s as of %s ago", what,
                  td_cli_duration(response->freshness[deciding].age_ms));
     }
     if (td_cli_json(cli)) {

@@ -456,7 +456,7 @@ const struct td_verb td_verbs[TD_VERB_COUNT] = {
                        0,
                        0,
                        "refuse publishes, wait until a peer has everything",
-                       NULL,
+                       "It answers and replicates on; stop it next. Exit 6: nobody has all yet.",
                        "tidings drain\n"
                        "tidings drain --timeout 30s",
                        {TD_FLAG_NONE}},

@@ -110,7 +110,7 @@ struct td_flag {
     const char *value; /* what help calls the value */
     const char *words; /* separated by |; NULL = none */
     uint64_t min, max; /* TD_KIND_NUMBER and TD_KIND_SIZE */
-    bool repeats;      /* may be given several times; otherwise the last one counts */
+    bool repeats;      /* may be given several times; else once, or of all verbs the last counts */
     const char *help;
 };
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "node/cli/args.h"
-#include "node/cli/nearest.h"
+#include "proto/nearest.h"
 
 static void test_every_flag_stands_at_its_own_index(void **state)
 {

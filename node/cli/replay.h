@@ -12,6 +12,7 @@ struct td_verdict {
     char *const *nodes;
     struct tidings *const *handles; /* their tokens say what was published */
     unsigned node_count;
+    json_t *body; /* -o json: gets "ok" and "nodes"; NULL = in words */
 };
 /* Waits up to --timeout for all nodes to agree with the trace. Exit code; 0 only if they do. */
 int td_replay_verdict(const struct td_verdict *verdict);

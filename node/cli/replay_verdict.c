@@ -161,6 +161,22 @@ static void print_differences(const struct reading *self, const char *node)
     }
 }
 
+/* For -o json: the same numbers as in the table's row. */
+static void verdict_json(const struct reading *self, json_t *nodes, const char *node)
+{
+    const size_t *counts = self->counts;
+    size_t running = counts[TD_STATE_PENDING] + counts[TD_STATE_STARTING] +
+                     counts[TD_STATE_RUNNING] + counts[TD_STATE_STOPPING] + counts[TD_STATE_LOST];
+
+    json_array_append_new(nodes, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "node", node,
+                                           "completed", (json_int_t)counts[TD_STATE_COMPLETED],
+                                           "failed", (json_int_t)counts[TD_STATE_FAILED], "stopped",
+                                           (json_int_t)counts[TD_STATE_STOPPED], "not_final",
+                                           (json_int_t)running, "missing",
+                                           (json_int_t)counts[STATE_MISSING], "different",
+                                           (json_int_t)self->different));
+}
+
 static void verdict_row(struct td_table *table, const char *node,
                         const size_t counts[TD_STATE_COUNT + 1], size_t different)
 {
@@ -228,25 +244,38 @@ static int check_nodes(struct reading *self, struct td_table *table)
     unsigned good = 0;
     size_t strangers = 0;
     int code = 0;
+    json_t *nodes = json_array();
+    bool words = !td_cli_json(verdict->cli) && verdict->cli->form != TD_FORM_PLAIN;
 
     trace_row(table, verdict->trace);
     for (unsigned i = 0; i < verdict->node_count && td_cli_interrupted == 0; i++) {
         enum td_err err = check_node(self, verdict->nodes[i], end_us);
         verdict_row(table, verdict->nodes[i], self->counts, self->different);
-        if (err == TD_OK && self->different > 0) {
+        verdict_json(self, nodes, verdict->nodes[i]);
+        if (err == TD_OK && self->different > 0 && words) {
             print_differences(self, verdict->nodes[i]);
         }
         good += err == TD_OK && self->different == 0;
         strangers = self->strangers > strangers ? self->strangers : strangers;
         code = err != TD_OK ? td_err_exit_code(err) : code;
     }
-    td_table_print(table);
+    bool ok = good == verdict->node_count;
+    if (verdict->body != NULL) {
+        json_object_set_new(verdict->body, "ok", json_boolean(ok));
+        json_object_set(verdict->body, "nodes", nodes);
+    } else {
+        td_table_print(table);
+    }
+    json_decref(nodes);
+    if (!words) {
+        return ok ? 0 : code != 0 ? code : 1;
+    }
     if (strangers > 0) {
         printf("beside them %s under this prefix that the trace does not have\n",
                td_cli_plural(strangers, "job", "jobs"));
     }
     double seconds = (double)(td_cli_mono_us() - start_us) / 1e6;
-    if (good == verdict->node_count) {
+    if (ok) {
         printf("ok: %zu jobs are the same at %s as in the trace (read back in %.1f s)\n",
                verdict->trace->job_count, td_cli_plural(good, "node", "nodes"), seconds);
         return 0;

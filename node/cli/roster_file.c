@@ -90,6 +90,11 @@ static enum td_err decode(struct td_roster_file *file, size_t count, const struc
     if (err == TD_OK) {
         err = make_room(file);
     }
+    if (err == TD_EFORMAT || err == TD_ETOOBIG) {
+        snprintf(ret_why, why_bytes, "%s: not a roster, or a damaged one (%s)", name,
+                 td_err_text(err));
+        return TD_EROSTER;
+    }
     if (err != TD_OK) {
         snprintf(ret_why, why_bytes, "%s: %s", name,
                  err == TD_EBADSIG ? "not signed by this root key" : td_err_text(err));

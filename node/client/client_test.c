@@ -168,6 +168,43 @@ static enum fake_act drop_first(void *self, struct fake_node *node,
     return atomic_fetch_sub(left, 1) > 0 && atomic_load(left) < 1000 ? FAKE_DROP : FAKE_ANSWER;
 }
 
+static enum fake_act disk_full(void *self, struct fake_node *node, const struct td_request *request,
+                               struct td_response *response)
+{
+    (void)self;
+    (void)node;
+    (void)request;
+    response->err = TD_EDISKFULL;
+    return FAKE_ANSWER;
+}
+
+static atomic_uint told_full;
+
+static void count_full(void *self, const struct tidings_result *result)
+{
+    (void)self;
+    atomic_fetch_add(&told_full, result->err == TIDINGS_EDISKFULL);
+}
+
+/* Also of those that were held back because the node refuses: "timed out" would not say why. */
+static void test_reports_that_a_full_node_never_takes_are_told_so(void **state)
+{
+    (void)state;
+    struct fake_node *node = fake_node_start(test_path("a"), 1, disk_full, NULL);
+    tidings *handle = test_open(
+        (struct tidings_options){.batch_updates_max = 10, .in_flight_max = 1, .timeout_ms = 400},
+        "a", NULL);
+    struct tidings_update update = running("job/1");
+    atomic_store(&told_full, 0);
+    for (unsigned i = 0; i < 500; i++) {
+        assert_int_equal(tidings_publish_async(handle, &update, count_full, NULL), TIDINGS_OK);
+    }
+    assert_int_equal(tidings_flush(handle, 10000), TIDINGS_OK);
+    assert_int_equal(atomic_load(&told_full), 500);
+    tidings_close(handle);
+    fake_node_stop(node);
+}
+
 static void test_an_unanswered_publish_is_sent_again(void **state)
 {
     (void)state;
@@ -405,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_updates_are_coalesced_while_answers_are_out),
         cmocka_unit_test(test_several_requests_are_in_flight_and_bounded),
         cmocka_unit_test(test_a_full_queue_says_so_and_takes_more_once_answered),
+        cmocka_unit_test(test_reports_that_a_full_node_never_takes_are_told_so),
         cmocka_unit_test(test_an_unanswered_publish_is_sent_again),
         cmocka_unit_test(test_after_failing_over_the_token_of_the_first_node_goes_along),
         cmocka_unit_test(test_a_partial_report_refused_elsewhere_goes_as_a_full_one),

@@ -334,6 +334,7 @@ static void answer_batch(struct tidings *t, struct td_update_batch *batch,
     t->stats.refused += refused;
     (void)pthread_mutex_unlock(&t->hub.lock);
     batch->retry_err = verdict.err;
+    t->pause_err = verdict.elsewhere || verdict.later ? verdict.err : TD_OK;
     if (verdict.elsewhere && t->address_count > 1) {
         t->leave_node = true;
         t->leave_err = verdict.err;
@@ -466,7 +467,8 @@ void td_deliver_expire(struct tidings *t, uint64_t now_ms, uint64_t *wake_us)
         }
         enum td_err err = t->no_node                  ? t->round_err
                           : batch->retry_err != TD_OK ? batch->retry_err
-                                                      : TD_ETIMEOUT;
+                          : t->pause_err != TD_OK ? t->pause_err /* never sent: for this reason */
+                                                  : TD_ETIMEOUT;
         fail_due(t, batch, now_ms, err);
     }
 }

@@ -122,6 +122,7 @@ struct tidings {
     uint64_t next_dial_ms;
     uint32_t backoff_ms;
     uint64_t publish_pause_ms; /* not before this moment */
+    enum td_err pause_err;     /* why: the newest answer; TD_OK = it took what it got */
     uint32_t publish_backoff_ms;
     enum td_err frame_err; /* a frame that ends the connection */
     bool leave_node;       /* an answer said so, or there was none: use another node */

@@ -50,6 +50,13 @@ json_t *td_json_seconds(int64_t ms)
     return json_real((double)ms / 1000.0);
 }
 
+/* Six decimals: on one machine a round trip takes less than a millisecond, and 0 would say "none".
+ */
+json_t *td_json_seconds_us(uint64_t us)
+{
+    return json_real((double)us / 1000000.0);
+}
+
 json_t *td_json_number(uint64_t value)
 {
     return json_integer((json_int_t)(value > TD_SEQ_MAX ? TD_SEQ_MAX : value));

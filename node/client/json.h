@@ -52,6 +52,8 @@ json_t *td_json_published(const struct td_response *response, struct td_text job
                           const struct td_result *result, const char *token);
 /* {"line":N,"code":"TD-E0102","error":..}; line 0 is left out; hint left out when empty. */
 json_t *td_json_line_error(uint64_t line, enum td_err err, const char *detail);
+/* Whether `by` said in its newest head (we ourselves: see) that it hears `about`. */
+bool td_region_hears(const struct td_region_view *by, const struct td_region_view *about);
 /* RFC 9457: {"type","title","status","code","detail","hint"}; add "job" or others yourself. */
 json_t *td_json_problem(enum td_err err, const char *detail);
 /* Why the winner wins, one sentence. */

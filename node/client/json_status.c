@@ -99,9 +99,8 @@ static json_t *peer_json(const struct td_response *response, const struct td_reg
     (void)json_object_set_new(json, "last_heard", last_heard(response, region));
     (void)json_object_set_new(json, "age_seconds",
                               heard ? td_json_seconds((int64_t)region->heard_age_ms) : json_null());
-    (void)json_object_set_new(
-        json, "rtt_seconds",
-        region->rtt_known ? td_json_seconds(((int64_t)region->rtt_us + 500) / 1000) : json_null());
+    (void)json_object_set_new(json, "rtt_seconds",
+                              region->rtt_known ? td_json_seconds_us(region->rtt_us) : json_null());
     (void)json_object_set_new(json, "probes", probes_json(region));
     (void)json_object_set_new(
         json, "we_lack",
@@ -145,14 +144,17 @@ json_t *td_json_peers(const struct td_response *response, const struct td_json_o
 
 /* What `by` says it hears of `about`. For ourselves the links and heads we see; for others the echo
  * table of their newest head. */
-static bool hears(const struct td_region_view *by, const struct td_region_view *about)
+bool td_region_hears(const struct td_region_view *by, const struct td_region_view *about)
 {
     if (by->self) {
         return about->heard && about->heard_age_ms <= HEARS_MS_MAX;
     }
     for (uint32_t i = 0; i < by->hears_count; i++) {
         if (by->hears[i].region.v == about->region.v) {
-            return by->hears[i].age_known && by->hears[i].age_ms <= HEARS_MS_MAX;
+            /* As of when it was said: how old that is, is another matter. */
+            uint64_t age_ms = by->hears[i].age_ms;
+            age_ms -= by->heard_age_ms < age_ms ? by->heard_age_ms : age_ms;
+            return by->hears[i].age_known && age_ms <= HEARS_MS_MAX;
         }
     }
     return false;
@@ -177,8 +179,7 @@ static json_t *heard_json(const struct td_response *response, const struct td_re
     bool age = by->self ? about->heard : entry != NULL && entry->age_known;
     uint64_t age_ms = by->self ? about->heard_age_ms : entry != NULL ? entry->age_ms : 0;
     return json_pack("{s:o, s:o, s:o}", "region", td_json_string(region_name(response, about)),
-                     "rtt_seconds",
-                     rtt ? td_json_seconds(((int64_t)about->rtt_us + 500) / 1000) : json_null(),
+                     "rtt_seconds", rtt ? td_json_seconds_us(about->rtt_us) : json_null(),
                      "age_seconds", age ? td_json_seconds((int64_t)age_ms) : json_null());
 }
 
@@ -187,7 +188,7 @@ static json_t *report_json(const struct td_response *response, const struct td_r
     json_t *list = json_array();
     for (uint32_t i = 0; i < response->u.status.region_count; i++) {
         const struct td_region_view *about = &response->u.status.regions[i];
-        if (about != by && hears(by, about)) {
+        if (about != by && td_region_hears(by, about)) {
             (void)json_array_append_new(list, heard_json(response, by, about));
         }
     }
@@ -212,7 +213,8 @@ static json_t *one_way_json(const struct td_response *response)
     for (uint32_t a = 0; a < count; a++) {
         for (uint32_t b = 0; b < count; b++) {
             if (a != b && speaks(&regions[a]) && speaks(&regions[b]) &&
-                hears(&regions[a], &regions[b]) && !hears(&regions[b], &regions[a])) {
+                td_region_hears(&regions[a], &regions[b]) &&
+                !td_region_hears(&regions[b], &regions[a])) {
                 (void)json_array_append_new(
                     pairs, json_pack("[o, o]", td_json_string(region_name(response, &regions[a])),
                                      td_json_string(region_name(response, &regions[b]))));
@@ -230,7 +232,8 @@ static json_t *cut_off_json(const struct td_response *response)
     for (uint32_t a = 0; a < count; a++) {
         bool heard = regions[a].roster_state == TD_REGION_CLOSED;
         for (uint32_t b = 0; b < count; b++) {
-            heard = heard || (a != b && speaks(&regions[b]) && hears(&regions[b], &regions[a]));
+            heard = heard ||
+                    (a != b && speaks(&regions[b]) && td_region_hears(&regions[b], &regions[a]));
         }
         if (!heard && count > 1) {
             (void)json_array_append_new(names, td_json_string(region_name(response, &regions[a])));
@@ -381,12 +384,15 @@ json_t *td_json_roster(const struct td_response *response, const struct td_roste
     for (uint32_t i = 0; i < roster->client_count; i++) {
         (void)json_array_append_new(clients, roster_client_json(&roster->clients[i]));
     }
-    json_t *policy = json_pack("{s:o, s:o, s:o, s:o, s:o}", "retain_seconds",
-                               td_json_number(roster->policy.retain_s), "abandon_seconds",
-                               td_json_number(roster->policy.abandon_s), "max_absence_seconds",
-                               td_json_number(roster->policy.max_absence_s), "registers_max",
-                               td_json_number(roster->policy.registers_max), "bytes_max",
-                               td_json_number(roster->policy.bytes_max));
+    uint64_t registers_max = roster->policy.registers_max;
+    uint64_t bytes_max = roster->policy.bytes_max;
+    registers_max = registers_max != 0 ? registers_max : 8 * TD_QUOTA_REGISTERS_DEFAULT;
+    bytes_max = bytes_max != 0 ? bytes_max : 8 * TD_QUOTA_BYTES_DEFAULT;
+    json_t *policy = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o}", "retain_seconds", td_json_number(roster->policy.retain_s),
+        "abandon_seconds", td_json_number(roster->policy.abandon_s), "max_absence_seconds",
+        td_json_number(roster->policy.max_absence_s), "registers_max",
+        td_json_number(registers_max), "bytes_max", td_json_number(bytes_max));
     json_t *body = json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:o}", "cluster", td_json_string(roster->cluster_name),
         "version", td_json_number(roster->version), "issued", td_json_time(roster->issued_ms),

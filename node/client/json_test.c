@@ -275,15 +275,16 @@ static void test_mesh_finds_one_way_links_and_the_cut_off(void **state)
     /* We hear us-east; its newest head does not echo us. Nobody hears ap-south. */
     same(
         td_json_mesh(&response, &with_token),
-        HEAD("tidings.mesh/1") "\"mesh\":{\"reports\":["
-                               "{\"by\":\"eu-west\",\"age_seconds\":0.0,\"via\":null,\"hears\":["
-                               "{\"region\":\"us-east\",\"rtt_seconds\":0.084,\"age_seconds\":0.6}]"
-                               "},"
-                               "{\"by\":\"us-east\",\"age_seconds\":0.6,\"via\":null,\"hears\":[]},"
-                               "{\"by\":\"ap-south\",\"age_seconds\":252.02,\"via\":null,\"hears\":"
-                               "[]}],"
-                               "\"one_way\":[[\"eu-west\",\"us-east\"]],\"cut_off\":[\"eu-west\","
-                               "\"ap-south\"]}," NO_FRESHNESS "}");
+        HEAD(
+            "tidings.mesh/1") "\"mesh\":{\"reports\":["
+                              "{\"by\":\"eu-west\",\"age_seconds\":0.0,\"via\":null,\"hears\":["
+                              "{\"region\":\"us-east\",\"rtt_seconds\":0.0841,\"age_seconds\":0.6}]"
+                              "},"
+                              "{\"by\":\"us-east\",\"age_seconds\":0.6,\"via\":null,\"hears\":[]},"
+                              "{\"by\":\"ap-south\",\"age_seconds\":252.02,\"via\":null,\"hears\":"
+                              "[]}],"
+                              "\"one_way\":[[\"eu-west\",\"us-east\"]],\"cut_off\":[\"eu-west\","
+                              "\"ap-south\"]}," NO_FRESHNESS "}");
     views[1].hears = sa_hears;
     views[1].hears_count = 1;
     json_t *mesh = td_json_mesh(&response, &with_token);
@@ -291,6 +292,14 @@ static void test_mesh_finds_one_way_links_and_the_cut_off(void **state)
     assert_int_equal(json_array_size(json_object_get(body, "one_way")), 0);
     assert_int_equal(json_array_size(json_object_get(body, "cut_off")), 1);
     json_decref(mesh);
+    /* What was said 9 s ago was true then: 10.5 s is 1.5 s before it. */
+    static const struct td_fresh_view said_before[] = {
+        {.region = {1}, .age_known = true, .age_ms = 10500}};
+    views[1].heard_age_ms = 9000;
+    views[1].hears = said_before;
+    assert_true(td_region_hears(&views[1], &views[0]));
+    views[1].heard_age_ms = 400;
+    assert_false(td_region_hears(&views[1], &views[0]));
 }
 
 static void test_problems_follow_rfc_9457(void **state)

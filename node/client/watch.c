@@ -10,119 +10,61 @@
 #include "node/client/read.h"
 #include "node/client/text.h"
 #include "node/client/update.h"
+#include "node/client/watch_place.h"
 
 enum { WATCH_LIMIT = 512, IDLE_MS_DEFAULT = 1000, RETRY_PAUSE_MS = 50, EMPTY_PAUSE_MS = 100 };
-/* A cursor within the node's walk through everything it knows; opaque otherwise. */
-#define CURSOR_WALK_BIT (UINT64_C(1) << 63)
-
-/* A version vector with its memory. */
-struct vector {
-    struct td_vv vv;
-    struct td_vv_entry entries[TD_VV_ENTRIES_MAX];
-    struct td_vv_fold folds[TD_REGIONS_MAX];
-};
-
 struct watch {
     struct tidings *t;
     struct td_filter filter;
     struct td_text jobs[TD_WATCH_JOBS_MAX];
     uint32_t idle_ms;
-    uint64_t cursor;
-    struct td_incarnation process;
-    bool placed;  /* cursor belongs to process */
-    bool walking; /* the node walks through everything known; walk_has is from its first page */
-    struct vector walk_has;
-    struct vector after; /* everything it covers was delivered */
+    struct td_watch_place place;
     uint64_t answered_ms;
     struct tidings_status status;
     struct tidings_freshness freshness;
 };
-
-static void keep_vector(struct vector *vector, const struct td_vv *has)
-{
-    vector->vv.entry_count = has->entry_count;
-    vector->vv.fold_count = has->fold_count;
-    if (has->entry_count > 0) {
-        memcpy(vector->entries, has->entries, has->entry_count * sizeof vector->entries[0]);
-    }
-    if (has->fold_count > 0) {
-        memcpy(vector->folds, has->folds, has->fold_count * sizeof vector->folds[0]);
-    }
-    vector->vv.entries = vector->entries;
-    vector->vv.folds = vector->folds;
-}
-
-static bool same_process(struct td_incarnation a, struct td_incarnation b)
-{
-    return a.start == b.start && a.random == b.random;
-}
 
 /* False: the caller wants no more, or memory ran out. */
 static bool emit(struct watch *watch, enum tidings_watch_event event,
                  const struct tidings_status *status,
                  bool (*call)(void *self, const struct tidings_watch_at *at), void *self)
 {
-    struct td_watch_cursor cursor = {watch->cursor, watch->process, watch->after.vv};
-    char *text = td_cursor_to_text(&cursor);
+    char *text = td_watch_place_text(&watch->place, watch->place.cursor);
     struct tidings_watch_at at = {event, status, &watch->freshness, text != NULL ? text : ""};
     bool more = call(self, &at);
     free(text);
     return more;
 }
 
-/* From where another node would go on. Within a walk through everything known only what the node
- * had at its first page is certain to be delivered by its end; what came later follows behind it.
- */
-static void advance_vector(struct watch *watch, const struct td_response *response)
-{
-    bool walk = (response->u.registers.next_cursor & CURSOR_WALK_BIT) != 0;
-    if (walk && !watch->walking) {
-        keep_vector(&watch->walk_has, &response->has);
-    }
-    if (!walk && watch->walking) {
-        keep_vector(&watch->after, &watch->walk_has.vv);
-    } else if (!walk && response->u.registers.count < WATCH_LIMIT) {
-        keep_vector(&watch->after, &response->has);
-    }
-    watch->walking = walk;
-}
-
-static bool deliver(struct watch *watch, const struct td_response *response, bool moved,
+static bool deliver(struct watch *watch, const struct td_response *response,
                     bool (*call)(void *self, const struct tidings_watch_at *at), void *self)
 {
     uint32_t count = response->u.registers.count;
     td_freshness_to_public(response, &watch->freshness);
-    watch->process = response->process;
-    watch->walking = watch->walking && !moved;
-    if (response->u.registers.reset || moved) {
-        watch->cursor = 0; /* the old place means nothing here: resuming now is beginning anew */
-        if (!emit(watch, TIDINGS_WATCH_RESET, NULL, call, self)) {
-            return false;
-        }
+    if (td_watch_place_begin(&watch->place, response) &&
+        !emit(watch, TIDINGS_WATCH_RESET, NULL, call, self)) {
+        return false;
     }
     for (uint32_t i = 0; i < count; i++) {
         const struct td_register_view *view = &response->u.registers.registers[i];
-        watch->cursor = view->arrival;
+        watch->place.cursor = view->arrival;
         td_status_to_public(response, view, &watch->status);
         if (!emit(watch, TIDINGS_WATCH_UPDATE, &watch->status, call, self)) {
             return false;
         }
     }
-    watch->cursor = response->u.registers.next_cursor; /* 0: a node that knows nothing yet */
-    advance_vector(watch, response);
-    watch->placed = true;
+    td_watch_place_end(&watch->place, response, WATCH_LIMIT);
     return count > 0 || emit(watch, TIDINGS_WATCH_IDLE, NULL, call, self);
 }
 
 static enum td_err ask(struct watch *watch, struct td_call_result *ret_result)
 {
-    struct td_request request = {.op = TD_OP_WATCH, .after = watch->after.vv};
+    struct td_request request = {.op = TD_OP_WATCH};
     /* The first answer comes at once: from then on there is a place to resume from. */
-    request.timeout_ms = watch->placed ? watch->idle_ms : 0;
+    request.timeout_ms = watch->place.placed ? watch->idle_ms : 0;
     request.u.watch.filter = watch->filter;
     request.u.watch.limit = WATCH_LIMIT;
-    request.u.watch.cursor = watch->cursor;
-    request.u.watch.process = watch->process;
+    td_watch_place_ask(&watch->place, &request);
     /* Not the handle's token: the vector says from where to resume, and must be the watch's own. */
     struct td_call_options options = {.timeout_ms = watch->idle_ms + watch->t->timeout_ms,
                                       .no_token = true};
@@ -147,17 +89,14 @@ static enum td_err start(struct watch *watch, const struct tidings_watch_options
     watch->filter.jobs = watch->jobs;
     watch->filter.job_count = (uint32_t)options->job_count;
     watch->idle_ms = options->idle_ms > 0 ? options->idle_ms : IDLE_MS_DEFAULT;
-    watch->cursor = options->from_start ? 0 : UINT64_MAX;
+    td_watch_place_init(&watch->place, options->from_start ? 0 : UINT64_MAX);
     watch->answered_ms = td_now_ms();
     if (options->cursor != NULL) {
         struct td_watch_cursor cursor;
         struct td_token_memory memory = {0};
         err = td_cursor_from_text(options->cursor, &cursor, &memory);
         if (err == TD_OK) {
-            watch->cursor = cursor.arrival;
-            watch->process = cursor.process;
-            watch->placed = true;
-            keep_vector(&watch->after, &cursor.after);
+            td_watch_place_resume(&watch->place, &cursor);
         }
         td_token_release(&memory);
     }
@@ -183,10 +122,9 @@ static enum td_err step(struct watch *watch, bool *more,
     enum td_err err = ask(watch, &result);
     err = err == TD_OK ? result.response.err : err;
     if (err == TD_OK) {
-        bool moved = watch->placed && !same_process(watch->process, result.response.process);
         watch->answered_ms = td_now_ms();
-        *more = deliver(watch, &result.response, moved, call, self);
-        if (*more && watch->cursor == 0) {
+        *more = deliver(watch, &result.response, call, self);
+        if (*more && watch->place.cursor == 0) {
             /* A node without any change yet answers "everything known" at once: do not spin. */
             pause_ms(watch->idle_ms < EMPTY_PAUSE_MS ? watch->idle_ms : EMPTY_PAUSE_MS);
         }

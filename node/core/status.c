@@ -111,7 +111,7 @@ static bool newest_head(const struct td_core *core, struct td_origin origin, uin
            td_incarnation_compare(life, origin.incarnation) == 0;
 }
 
-/* Whom this region says it hears: its echo table names the newest ticks it has seen. The age is that of
+/* Whom this region says it hears: its echo table names the newest ticks it has seen; a row a region. The age is that of
  * the tick of a region whose heads we hold ourselves. */
 static void fill_hears(struct td_core *core, uint8_t region_slot, struct td_region_view *view)
 {
@@ -123,21 +123,24 @@ static void fill_hears(struct td_core *core, uint8_t region_slot, struct td_regi
     uint32_t count = 0;
     for (uint32_t i = 0; i < region->echo_count && count < TD_SLOTS; ++i) {
         const struct td_region about = region->echo[i].origin.region;
-        if (count > 0 && rows[count - 1].region.v == about.v) {
-            continue; /* newest two of each region: one row */
+        uint32_t row = 0;
+        while (row < count && rows[row].region.v != about.v) {
+            row += 1;
         }
-        rows[count].region = about;
+        if (row == count) {
+            rows[count++].region = about;
+        }
+        /* Two lives of a region may be in the table after its restart: the one it lives now counts. */
         uint64_t newest = 0;
         if (newest_head(core, region->echo[i].origin, &newest)) {
             const uint64_t echoed = region->echo[i].number;
-            rows[count].missing_known = true;
-            rows[count].missing = newest > echoed ? newest - echoed : 0;
+            rows[row].missing_known = true;
+            rows[row].missing = newest > echoed ? newest - echoed : 0;
             /* Heads come at least once a second: each one it has not echoed adds at most that. */
-            rows[count].age_known = true;
-            rows[count].age_ms = core->now.boot_ms - region->head_boot_ms +
-                                 rows[count].missing * HEAD_INTERVAL_MS;
+            rows[row].age_known = true;
+            rows[row].age_ms = core->now.boot_ms - region->head_boot_ms +
+                               rows[row].missing * HEAD_INTERVAL_MS;
         }
-        count += 1;
     }
     view->hears_count = count;
     view->hears = rows;

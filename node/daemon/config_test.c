@@ -11,6 +11,9 @@
 
 #define GOOD "node:\n  region: eu-west\n  key: /k\n  root: tdpk1:x\n"
 
+#define LONG_NAME                                                                                  \
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123"
+
 static char path[64];
 
 static enum td_err read_text(const char *text, struct td_config *config, char *why)
@@ -63,13 +66,19 @@ static void test_refusals_say_what_where_and_what_to_do(void **state)
     static const struct {
         const char *text, *words[4];
     } rows[] = {
-        { "node:\n  regoin: a\n", { "regoin", "line: 2" } },
+        { "node:\n  regoin: a\n", { "regoin", "line: 2", "did you mean \"region\"?" } },
+        { "nodes:\n  region: a\n", { "nodes", "line: 1", "did you mean \"node\"?" } },
+        { "- region\n", { "no keys such as node:" } },
         { "node:\n\tregion: a\n", { ":2:", "tab", "spaces" } },
         { GOOD "freshness:\n  stale: soon\n", { "freshness.stale", "soon", "30s" } },
         { GOOD "limits:\n  publish_rate: -1\n", { "limits.publish_rate", "whole number" } },
         { GOOD "limits:\n  log: 10kB\n", { "limits.log", "8GiB" } },
         { GOOD "listen:\n  peer: udp://x\n", { "listen.peer", "tcp://" } },
+        { GOOD "listen:\n  peer: tcp://host\n", { "listen.peer", "tcp://HOST:PORT" } },
+        { GOOD "listen:\n  peer: tcp://:7717\n", { "listen.peer", "tcp://HOST:PORT" } },
+        { GOOD "listen:\n  peer: tcp://host:70000\n", { "listen.peer", "tcp://HOST:PORT" } },
         { GOOD "listen:\n  local: /run/x\n", { "listen.local", "ipc://" } },
+        { GOOD "listen:\n  local: ipc:///run/tidings/" LONG_NAME "/x\n", { "listen.local", "107 bytes" } },
         { GOOD "log:\n  level: loud\n", { "log.level", "debug, info" } },
         { GOOD "chaos: maybe\n", { "chaos", "true or false" } },
         { "node:\n  region: a\n", { "node.key is missing" } },
@@ -86,6 +95,24 @@ static void test_refusals_say_what_where_and_what_to_do(void **state)
             }
         }
     }
+}
+
+/* Nothing to read is not the same as nothing to say. */
+static void test_files_without_content_name_the_first_missing_key(void **state)
+{
+    static const char *const texts[] = { "", "\n\n", "# node:\n#   region: eu\n", "---\n", "node:\n" };
+    struct td_config config;
+    char why[TD_CONFIG_WHY_BYTES];
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        assert_int_equal(read_text(texts[i], &config, why), TD_ECONFIG);
+        if (strstr(why, "node.region is missing") == NULL && strstr(why, "no keys such as node:") == NULL &&
+            strstr(why, "line: 1") == NULL) {
+            fail_msg("\"%s\": %s", texts[i], why);
+        }
+    }
+    assert_int_equal(td_config_read("/tmp", &config, why), TD_ECONFIG);
+    assert_non_null(strstr(why, "/tmp: cannot be read: Is a directory"));
 }
 
 static void test_lists_may_be_one_value(void **state)
@@ -130,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_defaults_fill_what_the_file_leaves_out),
         cmocka_unit_test(test_every_key_of_the_printed_defaults_is_accepted),
         cmocka_unit_test(test_refusals_say_what_where_and_what_to_do),
+        cmocka_unit_test(test_files_without_content_name_the_first_missing_key),
         cmocka_unit_test(test_lists_may_be_one_value),
         cmocka_unit_test(test_units),
     };

@@ -21,14 +21,25 @@ struct choices {
     bool chaos;
 };
 
+static const char help[] =
+    "examples:\n"
+    "  tidingsd init --region eu-west --root tdpk1:...\n"
+    "  tidingsd init --region eu-west --root tdpk1:... --data D --listen-local ipc://D/tidings.sock\n"
+    "\n"
+    "Makes DATA/node.key and DATA/tidingsd.yaml and prints the public key. Overwrites nothing.\n"
+    "  --region NAME              as the roster names it\n"
+    "  --root tdpk1:...           the cluster's root public key\n"
+    "  --data DIRECTORY           default /var/lib/tidings\n"
+    "  --roster FILE              a first roster, read at start and on reload\n"
+    "  --listen-peer tcp://ADDR:PORT   default tcp://0.0.0.0:7717; may be repeated\n"
+    "  --listen-local ipc://PATH  default ipc:///run/tidings/tidings.sock\n"
+    "  --http ADDR:PORT           not used in this version\n"
+    "  --seed tcp://HOST:PORT     a node to ask for the roster; may be repeated\n"
+    "  --chaos                    fault switches, for tests and demos\n";
+
 static int usage(const char *what)
 {
-    fprintf(stderr,
-            "tidingsd init: %s\n"
-            "example: tidingsd init --region eu-west --data /var/lib/tidings --root tdpk1:...\n"
-            "flags:   --listen-peer tcp://ADDR:PORT  --listen-local ipc://PATH  --http ADDR:PORT\n"
-            "         --seed tcp://HOST:PORT  --roster FILE  --chaos\n",
-            what);
+    fprintf(stderr, "tidingsd init: %s\nSee tidingsd init --help.\n", what);
     return 2;
 }
 
@@ -125,10 +136,35 @@ static const char *absolute(const char *path, char *room, size_t bytes)
     return room;
 }
 
+/* Where others reach what --listen-peer names; the host is for the operator to say when it is any. */
+static void endpoint_text(const char *peer, char ret_text[256])
+{
+    const char *host = strncmp(peer, "tcp://", 6) == 0 ? peer + 6 : peer;
+    const char *colon = strrchr(host, ':');
+    bool any = strncmp(host, "0.0.0.0:", 8) == 0 || strncmp(host, "[::]:", 5) == 0;
+    snprintf(ret_text, 256, "tcp://%.*s%s", any ? 9 : 200, any ? "THIS-HOST" : host,
+             any && colon != NULL ? colon : "");
+}
+
+/* What was chosen has to be a configuration; if it is not, nothing stays behind. */
+static int check_written(const char *config_path, const char *key_path)
+{
+    struct td_config config;
+    char why[TD_CONFIG_WHY_BYTES];
+    if (td_config_read(config_path, &config, why) == TD_OK) {
+        td_config_fini(&config);
+        return 0;
+    }
+    fprintf(stderr, "tidingsd init: %s; nothing was written\n", why);
+    unlink(config_path);
+    unlink(key_path);
+    return 2;
+}
+
 static int make(struct choices *choices)
 {
     char data[4096], roster[4096], key_path[4200], config_path[4200], local[4200], why[512];
-    char text[TD_KEY_TEXT_BYTES];
+    char text[TD_KEY_TEXT_BYTES], endpoint[256];
     struct td_secret *secret = NULL;
     const char *standard_peer = "tcp://0.0.0.0:7717";
     choices->data = absolute(choices->data != NULL ? choices->data : "/var/lib/tidings", data, sizeof data);
@@ -164,10 +200,16 @@ static int make(struct choices *choices)
         unlink(key_path);
         return 1;
     }
+    int code = check_written(config_path, key_path);
+    if (code != 0) {
+        return code;
+    }
+    endpoint_text(choices->peer[0], endpoint);
     printf("%s\n", text);
     fprintf(stderr, "wrote %s and %s\nnext, where the root key is:\n  tidings roster add %s --pubkey %s "
-            "--endpoint tcp://THIS-HOST:7717 --root-key root.key --roster FILE\n  tidings roster push FILE\n"
-            "then here:\n  tidingsd -c %s\n", key_path, config_path, choices->region, text, config_path);
+            "--endpoint %s --root-key root.key --roster FILE\n  tidings roster push FILE\n"
+            "then here:\n  tidingsd -c %s\n", key_path, config_path, choices->region, text, endpoint,
+            config_path);
     return 0;
 }
 
@@ -175,6 +217,12 @@ int td_init_command(int argc, char **argv)
 {
     struct choices choices = { 0 };
     struct td_identity root;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(help, stdout);
+            return 0;
+        }
+    }
     int code = parse(argc, argv, &choices);
     if (code != 0) {
         return code;

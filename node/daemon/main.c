@@ -9,6 +9,7 @@
 #include "node/daemon/init.h"
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
+#include "proto/nearest.h"
 
 #define CONFIG_DEFAULT "/etc/tidings/tidingsd.yaml"
 
@@ -28,6 +29,22 @@ static const char help[] =
 static int usage(const char *what, const char *argument)
 {
     fprintf(stderr, "tidingsd: %s %s\nSee tidingsd --help.\n", what, argument);
+    return 2;
+}
+
+static int unknown_verb(const char *verb)
+{
+    static const char *const verbs[] = { "run", "init", "check-config", "config", "version", "help" };
+    struct td_nearest nearest;
+    td_nearest_init(&nearest, verb);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        td_nearest_offer(&nearest, verbs[i]);
+    }
+    if (nearest.best == NULL) {
+        return usage("unknown verb", verb);
+    }
+    fprintf(stderr, "tidingsd: unknown verb %s; did you mean %s?\nSee tidingsd --help.\n", verb,
+            nearest.best);
     return 2;
 }
 
@@ -97,6 +114,9 @@ static int config_command(const char *path, const char *what)
         td_config_print_schema(stdout);
         return 0;
     }
+    if (what[0] == '\0') {
+        return usage("config needs one of", "--effective, --defaults, --schema");
+    }
     if (strcmp(what, "--effective") != 0) {
         return usage("config wants --effective, --defaults or --schema, not", what);
     }
@@ -139,6 +159,8 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(help, stdout);
             return 0;
+        } else if (strcmp(argv[i], "--version") == 0 && strcmp(verb, "run") == 0) {
+            verb = "version";
         } else if (argv[i][0] == '-' && argv[i][1] == '-' && flag[0] == '\0') {
             flag = argv[i];
         } else {
@@ -165,5 +187,5 @@ int main(int argc, char **argv)
         fputs(help, stdout);
         return 0;
     }
-    return usage("unknown verb", verb);
+    return unknown_verb(verb);
 }

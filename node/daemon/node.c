@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -145,6 +146,25 @@ static enum td_err make_core(struct td_node *node, char *why)
     return td_recovery_run(node, why, WHY_BYTES);
 }
 
+/* /run is empty after each boot, and without systemd nobody makes our directory there. One level only;
+ * a failure shows when the socket is opened. Clients are let in by the socket's own mode. */
+static void make_socket_directory(const char *address)
+{
+    char path[sizeof ((struct sockaddr_un *)0)->sun_path];
+    if (strncmp(address, "ipc://", 6) != 0 || strlen(address + 6) >= sizeof path) {
+        return;
+    }
+    memcpy(path, address + 6, strlen(address + 6) + 1);
+    char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path) {
+        return;
+    }
+    *slash = '\0';
+    if (mkdir(path, 0755) == 0) {
+        (void)chmod(path, 0755); /* the umask keeps the log's files private */
+    }
+}
+
 static enum td_err start_links(struct td_node *node, char *why)
 {
     struct td_net_config config = { .self = node->self, .secret = node->secret,
@@ -156,6 +176,7 @@ static enum td_err start_links(struct td_node *node, char *why)
         .clients_max = node->config.clients_max, .chaos = node->config.chaos,
         .software = { TD_VERSION, sizeof TD_VERSION - 1 } };
     struct td_net_sink sink = td_ingress_sink(node);
+    make_socket_directory(node->config.listen_local);
     struct td_roster_ref *ref = td_membership_get(node->membership);
     enum td_err err = td_net_start(&config, &sink, ref, &node->net, why, WHY_BYTES);
     if (err == TD_OK && node->self.v == 0) {
@@ -341,12 +362,12 @@ static int wait_for_end(struct td_node *node, const char *config_path, const sig
             reload(node, config_path);
         } else if (number == SIGUSR1) {
             dump_state(node);
-        } else if (number == SIGTERM || number == SIGINT ||
-                   __atomic_load_n(&node->draining, __ATOMIC_ACQUIRE)) {
+        } else if (number == SIGTERM || number == SIGINT) {
             td_log_event(TD_INFO, "draining", NULL);
-            td_drain(node, DRAIN_DEADLINE_MS);
+            (void)td_drain(node, DRAIN_DEADLINE_MS);
             return 0;
         }
+        td_drain_for_askers(node);
         if (__atomic_load_n(&node->rejoin, __ATOMIC_ACQUIRE)) {
             td_log_event(TD_INFO, "admitted", "region", node->config.region, NULL);
             return TD_EXIT_REJOIN;

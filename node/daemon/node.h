@@ -27,6 +27,8 @@ struct td_has_snapshot {
     struct td_vv_entry entries[TD_VV_ENTRIES_MAX];
 };
 
+enum { TD_DRAIN_WAITING_MAX = 8 };
+
 struct td_node {
     struct td_config config;
     struct td_secret *secret;
@@ -65,8 +67,15 @@ struct td_node {
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t answered;
-        uint64_t asked, answers;
         bool covered; /* some other region's disk covers all our updates, or there is none */
+        uint32_t covered_count; /* answers in a row that said so */
+        bool asked; /* atomic: somebody waits for drain to end */
+        uint32_t timeout_ms; /* the longest that one of them waits */
+        uint32_t waiting_count;
+        struct td_drain_waiting {
+            uint32_t client_link;
+            uint64_t id;
+        } waiting[TD_DRAIN_WAITING_MAX];
         struct td_region by;
     } drain;
     struct td_incarnation process_told; /* core thread: what the links were given for HELLO */
@@ -74,7 +83,7 @@ struct td_node {
 };
 
 enum { TD_EXIT_REJOIN = -1 };
-/* Starts everything with node->config filled; returns when a signal, a drain or a fatal error ends it:
+/* Starts everything with node->config filled; returns when a signal or a fatal error ends it:
  * the exit code, or TD_EXIT_REJOIN when the roster has admitted us and the program must start anew. */
 int td_node_run(struct td_node *node, const char *config_path);
 struct td_time td_node_now(void);
@@ -98,7 +107,10 @@ void td_ingress_answer(struct td_node *node, uint32_t client_link, const struct 
 /* client_link of requests the daemon itself asks of its core. */
 #define TD_CLIENT_SELF UINT32_MAX
 /* drain.c: refuses publishes and waits until a peer covers all own updates, or the deadline. */
-void td_drain(struct td_node *node, uint32_t deadline_ms);
+bool td_drain(struct td_node *node, uint32_t deadline_ms);
+/* A request to drain: answered when it is done, by the main thread; false = too many wait already. */
+bool td_drain_ask(struct td_node *node, uint32_t client_link, const struct td_request *request);
+void td_drain_for_askers(struct td_node *node);
 void td_drain_answer(struct td_node *node, const struct td_response *status);
 
 /* effects.c: the td_loop_ops of a node. */

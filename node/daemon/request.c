@@ -111,10 +111,11 @@ static bool answer_directly(struct td_node *node, const struct td_link_info *inf
                                                                         request->u.fault.receive_cut);
         break;
     case TD_OP_DRAIN:
-        err = is_admin(info) ? TD_OK : TD_EPERM;
+        err = !is_admin(info)                                ? TD_EPERM
+              : td_drain_ask(node, info->link.v, request) ? TD_OK
+                                                            : TD_EBUSY;
         if (err == TD_OK) {
-            __atomic_store_n(&node->draining, true, __ATOMIC_RELEASE);
-            td_inbox_wake(&node->inbox);
+            return true; /* answered when it is done */
         }
         break;
     default:

@@ -67,7 +67,8 @@ static void back_off_locked(struct td_net *net, int number)
     target->state = TARGET_IDLE;
     target->due_ms =
         net_now_ms() + net_jitter_ms(wait_ms < REDIAL_MS_FIRST ? REDIAL_MS_FIRST : wait_ms);
-    target->backoff_ms = wait_ms * 2 > REDIAL_MS_MAX ? REDIAL_MS_MAX : wait_ms * 2;
+    uint32_t most_ms = net->times.redial_max;
+    target->backoff_ms = wait_ms * 2 > most_ms ? most_ms : wait_ms * 2;
     target->backoff_ms =
         target->backoff_ms < REDIAL_MS_FIRST ? REDIAL_MS_FIRST : target->backoff_ms;
 }

@@ -7,8 +7,8 @@ static uint32_t dead_ms(const struct link *link)
 {
     uint32_t ms = link->srtt_us / 1000 * 8;
 
-    ms = ms < DEAD_MS ? DEAD_MS : ms;
-    return ms > DEAD_MS_MAX ? DEAD_MS_MAX : ms;
+    ms = ms > DEAD_MS_MAX ? DEAD_MS_MAX : ms;
+    return ms < link->net->times.dead ? link->net->times.dead : ms;
 }
 
 /* Age of the oldest ping without an answer; 0 = none. */
@@ -30,7 +30,8 @@ static void say_late(struct link *link, uint64_t now_us)
     uint64_t age_us = oldest_unanswered_us(link, now_us);
     uint64_t allowed_us = (uint64_t)link->srtt_us * 4;
 
-    allowed_us = allowed_us < 1000000 ? 1000000 : allowed_us;
+    uint64_t least_us = (uint64_t)link->net->times.heartbeat * 2000;
+    allowed_us = allowed_us < least_us ? least_us : allowed_us;
     if (age_us > allowed_us && link->net->sink.link_rtt != NULL &&
         !atomic_load(&link->net->stopping)) {
         link->net->sink.link_rtt(link->net->sink.self, link->info.link, false,
@@ -55,8 +56,10 @@ void link_heartbeat(struct link *link, uint64_t now_ms)
         return;
     }
     /* When we ourselves were stopped, the answers may lie unread: the peer gets another chance. */
-    if (now_ms - link->run_ms > 2 * HEARTBEAT_MS && now_ms - link->receive_ms > DEAD_MS / 2) {
-        link->receive_ms = now_ms - DEAD_MS / 2;
+    const struct td_net_times *times = &link->net->times;
+    if (now_ms - link->run_ms > 2 * times->heartbeat &&
+        now_ms - link->receive_ms > times->dead / 2) {
+        link->receive_ms = now_ms - times->dead / 2;
     }
     if (now_ms - link->receive_ms > dead_ms(link)) {
         link_leave(link, TD_ETIMEOUT, false);
@@ -65,7 +68,26 @@ void link_heartbeat(struct link *link, uint64_t now_ms)
     uint64_t now_us = net_now_us();
     say_late(link, now_us);
     send_ping(link, now_us);
-    link->ping_ms = now_ms + HEARTBEAT_MS;
+    link->ping_ms = now_ms + times->heartbeat;
+}
+
+/* A remote client whose host is gone would hold its place for ever: TCP alone never notices. */
+void link_client_alive(struct link *link, uint64_t now_ms)
+{
+    const struct td_net_times *times = &link->net->times;
+
+    if (now_ms - link->run_ms > times->client_dead) {
+        link->receive_ms = now_ms - times->client_ping; /* it was us who were away */
+    }
+    if (now_ms >= link->receive_ms + times->client_dead) {
+        link_leave(link, TD_ETIMEOUT, true);
+        return;
+    }
+    uint64_t ping_ms = link->receive_ms + times->client_ping;
+    if (now_ms >= ping_ms && link->ping_ms < ping_ms) {
+        send_ping(link, net_now_us());
+        link->ping_ms = now_ms;
+    }
 }
 
 /* Only nonces we sent and that were not answered yet count. */

@@ -19,18 +19,13 @@ enum {
     HALF_OPEN_MAX = 64,
     HALF_OPEN_ROSTER_MIN = 16, /* of them kept for addresses in the roster */
     HALF_OPEN_ADDRESS_MAX = 8, /* from one address outside the roster */
-    HANDSHAKE_MS = 5000,
     CONNECT_MS = 3000,
     WRITE_MS = 5000, /* without progress */
     RECEIVE_AIO_MS = 30000,
     ACCEPT_AIO_MS = 60000,
-    HEARTBEAT_MS = 500,
-    DEAD_MS = 4000,
-    DEAD_MS_MAX = 10000,
-    GOODBYE_MS = 1000,
+    DEAD_MS_MAX = 10000, /* on a slow link */
     TICK_MS = 25,
     REDIAL_MS_FIRST = 50,
-    REDIAL_MS_MAX = 2500,
     REDIAL_MS_WAITING = 1000, /* not admitted yet */
     STABLE_MS = 5000,         /* a link that lived this long was a good one */
     LINKS_PER_REGION_MAX = 2,
@@ -180,6 +175,7 @@ struct td_net {
     struct td_region self_configured;
     uint32_t clients_max;
     bool chaos;
+    struct td_net_times times;
     char software[TD_SOFTWARE_BYTES_MAX + 1];
     char *seeds[SEEDS_MAX];
     size_t seed_count;
@@ -254,6 +250,7 @@ void link_frame(void *self, uint8_t type, uint8_t *take_payload, size_t payload_
 
 /* heartbeat.c */
 void link_heartbeat(struct link *link, uint64_t now_ms);
+void link_client_alive(struct link *link, uint64_t now_ms);
 void link_pong(struct link *link, uint64_t nonce);
 
 /* dial.c */

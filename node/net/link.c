@@ -231,7 +231,7 @@ struct link *link_open(struct td_net *net, nng_stream *take_stream, bool initiat
     link->start_ms = net_now_ms();
     link->receive_ms = link->start_ms;
     link->run_ms = link->start_ms;
-    link->handshake_end_ms = link->start_ms + HANDSHAKE_MS;
+    link->handshake_end_ms = link->start_ms + link->net->times.handshake;
     atomic_store(&link->due_ms, link->handshake_end_ms);
     describe_remote(link);
     if (open_channel(link) != TD_OK) {
@@ -438,12 +438,21 @@ static void take_input(struct link *link)
     pthread_mutex_unlock(&link->lock);
 }
 
+/* A Unix socket of a dead process is closed by the kernel; a client's first frame may take its
+ * time. */
+static bool client_watched(const struct link *link)
+{
+    return link->info.kind == TD_LINK_CLIENT &&
+           (link->phase == PHASE_MEETING || link->phase == PHASE_UP);
+}
+
 static void take_timers(struct link *link)
 {
     uint64_t now_ms = net_now_ms(); /* not before receive_ms */
 
-    if (link->phase <= PHASE_MEETING && now_ms >= link->handshake_end_ms &&
-        (link->phase == PHASE_HANDSHAKE || link->info.kind == TD_LINK_REGION)) {
+    if (client_watched(link)) {
+        link_client_alive(link, now_ms);
+    } else if (link->phase <= PHASE_MEETING && now_ms >= link->handshake_end_ms) {
         if (link->phase == PHASE_HANDSHAKE) {
             refuse_handshake(link);
         }
@@ -459,8 +468,11 @@ static void set_due(struct link *link)
 {
     uint64_t due_ms = UINT64_MAX;
 
-    if (link->phase <= PHASE_MEETING &&
-        (link->phase == PHASE_HANDSHAKE || link->info.kind == TD_LINK_REGION)) {
+    if (client_watched(link)) {
+        const struct td_net_times *times = &link->net->times;
+        bool pinged = link->ping_ms >= link->receive_ms + times->client_ping;
+        due_ms = link->receive_ms + (pinged ? times->client_dead : times->client_ping);
+    } else if (link->phase <= PHASE_MEETING) {
         due_ms = link->handshake_end_ms;
     } else if (link->phase == PHASE_LEAVING) {
         due_ms = link->leave_end_ms;

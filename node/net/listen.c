@@ -249,7 +249,8 @@ enum td_err listener_start(struct td_net *net, struct listener *listener, const 
         result = listen_with_mode(listener->listener, local);
     }
     if (result != 0) {
-        snprintf(ret_why, why_bytes, "cannot listen on %s: %s", url, nng_strerror(result));
+        snprintf(ret_why, why_bytes, "cannot listen on %s: %s%s", url, nng_strerror(result),
+                 result == NNG_EADDRINUSE ? ": another process has it" : "");
         return result == NNG_ENOMEM ? TD_ENOMEM : TD_EIO;
     }
     pthread_mutex_lock(&listener->lock);

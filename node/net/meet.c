@@ -76,7 +76,7 @@ void link_leave(struct link *link, enum td_err why, bool say_bye)
         link_close_stream(link);
     } else if (link->phase != PHASE_LEAVING) {
         link->phase = PHASE_LEAVING;
-        link->leave_end_ms = net_now_ms() + GOODBYE_MS;
+        link->leave_end_ms = net_now_ms() + link->net->times.goodbye;
         queue_bye(link, why);
     }
 }

@@ -42,6 +42,24 @@ static void free_net(struct td_net *net)
     free(net);
 }
 
+static uint32_t or_usual(uint32_t ms, uint32_t usual_ms)
+{
+    return ms != 0 ? ms : usual_ms;
+}
+
+static struct td_net_times times_of(const struct td_net_times *times)
+{
+    return (struct td_net_times){
+        .handshake = or_usual(times->handshake, 5000),
+        .heartbeat = or_usual(times->heartbeat, 500),
+        .dead = or_usual(times->dead, 4000),
+        .goodbye = or_usual(times->goodbye, 1000),
+        .redial_max = or_usual(times->redial_max, 2500),
+        .client_ping = or_usual(times->client_ping, 15000),
+        .client_dead = or_usual(times->client_dead, 45000),
+    };
+}
+
 static enum td_err copy_config(struct td_net *net, const struct td_net_config *config)
 {
     net->secret = config->secret;
@@ -49,6 +67,7 @@ static enum td_err copy_config(struct td_net *net, const struct td_net_config *c
     net->self_configured = config->self;
     net->clients_max = config->clients_max == 0 ? CLIENTS_DEFAULT : config->clients_max;
     net->chaos = config->chaos;
+    net->times = times_of(&config->times);
     size_t software_bytes = config->software.count;
     software_bytes =
         software_bytes > TD_SOFTWARE_BYTES_MAX ? TD_SOFTWARE_BYTES_MAX : software_bytes;

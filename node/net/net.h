@@ -51,6 +51,17 @@ struct td_net_sink {
     void (*roster_offered)(void *self, struct td_bytes raw);
 };
 
+/* In milliseconds; 0 = as usual. Tests shorten what they would have to wait for. */
+struct td_net_times {
+    uint32_t handshake;   /* until a stranger has to be done */
+    uint32_t heartbeat;   /* between two pings of a region */
+    uint32_t dead;        /* a region that says nothing for so long is given up */
+    uint32_t goodbye;     /* for the other side to close after BYE */
+    uint32_t redial_max;  /* ceiling of the back-off */
+    uint32_t client_ping; /* a remote client that says nothing for so long is pinged */
+    uint32_t client_dead; /* and for so long given up: its host may be gone */
+};
+
 struct td_net_config {
     struct td_region self; /* by number once in the roster; 0 = not yet known */
     const struct td_secret *secret;
@@ -62,6 +73,7 @@ struct td_net_config {
     size_t seed_count;
     uint32_t clients_max;
     bool chaos; /* fault switches work */
+    struct td_net_times times;
     struct td_text software;
 };
 

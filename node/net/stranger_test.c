@@ -119,9 +119,12 @@ static void client_frame(void *self, uint8_t type, uint8_t *take_payload, size_t
 {
     struct client *client = self;
 
-    (void)payload_bytes;
     client->frames++;
     client->last_type = type;
+    if (type == TD_MSG_PING) {
+        struct td_out_frame pong = {TD_MSG_PONG, {take_payload, payload_bytes}};
+        assert_int_equal(td_channel_seal(client->channel, &pong, 1, &client->out), TD_OK);
+    }
     free(take_payload);
 }
 
@@ -307,6 +310,48 @@ static void test_a_client_that_does_not_read_is_closed_and_others_are_served(voi
     close_cluster(cluster);
 }
 
+/* Its host is gone, its kernel silent: nothing but our own deadline ends such a link. */
+static void test_a_silent_client_is_pinged_and_given_up_but_not_one_that_answers(void **state)
+{
+    struct client gone;
+    struct client quiet;
+    struct client mute; /* not even a first frame */
+    struct td_roster_ref *roster = NULL;
+
+    (void)state;
+    struct cluster *cluster = open_cluster(1);
+    cluster->times.client_ping = 100;
+    cluster->times.client_dead = 600;
+    roster = make_roster(cluster, 1, 1, 0);
+    struct node *node = &cluster->nodes[0];
+    open_node(cluster, node, roster, NULL, NULL);
+    client_open(&mute, cluster, cluster->client_secret, connect_to(node, "127.0.0.1"),
+                TD_CHANNEL_CLIENT);
+    client_open(&gone, cluster, cluster->client_secret, connect_to(node, "127.0.0.1"),
+                TD_CHANNEL_CLIENT);
+    client_send(&gone, TD_MSG_REQUEST);
+    AWAIT(node->frames == 1);
+    client_open(&quiet, cluster, cluster->client_secret, connect_to(node, "127.0.0.1"),
+                TD_CHANNEL_CLIENT);
+    client_send(&quiet, TD_MSG_REQUEST);
+    AWAIT(node->frames == 2);
+    uint64_t begin_ms = now_ms();
+    while (quiet.frames < 12) { /* of these pings each is answered; longer than client_dead */
+        assert_true(client_read(&quiet));
+        assert_int_equal(quiet.last_type, TD_MSG_PING);
+    }
+    assert_true(now_ms() - begin_ms > 1000);
+    AWAIT(!seen(node, 0).up);
+    assert_int_equal(seen(node, 0).why, TD_ETIMEOUT);
+    AWAIT(td_net_stats(node->net).clients == 1);
+    assert_true(seen(node, 1).up);
+    client_close(&mute);
+    client_close(&gone);
+    client_close(&quiet);
+    td_roster_ref_put(roster);
+    close_cluster(cluster);
+}
+
 /* An argument selects tests by pattern. */
 int main(int count, char **arguments)
 {
@@ -315,6 +360,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(test_clients_are_known_by_key_or_by_uid),
         cmocka_unit_test(test_an_unknown_client_gets_the_roster_and_is_closed),
         cmocka_unit_test(test_a_client_that_does_not_read_is_closed_and_others_are_served),
+        cmocka_unit_test(test_a_silent_client_is_pinged_and_given_up_but_not_one_that_answers),
     };
 
     if (td_sodium_init() != TD_OK) {

@@ -132,6 +132,8 @@ struct cluster *open_cluster(size_t node_count)
     cluster->root = td_secret_identity(cluster->root_secret)->sign_key;
     cluster->client_secret = new_secret();
     cluster->node_count = node_count;
+    cluster->times =
+        (struct td_net_times){.heartbeat = 100, .dead = 1500, .goodbye = 200, .redial_max = 200};
     for (size_t i = 0; i < node_count; i++) {
         struct node *node = &cluster->nodes[i];
         node->number = (uint8_t)(i + 1);
@@ -242,6 +244,7 @@ void open_node(struct cluster *cluster, struct node *node, struct td_roster_ref 
         .clients_max = 8,
         .chaos = true,
         .software = text("test"),
+        .times = cluster->times,
     };
     struct td_net_sink sink = {node, on_up, on_down, on_rtt, on_frame, on_offered};
 

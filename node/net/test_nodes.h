@@ -50,6 +50,7 @@ struct cluster {
     struct node nodes[NODES_MAX];
     size_t node_count;
     struct td_secret *client_secret;
+    struct td_net_times times; /* of the nodes opened next */
 };
 
 uint64_t now_ms(void);

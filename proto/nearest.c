@@ -1,5 +1,5 @@
 /* nearest.c -- optimal string alignment distance over short words. */
-#include "node/cli/nearest.h"
+#include "proto/nearest.h"
 
 #include <limits.h>
 #include <string.h>

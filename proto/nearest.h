@@ -1,6 +1,6 @@
-/* nearest.h -- the word a person most likely meant. Pure; no allocation. */
-#ifndef TD_CLI_NEAREST_H
-#define TD_CLI_NEAREST_H
+/* nearest.h -- the word a person most likely meant, for the messages of both programs. Pure; no allocation. */
+#ifndef TD_PROTO_NEAREST_H
+#define TD_PROTO_NEAREST_H
 
 #include <stddef.h>
 
