@@ -252,33 +252,47 @@ static void add_batch(struct sim_world *world, struct sim_node *node, struct inc
     in->count++;
 }
 
+static uint32_t be32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* Batches of a chunk: each with its length before it. 0 = not a whole number of them. */
+static size_t count_batches(struct td_bytes content)
+{
+    size_t at = 0, count = 0;
+
+    while (at < content.count) {
+        uint32_t bytes = content.count - at < 4 ? 0 : be32(content.bytes + at);
+        if (bytes == 0 || bytes > content.count - at - 4 || count++ == CHUNK_BATCHES_MAX) {
+            return 0;
+        }
+        at += 4 + bytes;
+    }
+    return count;
+}
+
 static enum td_err take_batches(struct sim_world *world, struct sim_node *node, struct incoming *in,
                                 struct td_arena *arena)
 {
-    struct td_bytes content =
-        in->msg.type == TD_MSG_TRANSFER_CHUNK ? in->msg.u.chunk.content : in->msg.u.batch_raw;
-    size_t at = 0, count = 0;
+    bool chunk = in->msg.type == TD_MSG_TRANSFER_CHUNK;
+    struct td_bytes content = chunk ? in->msg.u.chunk.content : in->msg.u.batch_raw;
+    size_t count = chunk ? count_batches(content) : 1;
 
-    in->batches = td_arena_take(arena, CHUNK_BATCHES_MAX, sizeof *in->batches);
-    in->received = td_arena_take(arena, CHUNK_BATCHES_MAX, sizeof *in->received);
+    if (count == 0 && content.count > 0) {
+        return TD_EFORMAT;
+    }
+    in->batches = td_arena_take(arena, count, sizeof *in->batches); /* no more than needed: it zeroes */
+    in->received = td_arena_take(arena, count, sizeof *in->received);
     TD_ASSERT(in->batches != NULL && in->received != NULL);
-    if (in->msg.type != TD_MSG_TRANSFER_CHUNK) {
+    if (!chunk) {
         add_batch(world, node, in, content, arena);
         return TD_OK;
     }
-    while (at < content.count) {
-        if (content.count - at < 4 || count++ == CHUNK_BATCHES_MAX) {
-            return TD_EFORMAT;
-        }
-        const uint8_t *length = content.bytes + at;
-        uint32_t bytes = (uint32_t)length[0] << 24 | (uint32_t)length[1] << 16 |
-                         (uint32_t)length[2] << 8 | length[3];
-        at += 4;
-        if (bytes == 0 || bytes > content.count - at) {
-            return TD_EFORMAT;
-        }
-        add_batch(world, node, in, (struct td_bytes){content.bytes + at, bytes}, arena);
-        at += bytes;
+    for (size_t at = 0; at < content.count;) {
+        uint32_t bytes = be32(content.bytes + at);
+        add_batch(world, node, in, (struct td_bytes){content.bytes + at + 4, bytes}, arena);
+        at += 4 + bytes;
     }
     return TD_OK;
 }
