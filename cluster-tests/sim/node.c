@@ -219,7 +219,7 @@ void sim_node_tick(struct sim_world *world, int index)
     uint64_t deadline = td_core_deadline_ms(node->core);
 
     if (deadline != UINT64_MAX && deadline > event.now.boot_ms) {
-        node->tick_ms = UINT64_MAX; /* an earlier step took its place */
+        node->tick_ms = UINT64_MAX; /* a later step moved it */
         schedule_tick(world, index);
         return;
     }

@@ -49,13 +49,19 @@ struct sim_frame {
 };
 
 struct sim_event {
-    uint64_t time_ms, number;
+    uint64_t time_ms;
     enum sim_what what;
     int node, other;
     uint32_t generation; /* of the node's process or of the link: stale events do nothing */
     uint64_t value;
     struct sim_frame *frame;
     uint8_t hash[TD_TICK_HASH_BYTES];
+};
+
+/* The heap of events moves these; the events themselves stay where they are. */
+struct sim_due {
+    uint64_t time_ms, number;
+    uint32_t slot;
 };
 
 /* A received frame's memory: kept while batches in it wait for the log. */
@@ -168,7 +174,9 @@ struct sim_world {
     uint64_t now_ms, number, trace_hash, rounds;
     FILE *trace;
     struct sim_random r_net, r_disk, r_load, r_fault, r_node;
-    struct sim_event *heap;
+    struct sim_due *heap;
+    struct sim_event *events; /* by slot */
+    uint32_t *free_slots;
     size_t heap_count, heap_room;
 
     struct td_roster roster;
@@ -219,6 +227,7 @@ struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace);
 void sim_world_free(struct sim_world *world);
 /* The whole history: faults, then healing. True when nothing was violated. */
 bool sim_world_run(struct sim_world *world);
+/* Valid until the next call: the caller fills it before anything else is scheduled. */
 struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what, int node);
 /* Mixes into the trace hash: two runs of one seed agree in every one of these. */
 void sim_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t b);

@@ -8,62 +8,65 @@
 
 enum { CHECK_MS = 500, CONVERGED_ROUNDS = 3 };
 
-/* ---- the heap ---- */
-static bool earlier(const struct sim_event *a, const struct sim_event *b)
+/* ---- the heap: four children a node, no ties ---- */
+static bool earlier(const struct sim_due *a, const struct sim_due *b)
 {
     return a->time_ms != b->time_ms ? a->time_ms < b->time_ms : a->number < b->number;
 }
 
-static void swap(struct sim_event *a, struct sim_event *b)
+static void grow_heap(struct sim_world *world)
 {
-    struct sim_event held = *a;
-    *a = *b;
-    *b = held;
+    size_t room = world->heap_room == 0 ? 1024 : world->heap_room * 2;
+
+    world->heap = realloc(world->heap, room * sizeof *world->heap);
+    world->events = realloc(world->events, room * sizeof *world->events);
+    world->free_slots = realloc(world->free_slots, room * sizeof *world->free_slots);
+    TD_ASSERT(world->heap != NULL && world->events != NULL && world->free_slots != NULL);
+    for (size_t i = world->heap_room; i < room; i++) {
+        world->free_slots[i] = (uint32_t)i;
+    }
+    world->heap_room = room;
 }
 
-/* Valid until the next call: the caller fills it before anything else is scheduled. Order depends on
- * time and number only, so filling the rest later is harmless. */
 struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what, int node)
 {
     if (world->heap_count == world->heap_room) {
-        world->heap_room = world->heap_room == 0 ? 1024 : world->heap_room * 2;
-        world->heap = realloc(world->heap, world->heap_room * sizeof *world->heap);
-        TD_ASSERT(world->heap != NULL);
+        grow_heap(world);
     }
     size_t at = world->heap_count++;
-    memset(&world->heap[at], 0, sizeof world->heap[at]);
-    world->heap[at].time_ms = time_ms > world->now_ms ? time_ms : world->now_ms;
-    world->heap[at].number = ++world->number;
-    world->heap[at].what = what;
-    world->heap[at].node = node;
-    world->heap[at].other = SIM_NONE;
-    while (at > 0 && earlier(&world->heap[at], &world->heap[(at - 1) / 2])) {
-        swap(&world->heap[at], &world->heap[(at - 1) / 2]);
-        at = (at - 1) / 2;
+    uint32_t slot = world->free_slots[at]; /* slots in use lie before the free ones */
+    uint64_t due_ms = time_ms > world->now_ms ? time_ms : world->now_ms;
+    struct sim_due due = {due_ms, ++world->number, slot};
+    while (at > 0 && earlier(&due, &world->heap[(at - 1) / 4])) {
+        world->heap[at] = world->heap[(at - 1) / 4];
+        at = (at - 1) / 4;
     }
-    return &world->heap[at];
+    world->heap[at] = due;
+    world->events[slot] =
+        (struct sim_event){.time_ms = due_ms, .what = what, .node = node, .other = SIM_NONE};
+    return &world->events[slot];
 }
 
 static struct sim_event take_first(struct sim_world *world)
 {
-    struct sim_event first = world->heap[0];
-    size_t at = 0;
+    uint32_t slot = world->heap[0].slot;
+    size_t count = --world->heap_count, at = 0;
+    struct sim_due last = world->heap[count];
 
-    world->heap[0] = world->heap[--world->heap_count];
+    world->free_slots[count] = slot;
     for (;;) {
-        size_t least = at, left = 2 * at + 1;
-        if (left < world->heap_count && earlier(&world->heap[left], &world->heap[least])) {
-            least = left;
+        size_t first = 4 * at + 1, end = first + 4 < count ? first + 4 : count, least = first;
+        for (size_t child = first + 1; child < end; child++) {
+            least = earlier(&world->heap[child], &world->heap[least]) ? child : least;
         }
-        if (left + 1 < world->heap_count && earlier(&world->heap[left + 1], &world->heap[least])) {
-            least = left + 1;
+        if (first >= count || !earlier(&world->heap[least], &last)) {
+            break;
         }
-        if (least == at) {
-            return first;
-        }
-        swap(&world->heap[at], &world->heap[least]);
+        world->heap[at] = world->heap[least];
         at = least;
     }
+    world->heap[at] = last;
+    return world->events[slot];
 }
 
 /* ---- notes and verdicts ---- */
@@ -190,10 +193,18 @@ static void happen(struct sim_world *world, struct sim_event *event)
     }
 }
 
+/* Each step may ask for an earlier tick; only the last one asked for counts. */
+static bool is_stale_tick(const struct sim_world *world, const struct sim_event *event)
+{
+    return event->what == SIM_AT_TICK &&
+           (world->nodes[event->node].tick_ms != event->time_ms ||
+            world->nodes[event->node].generation != event->generation);
+}
+
 /* A process that stands still takes its events later, in their order. */
 static bool put_off(struct sim_world *world, const struct sim_event *event)
 {
-    const struct sim_node *node = event->node >= 0 ? &world->nodes[event->node] : NULL;
+    struct sim_node *node = event->node >= 0 ? &world->nodes[event->node] : NULL;
     bool waits = is_for_process(event->what) || event->what == SIM_AT_DELIVER ||
                  event->what == SIM_AT_BEAT || event->what == SIM_AT_RESET;
 
@@ -201,10 +212,12 @@ static bool put_off(struct sim_world *world, const struct sim_event *event)
         return false;
     }
     struct sim_event *later = sim_schedule(world, node->paused_until_ms, event->what, event->node);
-    uint64_t number = later->number, time_ms = later->time_ms;
+    uint64_t time_ms = later->time_ms;
     *later = *event;
-    later->number = number;
     later->time_ms = time_ms;
+    if (event->what == SIM_AT_TICK) {
+        node->tick_ms = time_ms;
+    }
     return true;
 }
 
@@ -213,7 +226,7 @@ static void run_until(struct sim_world *world, uint64_t end_ms)
     while (!world->failed && world->heap_count > 0 && world->heap[0].time_ms <= end_ms) {
         struct sim_event event = take_first(world);
         world->now_ms = event.time_ms;
-        if (!put_off(world, &event)) {
+        if (!is_stale_tick(world, &event) && !put_off(world, &event)) {
             world->counts.events++;
             sim_note(world, (uint64_t)event.what, event.time_ms, (uint64_t)(event.node + 1));
             happen(world, &event);
@@ -298,7 +311,7 @@ void sim_world_free(struct sim_world *world)
         td_reader_free(node->reader);
     }
     for (size_t i = 0; i < world->heap_count; i++) {
-        free(world->heap[i].frame);
+        free(world->events[world->heap[i].slot].frame);
     }
     for (int a = 0; a < SIM_NODES_MAX; a++) {
         for (int b = 0; b < SIM_NODES_MAX; b++) {
@@ -311,6 +324,8 @@ void sim_world_free(struct sim_world *world)
     }
     sim_truth_free(world);
     free(world->heap);
+    free(world->events);
+    free(world->free_slots);
     free(world->nodes);
     free(world->scratch);
     free(world->arena_block);
