@@ -49,6 +49,9 @@ static uint64_t travel_ms(struct sim_world *world, const struct sim_path *path, 
     uint64_t ms = path->delay_ms + path->slow_ms;
 
     ms += sim_random_below(&world->r_net, world->options.jitter_ms + 1);
+    if (world->reorder_ms != 0) {
+        ms += sim_random_below(&world->r_net, world->reorder_ms);
+    }
     return path->bytes_per_ms != 0 ? ms + bytes / path->bytes_per_ms : ms;
 }
 
@@ -172,7 +175,7 @@ void sim_net_dial(struct sim_world *world, int a, int b)
         return;
     }
     if (!can_talk(world, a) || !can_talk(world, b) || world->path[a][b].cut ||
-        world->path[b][a].cut) {
+        world->path[b][a].cut || world->now_ms < link->ghost_until_ms) {
         redial(world, a, b);
         return;
     }
@@ -242,7 +245,7 @@ void sim_net_beat(struct sim_world *world, const struct sim_event *event)
     if (link->generation != event->generation || !link->up[side] || !world->nodes[node].up) {
         return;
     }
-    bool through = !out->cut && !in->cut;
+    bool through = !out->cut && !in->cut && world->now_ms >= link->ghost_until_ms;
     bool there = link->up[1 - side] && world->nodes[other].up &&
                  world->nodes[other].paused_until_ms <= world->now_ms;
     if (through && world->nodes[other].up && !link->up[1 - side]) {

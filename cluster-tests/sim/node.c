@@ -6,6 +6,18 @@
 
 enum { LOG_QUEUE_MAX = 16384, WHY_BYTES = 200, TICKS_AT_ONE_MOMENT_MAX = 20000 };
 
+static int64_t drifted_ms(const struct sim_world *world, const struct sim_node *node)
+{
+    return (int64_t)(world->now_ms - node->wall_drift_since_ms) * node->wall_drift_ppm / 1000000;
+}
+
+void sim_node_drift(struct sim_world *world, struct sim_node *node, int32_t ppm)
+{
+    node->wall_offset_ms += drifted_ms(world, node);
+    node->wall_drift_ppm = ppm;
+    node->wall_drift_since_ms = world->now_ms;
+}
+
 struct td_event sim_node_event(const struct sim_world *world, int index, enum td_event_type type)
 {
     const struct sim_node *node = &world->nodes[index];
@@ -14,7 +26,8 @@ struct td_event sim_node_event(const struct sim_world *world, int index, enum td
     memset(&event, 0, sizeof event);
     event.type = type;
     event.now.boot_ms = node->boot_base_ms + world->now_ms;
-    event.now.wall_ms = (uint64_t)((int64_t)(SIM_WALL_MS + world->now_ms) + node->wall_offset_ms);
+    event.now.wall_ms = (uint64_t)((int64_t)(SIM_WALL_MS + world->now_ms) + node->wall_offset_ms +
+                                    drifted_ms(world, node));
     return event;
 }
 

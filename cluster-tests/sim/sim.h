@@ -117,6 +117,8 @@ struct sim_node {
     uint32_t ticks_now;
     uint64_t boot_base_ms;
     int64_t wall_offset_ms;
+    int32_t wall_drift_ppm; /* since wall_drift_since_ms */
+    uint64_t wall_drift_since_ms;
     uint64_t paused_until_ms;
     struct td_reader *reader;
     uint64_t ticket_newest; /* I8: tickets ascend */
@@ -147,6 +149,7 @@ struct sim_link {
     bool up[2];
     uint32_t generation, id[2];
     uint64_t answered_ms[2];
+    uint64_t ghost_until_ms; /* until then nothing gets through, and nobody says so: half-open */
     bool dialling;
 };
 
@@ -204,7 +207,8 @@ struct sim_world {
     uint32_t ack_count, ack_room;
     bool region_cloned[TD_REGIONS_MAX + 1]; /* a clone of it ever ran: its freshness means little */
     bool region_ruined[TD_REGIONS_MAX + 1]; /* its disk was lost, rolled back or damaged once */
-    bool tampering;
+    bool tampering, duplicating, memory_short;
+    uint32_t reorder_ms;
 
     struct sim_worker *workers;
     uint32_t worker_count;
@@ -245,6 +249,8 @@ void sim_node_step(struct sim_world *world, int node, struct td_event *event);
 void sim_node_flush(struct sim_world *world, int node);
 void sim_node_tick(struct sim_world *world, int node);
 bool sim_node_publishes(const struct sim_world *world, int node);
+/* From now on its wall clock goes wrong by so much. */
+void sim_node_drift(struct sim_world *world, struct sim_node *node, int32_t ppm);
 void sim_node_snapshot(struct sim_world *world, int node);
 void sim_disk_copy_durable(struct test_disk *target, const struct test_disk *source);
 
@@ -288,6 +294,10 @@ void sim_fault_inject(struct sim_world *world);
 void sim_fault_undo(struct sim_world *world, const struct sim_event *event);
 void sim_fault_restart(struct sim_world *world, const struct sim_event *event);
 void sim_fault_heal_all(struct sim_world *world);
+/* How much of so many bytes can be had now: all of it, or less while memory is short. */
+size_t sim_fault_memory(struct sim_world *world, size_t bytes);
+/* ---- fault_net.c ---- */
+void sim_fault_duplicate(struct sim_world *world, int from, int to, const struct sim_frame *frame);
 
 /* ---- truth.c ---- */
 void sim_truth_store(struct sim_world *world, int node, const struct td_effect *store);

@@ -153,7 +153,8 @@ void sim_wire_send(struct sim_world *world, int index, int other, const struct t
         struct buffer buffer = {NULL, 0, 0};
         uint8_t type = 0;
         bool skip = false;
-        if (!encode(world, node, &effect->u.send.out[i], &buffer, &type, &skip)) {
+        if (!encode(world, node, &effect->u.send.out[i], &buffer, &type, &skip) ||
+            sim_fault_memory(world, buffer.used) < buffer.used) {
             free(buffer.bytes); /* a send with a hole would look complete: end the link */
             sim_trace(world, "node %d: send to %d failed", index + 1, other + 1);
             sim_net_close(world, index, other, true);
@@ -171,6 +172,9 @@ void sim_wire_send(struct sim_world *world, int index, int other, const struct t
             sim_note(world, 50 + type, buffer.used, sim_hash_bytes(1, frame->bytes, frame->count));
             world->counts.frames++;
             world->counts.bytes += buffer.used;
+            if (world->duplicating) {
+                sim_fault_duplicate(world, index, other, frame);
+            }
             sim_net_put(world, index, other, frame);
         }
         free(buffer.bytes);
@@ -229,27 +233,31 @@ struct incoming {
     size_t count, rejected;
 };
 
-static void add_batch(struct sim_world *world, struct sim_node *node, struct incoming *in,
-                      struct td_bytes raw, struct td_arena *arena)
+static enum td_err add_batch(struct sim_world *world, struct sim_node *node, struct incoming *in,
+                             struct td_bytes raw, struct td_arena *arena)
 {
     struct td_batch_header header;
     enum td_err err = td_batch_peek(raw, node->reader, &header);
 
     if (err == TD_OK && in->msg.type != TD_MSG_FETCHED && already_held(node, &header)) {
-        return;
+        return TD_OK;
     }
     if (err == TD_OK) {
         err = sim_wire_decode_batch(world, node, raw, arena, &in->batches[in->count]);
+    }
+    if (err == TD_ETOOBIG && world->memory_short) {
+        return err;
     }
     TD_ASSERT(err != TD_ETOOBIG || world->tampering); /* the arena holds any legal batch */
     if (err != TD_OK) {
         in->rejected++;
         world->counts.rejected++;
-        return;
+        return TD_OK;
     }
     world->counts.deltas_delivered += in->batches[in->count].present_count;
     in->received[in->count] = (struct td_received_batch){&in->batches[in->count], in->message};
     in->count++;
+    return TD_OK;
 }
 
 static uint32_t be32(const uint8_t *at)
@@ -284,17 +292,20 @@ static enum td_err take_batches(struct sim_world *world, struct sim_node *node, 
     }
     in->batches = td_arena_take(arena, count, sizeof *in->batches); /* no more than needed: it zeroes */
     in->received = td_arena_take(arena, count, sizeof *in->received);
+    if ((in->batches == NULL || in->received == NULL) && world->memory_short) {
+        return TD_ETOOBIG;
+    }
     TD_ASSERT(in->batches != NULL && in->received != NULL);
     if (!chunk) {
-        add_batch(world, node, in, content, arena);
-        return TD_OK;
+        return add_batch(world, node, in, content, arena);
     }
-    for (size_t at = 0; at < content.count;) {
+    enum td_err err = TD_OK;
+    for (size_t at = 0; at < content.count && err == TD_OK;) {
         uint32_t bytes = be32(content.bytes + at);
-        add_batch(world, node, in, (struct td_bytes){content.bytes + at + 4, bytes}, arena);
+        err = add_batch(world, node, in, (struct td_bytes){content.bytes + at + 4, bytes}, arena);
         at += 4 + bytes;
     }
-    return TD_OK;
+    return err;
 }
 
 void sim_wire_keep_head(struct sim_node *node, const struct td_head *head)
@@ -368,7 +379,7 @@ void sim_wire_receive(struct sim_world *world, int index, int other, struct sim_
     TD_ASSERT(in.message != NULL);
     in.message->references = 1;
     in.message->bytes = (uint8_t *)frame;
-    td_arena_init(&arena, world->arena_block, world->arena_bytes);
+    td_arena_init(&arena, world->arena_block, sim_fault_memory(world, world->arena_bytes));
     enum td_err err = decode(world, node, &in, (struct td_bytes){frame->bytes, frame->count},
                              frame->type, &arena);
     if (err == TD_OK) {

@@ -1,0 +1,24 @@
+/* fault.h -- shared by fault.c and fault_net.c: the dice of faults and their undoing. */
+#ifndef TD_SIM_FAULT_H
+#define TD_SIM_FAULT_H
+
+#include "cluster-tests/sim/sim.h"
+
+static inline uint64_t sim_draw(struct sim_world *world, uint64_t low, uint64_t high)
+{
+    return sim_random_between(&world->r_fault, low, high);
+}
+
+static inline struct sim_event *sim_fault_undo_at(struct sim_world *world, uint64_t after_ms,
+                                                  enum sim_fault fault)
+{
+    struct sim_event *undo = sim_schedule(world, world->now_ms + after_ms, SIM_AT_UNDO, SIM_NONE);
+    undo->generation = (uint32_t)fault;
+    return undo;
+}
+
+/* False: not a fault of the network. */
+bool sim_fault_net(struct sim_world *world, enum sim_fault fault);
+bool sim_fault_net_undo(struct sim_world *world, enum sim_fault fault, uint64_t value);
+
+#endif
