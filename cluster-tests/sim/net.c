@@ -3,6 +3,8 @@
 #include "cluster-tests/sim/sim.h"
 
 #include <stdlib.h>
+
+#include "node/core/plant.h"
 #include <string.h>
 
 enum { REDIAL_MS_MIN = 50, REDIAL_MS_MAX = 800 };
@@ -78,7 +80,11 @@ void sim_net_deliver(struct sim_world *world, const struct sim_event *event)
     struct sim_link *link = sim_net_link(world, event->node, event->other);
     struct sim_path *path = &world->path[event->other][event->node];
 
-    if (link->generation != event->generation || !link->up[event->node < event->other ? 0 : 1] ||
+    int side = event->node < event->other ? 0 : 1;
+
+    /* What comes behind a frame that was refused would look as if nothing were missing. */
+    bool deaf = link->deaf[side] && !TD_PLANTED(deliver_after_refusal);
+    if (link->generation != event->generation || !link->up[side] || deaf ||
         !world->nodes[event->node].up) {
         free(event->frame);
         return;
@@ -186,6 +192,7 @@ void sim_net_dial(struct sim_world *world, int a, int b)
     forget_held(&world->path[b][a]);
     link->generation++;
     link->up[0] = link->up[1] = true;
+    link->deaf[0] = link->deaf[1] = false;
     link->id[0] = ++world->next_link;
     link->id[1] = ++world->next_link;
     link->answered_ms[0] = link->answered_ms[1] = world->now_ms;
@@ -210,6 +217,7 @@ void sim_net_reset(struct sim_world *world, const struct sim_event *event)
 
 void sim_net_close(struct sim_world *world, int node, int other, bool told)
 {
+    sim_net_link(world, node, other)->deaf[node < other ? 0 : 1] = true;
     schedule_reset(world, node, other, world->now_ms);
     if (told && !world->path[node][other].cut) {
         struct sim_path *path = &world->path[node][other];

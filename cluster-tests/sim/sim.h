@@ -147,6 +147,7 @@ struct sim_path {
 /* The connection of a pair; [0] is the lower node's side. */
 struct sim_link {
     bool up[2];
+    bool deaf[2]; /* this side has decided to end it: takes nothing more */
     uint32_t generation, id[2];
     uint64_t answered_ms[2];
     uint64_t ghost_until_ms; /* until then nothing gets through, and nobody says so: half-open */
