@@ -56,6 +56,7 @@ static void ruin(struct sim_world *world, int index, int how)
     node->has_down.vv.entry_count = node->has_down.vv.fold_count =
         0; /* it vouches for nothing now */
     world->region_ruined[node->region.v] = true;
+    sim_record_forgive(world, index, node->region);
     if (how == HOW_FLIP) {
         flip_bit(world, node);
         return;
@@ -160,6 +161,7 @@ static void start_clone(struct sim_world *world)
     sim_disk_copy_durable(&node->disk, &world->nodes[index].disk);
     node->disk.random = sim_random_next(&world->r_disk) | 1;
     world->region_cloned[node->region.v] = true;
+    sim_record_forgive(world, SIM_NONE, node->region);
     for (int other = 0; other < world->node_count; other++) {
         world->path[clone][other].delay_ms = world->path[other][clone].delay_ms =
             1 + world->path[index][other].delay_ms;

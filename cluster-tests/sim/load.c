@@ -16,6 +16,7 @@ struct sim_worker {
     uint32_t job, step;
     uint16_t attempt;
     struct td_seen seen; /* of its register */
+    struct sim_call call; /* the one under way, for the history */
     bool seen_final;
     struct td_vv_store token;
     char writer[12];
@@ -92,10 +93,20 @@ static void call(struct sim_world *world, uint32_t index, struct td_request *req
     struct sim_worker *worker = &world->workers[index];
     struct td_event event = sim_node_event(world, worker->node, TD_EV_REQUEST);
 
+    enum td_state state = worker->reading ? TD_STATE_PENDING : state_of(world, worker);
     worker->waiting = true;
     request->id = ++worker->serial;
     event.u.request.client_link = index + 1;
     event.u.request.request = request;
+    worker->call = (struct sim_call){.client = index + 1,
+                                     .job = worker->job,
+                                     .serial = worker->serial,
+                                     .publish = !worker->reading,
+                                     .meddling = worker->meddling,
+                                     .attempt = worker->attempt,
+                                     .state = state,
+                                     .seen = worker->reading || worker->meddling ? NULL : &worker->seen};
+    sim_record_call(world, &worker->call);
     wake_at(world, index, world->now_ms + CALL_MS);
     sim_node_step(world, worker->node, &event);
 }
@@ -343,6 +354,9 @@ static void read_back(struct sim_world *world, struct sim_worker *worker, int in
 void sim_load_reply(struct sim_world *world, int index, uint32_t client_link,
                     const struct td_response *response)
 {
+    if (client_link == SIM_FINAL_LINK) {
+        sim_record_answer(world, &world->final_call, index, response);
+    }
     if (client_link == 0 || client_link > world->worker_count) {
         return;
     }
@@ -352,6 +366,7 @@ void sim_load_reply(struct sim_world *world, int index, uint32_t client_link,
         return; /* it has given up on this call */
     }
     worker->waiting = false;
+    sim_record_answer(world, &worker->call, index, response);
     if (worker->reading) {
         read_back(world, worker, index, response);
     } else {

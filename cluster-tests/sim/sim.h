@@ -18,6 +18,7 @@ enum {
     SIM_NODES_MAX = TD_REGIONS_MAX + 2, /* clones behind the regions */
     SIM_JOBS_MAX = 4096,
     SIM_NONE = -1,
+    SIM_FINAL_LINK = 1 << 30, /* the client of the last reads */
     SIM_HEARTBEAT_MS = 500, /* as the daemon's links */
     SIM_DEAD_MS = 4000,
 };
@@ -166,7 +167,18 @@ struct sim_truth {
     uint64_t durable_ms;
 };
 
+/* A client's call, for the history. */
+struct sim_call {
+    uint32_t client, job;
+    uint64_t serial;
+    bool publish, meddling, settled;
+    uint16_t attempt;
+    enum td_state state;
+    const struct td_seen *seen; /* of its register; NULL = none */
+};
+
 struct sim_worker;
+struct history;
 
 struct sim_counts {
     uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames, bytes,
@@ -210,6 +222,10 @@ struct sim_world {
     bool region_ruined[TD_REGIONS_MAX + 1]; /* its disk was lost, rolled back or damaged once */
     bool tampering, duplicating, memory_short;
     uint32_t reorder_ms;
+
+    uint8_t bad_region; /* 0 = all are honest */
+    struct history *history;
+    struct sim_call final_call;
 
     struct sim_worker *workers;
     uint32_t worker_count;
@@ -264,6 +280,9 @@ TD_MUST_USE enum td_err sim_wire_decode_batch(struct sim_world *world, struct si
                                               struct td_bytes raw, struct td_arena *arena,
                                               struct td_batch *ret_batch);
 
+/* ---- byz.c ---- */
+bool sim_is_bad(const struct sim_world *world, int node);
+
 /* ---- net.c ---- */
 void sim_net_start(struct sim_world *world, int node);
 void sim_net_dial(struct sim_world *world, int a, int b);
@@ -288,6 +307,17 @@ void sim_load_worker(struct sim_world *world, int worker);
 void sim_load_reply(struct sim_world *world, int node, uint32_t client_link,
                     const struct td_response *response);
 void sim_load_free(struct sim_world *world);
+
+/* ---- record.c ---- */
+void sim_record_start(struct sim_world *world);
+void sim_record_free(struct sim_world *world);
+void sim_record_call(struct sim_world *world, const struct sim_call *call);
+void sim_record_answer(struct sim_world *world, const struct sim_call *call, int node,
+                       const struct td_response *response);
+/* Nothing this region said is owed any more; nor what this node acknowledged, unless SIM_NONE. */
+void sim_record_forgive(struct sim_world *world, int node, struct td_region region);
+/* After healing: everything acknowledged, read at every honest node. */
+void sim_record_final(struct sim_world *world);
 
 /* ---- fault.c ---- */
 void sim_fault_next(struct sim_world *world);

@@ -277,6 +277,9 @@ struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
     world->arena_bytes = 32 << 20;
     world->arena_block = malloc(world->arena_bytes);
     TD_ASSERT(world->nodes != NULL && world->scratch != NULL && world->arena_block != NULL);
+    world->bad_region =
+        options->bad_region <= options->regions ? (uint8_t)options->bad_region : 0;
+    sim_record_start(world);
     make_roster(world);
     for (int a = 0; a < SIM_NODES_MAX; a++) {
         for (int b = 0; b < SIM_NODES_MAX; b++) {
@@ -293,6 +296,7 @@ struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
 void sim_world_free(struct sim_world *world)
 {
     sim_load_free(world);
+    sim_record_free(world);
     for (int i = 0; i < SIM_NODES_MAX; i++) {
         struct sim_node *node = &world->nodes[i];
         if (node->up) {
@@ -386,6 +390,7 @@ bool sim_world_run(struct sim_world *world)
     }
     if (!world->failed) {
         sim_check_i1_end(world);
+        sim_record_final(world);
     }
     return !world->failed;
 }
