@@ -244,7 +244,6 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
                          const struct td_result *result)
 {
     struct sim_truth *truth = sim_truth_find(world, result->dot);
-    struct td_order order = {.rank = result->rank, .stamp = result->stamp, .dot = result->dot};
 
     world->counts.acks++;
     sim_note(world, 90, result->stamp.ms, result->dot.seq);
@@ -264,12 +263,7 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
     if (worker->meddling) {
         return;
     }
-    int against = worker->seen.dot.seq == 0 ? 1 : compare_seen(&worker->seen, &order);
-    if ((against < 0 || (against == 0 && !result->noop)) && !seen_in_doubt(world, &worker->seen)) {
-        sim_fail(world, "I4", "node %d accepted %s/%u below what its writer had seen: stamp %llu, seen %llu",
-                 index + 1, world->job_names[worker->job], result->attempt,
-                 (unsigned long long)result->stamp.ms, (unsigned long long)worker->seen.stamp.ms);
-    }
+    sim_check_i4(world, index, truth, &worker->seen, result->noop);
     worker->seen.rank = result->rank;
     worker->seen.stamp = result->stamp;
     worker->seen.dot = result->dot;
@@ -361,7 +355,10 @@ void sim_load_reply(struct sim_world *world, int index, uint32_t client_link,
         return;
     }
     struct sim_worker *worker = &world->workers[client_link - 1];
-    sim_check_i6(world, index, response->freshness, response->freshness_count);
+    if (!sim_is_bad(world, index)) {
+        sim_check_i6(world, index, response->freshness, response->freshness_count);
+        sim_check_stale(world, index, response->freshness, response->freshness_count);
+    }
     if (!worker->waiting || response->id != worker->serial || worker->node != index) {
         return; /* it has given up on this call */
     }

@@ -131,12 +131,7 @@ static void store(struct sim_world *world, int index, const struct td_effect *ef
     if (effect->u.store.kind == TD_STORE_OWN) {
         sim_truth_store(world, index, effect);
     }
-    if (effect->u.store.ticket.v <= node->ticket_newest) {
-        sim_fail(world, "I8", "node %d: ticket %llu after %llu", index + 1,
-                 (unsigned long long)effect->u.store.ticket.v,
-                 (unsigned long long)node->ticket_newest);
-    }
-    node->ticket_newest = effect->u.store.ticket.v;
+    sim_check_i8_store(world, index, effect->u.store.ticket);
     bool queued = td_log_submit(node->log, effect);
     TD_ASSERT(queued);
     if (!node->flush_scheduled) {
@@ -300,6 +295,7 @@ static void replay_batch(void *self, struct td_log_ref ref, struct td_bytes raw)
     if (sim_wire_decode_batch(replay->world, &replay->world->nodes[replay->node], raw, &arena,
                               &batch) == TD_OK) {
         record.u.batch = &batch;
+        sim_check_i7_batch(replay->world, replay->node, &batch);
     } else {
         record.type = TD_RECORD_HOLE;
     }
@@ -353,6 +349,7 @@ static void reset(struct sim_world *world, struct sim_node *node)
     node->change_seen = 0;
     node->unproved_count = 0;
     node->acks_taken = 0;
+    memset(node->fold_seen, 0, sizeof node->fold_seen);
     memset(node->fresh_cursor, 0, sizeof node->fresh_cursor);
     if (node->shadow_room > 0) {
         memset(node->shadow, 0, node->shadow_room * sizeof *node->shadow);

@@ -17,6 +17,7 @@
 enum {
     SIM_NODES_MAX = TD_REGIONS_MAX + 2, /* clones behind the regions */
     SIM_JOBS_MAX = 4096,
+    SIM_ATTEMPTS_MAX = 64,
     SIM_NONE = -1,
     SIM_FINAL_LINK = 1 << 30, /* the client of the last reads */
     SIM_HEARTBEAT_MS = 500, /* as the daemon's links */
@@ -135,6 +136,8 @@ struct sim_node {
     struct td_vv_store has_down; /* durable vector when it went down */
     uint32_t *unproved;          /* acknowledged truths not yet found here */
     uint32_t unproved_count, unproved_room, acks_taken;
+    uint32_t fold_seen[TD_REGIONS_MAX + 1];    /* I10 */
+    uint64_t wall_newest_ms;                   /* I4: the latest its clock ever stood at */
     uint32_t fresh_cursor[TD_REGIONS_MAX + 1]; /* first truth of each region not yet covered here */
 };
 
@@ -164,6 +167,7 @@ struct sim_truth {
     uint8_t state;
     bool durable, failed, acked, doomed, leaf_known;
     uint8_t node;
+    uint64_t before_ms; /* the newest stamp anybody had given to this register before */
     uint64_t durable_ms;
 };
 
@@ -178,6 +182,7 @@ struct sim_call {
 };
 
 struct sim_worker;
+struct sim_dots;
 struct history;
 
 struct sim_counts {
@@ -214,6 +219,7 @@ struct sim_world {
     uint32_t truth_count, truth_room;
     uint32_t *truth_index; /* open addressing by dot */
     uint32_t truth_mask;
+    uint64_t *register_ms; /* newest stamp per (job, attempt) */
     uint32_t *region_truths[TD_REGIONS_MAX + 1]; /* in the order in which they became durable */
     uint32_t region_truth_count[TD_REGIONS_MAX + 1], region_truth_room[TD_REGIONS_MAX + 1];
     uint32_t *acks; /* truths acknowledged, in order */
@@ -225,6 +231,8 @@ struct sim_world {
 
     uint8_t bad_region; /* 0 = all are honest */
     struct history *history;
+    struct sim_dots *dots; /* check_i7.c */
+    uint64_t forked_ms;    /* the bad member said two things under one dot; 0 = not yet */
     struct sim_call final_call;
 
     struct sim_worker *workers;
@@ -342,6 +350,10 @@ void sim_truth_doom(struct sim_world *world, int node);
 /* Of a region that was cloned or ruined: between the closing of an incarnation and its heir saying
  * again what that closed away, vectors cover what registers lack. At the end nothing may lack. */
 bool sim_truth_in_doubt(const struct sim_world *world, const struct sim_truth *truth);
+uint64_t sim_dot_hash(struct td_dot dot);
+/* Oldest report of this region that the node lacks; NULL = none (check_i6.c). */
+const struct sim_truth *sim_oldest_lacking(struct sim_world *world, struct sim_node *node,
+                                           uint8_t region);
 void sim_truth_free(struct sim_world *world);
 
 /* ---- checkers ---- */
@@ -350,13 +362,29 @@ void sim_check_i1(struct sim_world *world, int node); /* nothing acknowledged is
 bool sim_holds(const struct sim_world *world, const struct td_core *core, const struct sim_truth *truth);
 void sim_check_i1_end(struct sim_world *world);
 bool sim_check_i2_equal(struct sim_world *world, char *ret_why, size_t why_bytes);
-void sim_check_i3_step(struct sim_world *world, int node); /* and I5: only what was signed */
+void sim_check_i3_step(struct sim_world *world, int node); /* calls those of I5 and I10 */
 void sim_check_i3_booted(struct sim_world *world, int node);
 void sim_check_i3_down(struct sim_world *world, int node);
+/* An accepted report, against what its writer had seen. */
+void sim_check_i4(struct sim_world *world, int node, const struct sim_truth *accepted,
+                  const struct td_seen *seen, bool noop);
+/* A report that is about to be stored, against the clock of its node. */
+void sim_check_i4_stamp(struct sim_world *world, int node, const struct sim_truth *truth);
 void sim_check_i5(struct sim_world *world, int node, uint32_t reg);
 void sim_check_i6(struct sim_world *world, int node, const struct td_fresh_view *rows, uint32_t count);
+/* Somebody made, took in or found again this dot with this leaf. */
+void sim_check_i7(struct sim_world *world, int node, struct td_dot dot, const struct td_hash *leaf);
+void sim_check_i7_batch(struct sim_world *world, int node, const struct td_batch *batch);
+void sim_check_i7_named(struct sim_world *world);
+bool sim_equivocation_named(const struct sim_world *world);
+void sim_check_i7_free(struct sim_world *world);
 void sim_check_i8(struct sim_world *world, int node);
+void sim_check_i8_store(struct sim_world *world, int node, struct td_ticket ticket);
 void sim_check_i9_healthy(struct sim_world *world, int node);
 bool sim_check_i9_idle(struct sim_world *world, char *ret_why, size_t why_bytes);
+void sim_check_i10_step(struct sim_world *world, int node);
+void sim_check_i10_won(struct sim_world *world, int node, struct td_dot dot);
+void sim_check_i10_cut(struct sim_world *world, int node);
+void sim_check_stale(struct sim_world *world, int node, const struct td_fresh_view *rows, uint32_t count);
 
 #endif

@@ -254,6 +254,7 @@ static enum td_err add_batch(struct sim_world *world, struct sim_node *node, str
         world->counts.rejected++;
         return TD_OK;
     }
+    sim_check_i7_batch(world, (int)(node - world->nodes), &in->batches[in->count]);
     world->counts.deltas_delivered += in->batches[in->count].present_count;
     in->received[in->count] = (struct td_received_batch){&in->batches[in->count], in->message};
     in->count++;

@@ -139,14 +139,16 @@ static void check_all(struct sim_world *world)
 {
     world->rounds++;
     for (int i = 0; i < SIM_NODES_MAX; i++) {
-        if (world->nodes[i].up) {
+        if (world->nodes[i].up && !sim_is_bad(world, i)) {
             sim_check_i1(world, i);
             sim_check_i9_healthy(world, i);
+            sim_check_i10_cut(world, i);
             if (world->rounds % 20 == (uint64_t)(i % 20)) {
                 sim_check_i8(world, i);
             }
         }
     }
+    sim_check_i7_named(world);
     sim_schedule(world, world->now_ms + CHECK_MS, SIM_AT_CHECK, SIM_NONE);
 }
 
@@ -280,6 +282,9 @@ struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
     world->bad_region =
         options->bad_region <= options->regions ? (uint8_t)options->bad_region : 0;
     sim_record_start(world);
+    world->register_ms =
+        calloc((size_t)SIM_JOBS_MAX * SIM_ATTEMPTS_MAX, sizeof *world->register_ms);
+    TD_ASSERT(world->register_ms != NULL);
     make_roster(world);
     for (int a = 0; a < SIM_NODES_MAX; a++) {
         for (int b = 0; b < SIM_NODES_MAX; b++) {
@@ -383,7 +388,7 @@ bool sim_world_run(struct sim_world *world)
         settle(world);
     }
     for (int i = 0; i < SIM_NODES_MAX && !world->failed; i++) {
-        if (world->nodes[i].up) {
+        if (world->nodes[i].up && !sim_is_bad(world, i)) {
             sim_check_i1(world, i);
             sim_check_i8(world, i);
         }

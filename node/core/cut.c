@@ -6,7 +6,9 @@
 
 #include <string.h>
 
-/* Joined: some head of it was not recovering, seen by us or counted by somebody we heard. */
+/* Joined: some head of it was not recovering, seen by us or counted by somebody we heard. Heads are
+ * forgotten in a restart; what it ever signed is not: when all who are up have restarted, a member that
+ * is down still counts. */
 bool td_cut_counted(const struct td_core *core, uint8_t slot)
 {
     const struct td_region_info *region = &core->regions[slot];
@@ -17,7 +19,7 @@ bool td_cut_counted(const struct td_core *core, uint8_t slot)
     if (slot == core->self_slot) {
         return region->joined || !core->recovering;
     }
-    if (region->joined) {
+    if (region->joined || td_vectors_know(core, region->number)) {
         return true;
     }
     for (uint8_t other = 0; other < TD_SLOTS; other++) {
