@@ -247,6 +247,9 @@ void sim_node_step(struct sim_world *world, int index, struct td_event *event)
     uint32_t rest = 0;
     size_t count = 0;
 
+    if (event->now.wall_ms > node->wall_newest_ms) {
+        node->wall_newest_ms = event->now.wall_ms;
+    }
     const struct td_effect *effects = td_core_step(node->core, event, &count);
     world->counts.steps++;
     TD_ASSERT(count <= TD_FX_MAX);
