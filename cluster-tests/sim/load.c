@@ -1,6 +1,6 @@
-/* load.c -- clients: workers that take a job through its life, read it with the token they hold, retry
- * and move on to another region. They know nothing but answers: this is the history checker on the
- * clients' side (I3 for reads, I4 for publishes, acknowledgement before durability). */
+/* load.c -- clients: workers that take a job through its life, read it with the token they hold,
+ * retry and move on to another region. They know nothing but answers: this is the history checker
+ * on the clients' side (I3 for reads, I4 for publishes, acknowledgement before durability). */
 #include "cluster-tests/sim/sim.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@ struct sim_worker {
     bool waiting, reading, meddling, ack_asked;
     uint32_t job, step;
     uint16_t attempt;
-    struct td_seen seen; /* of its register */
+    struct td_seen seen;  /* of its register */
     struct sim_call call; /* the one under way, for the history */
     bool seen_final;
     struct td_vv_store token;
@@ -70,7 +70,8 @@ void sim_load_free(struct sim_world *world)
 static void move_on(struct sim_world *world, struct sim_worker *worker)
 {
     int count = world->node_count;
-    worker->node = (worker->node + 1 + (int)sim_random_below(&world->r_load, (uint64_t)count)) % count;
+    worker->node =
+        (worker->node + 1 + (int)sim_random_below(&world->r_load, (uint64_t)count)) % count;
 }
 
 /* ---- requests ---- */
@@ -98,17 +99,32 @@ static void call(struct sim_world *world, uint32_t index, struct td_request *req
     request->id = ++worker->serial;
     event.u.request.client_link = index + 1;
     event.u.request.request = request;
-    worker->call = (struct sim_call){.client = index + 1,
-                                     .job = worker->job,
-                                     .serial = worker->serial,
-                                     .publish = !worker->reading,
-                                     .meddling = worker->meddling,
-                                     .attempt = worker->attempt,
-                                     .state = state,
-                                     .seen = worker->reading || worker->meddling ? NULL : &worker->seen};
+    worker->call =
+        (struct sim_call){.client = index + 1,
+                          .job = worker->job,
+                          .serial = worker->serial,
+                          .publish = !worker->reading,
+                          .meddling = worker->meddling,
+                          .attempt = worker->attempt,
+                          .state = state,
+                          .seen = worker->reading || worker->meddling ? NULL : &worker->seen};
     sim_record_call(world, &worker->call);
     wake_at(world, index, world->now_ms + CALL_MS);
     sim_node_step(world, worker->node, &event);
+}
+
+/* What a client would send to use up a register's stamps: a report of 2099 that nobody made. */
+static struct td_seen forged_seen(struct sim_world *world)
+{
+    struct td_seen seen = {
+        .stamp = {TD_STAMP_MS_MAX - 1 - sim_random_below(&world->r_load, 1000), 0}};
+
+    seen.dot.origin.region.v =
+        (uint8_t)(1 + sim_random_below(&world->r_load, world->options.regions));
+    seen.dot.origin.incarnation.start = 1;
+    seen.dot.origin.incarnation.random = 12345;
+    seen.dot.seq = 1;
+    return seen;
 }
 
 static void publish(struct sim_world *world, uint32_t index)
@@ -136,6 +152,10 @@ static void publish(struct sim_world *world, uint32_t index)
     request.u.publish.ack = worker->ack_asked;
     request.u.publish.count = 1;
     request.u.publish.updates = &update;
+    if (worker->meddling && world->options.forged_percent != 0 &&
+        sim_random_chance(&world->r_load, world->options.forged_percent)) {
+        update.seen = forged_seen(world);
+    }
     call(world, index, &request);
 }
 
@@ -156,7 +176,8 @@ void sim_load_worker(struct sim_world *world, int index)
     struct sim_worker *worker = &world->workers[index];
 
     if (worker->due_ms != world->now_ms || world->workers_stopped ||
-        world->reports >= (world->options.reports_max == 0 ? UINT32_MAX : world->options.reports_max)) {
+        world->reports >=
+            (world->options.reports_max == 0 ? UINT32_MAX : world->options.reports_max)) {
         return;
     }
     if (worker->waiting) { /* no answer: perhaps taken, perhaps not. Elsewhere, the same again */
@@ -194,8 +215,8 @@ static void join_token(struct sim_worker *worker, const struct td_vv *has)
     }
 }
 
-/* An answer may show what is not durable there yet: its vector alone would not promise a later reader
- * that register. The dot joins the token. */
+/* An answer may show what is not durable there yet: its vector alone would not promise a later
+ * reader that register. The dot joins the token. */
 static void join_seen(struct sim_worker *worker)
 {
     struct td_vv_entry entry = {worker->seen.dot.origin, worker->seen.dot.seq};
@@ -223,7 +244,8 @@ static void check_ack_elsewhere(struct sim_world *world, int index, const struct
 {
     const struct sim_counts *counts = &world->counts;
     bool found = counts->faults[SIM_FAULT_DISK_LOST] + counts->faults[SIM_FAULT_BACKUP] +
-                     counts->faults[SIM_FAULT_BIT_FLIP] + counts->faults[SIM_FAULT_CLONE] > 0;
+                     counts->faults[SIM_FAULT_BIT_FLIP] + counts->faults[SIM_FAULT_CLONE] >
+                 0;
 
     for (int i = 0; i < SIM_NODES_MAX && !found; i++) {
         const struct sim_node *node = &world->nodes[i];
@@ -250,8 +272,8 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
     if (truth == NULL || !truth->durable) {
         bool crashed = truth != NULL && result->noop; /* durable before its origin heard of it */
         if (!crashed) {
-            sim_fail(world, "I1", "node %d acknowledged %u.%u.%llu before it was durable", index + 1,
-                     result->dot.origin.region.v, result->dot.origin.incarnation.start,
+            sim_fail(world, "I1", "node %d acknowledged %u.%u.%llu before it was durable",
+                     index + 1, result->dot.origin.region.v, result->dot.origin.incarnation.start,
                      (unsigned long long)result->dot.seq);
         }
         return;
@@ -301,7 +323,8 @@ static void published(struct sim_world *world, struct sim_worker *worker, int in
                       const struct td_response *response)
 {
     const struct td_result *result = &response->u.publish.results[0];
-    bool one = response->u.publish.count == 1 && (response->err == TD_OK || response->err == TD_EACK);
+    bool one =
+        response->u.publish.count == 1 && (response->err == TD_OK || response->err == TD_EACK);
 
     if (one && (result->err == TD_OK || result->err == TD_EACK) && result->dot.seq != 0) {
         acknowledged(world, worker, index, result);
@@ -333,8 +356,9 @@ static void read_back(struct sim_world *world, struct sim_worker *worker, int in
     }
     if (worker->seen.dot.seq != 0 && !seen_in_doubt(world, &worker->seen) &&
         (view == NULL || compare_seen(&worker->seen, &order) < 0)) {
-        sim_fail(world, "I3", "node %d showed %s/%u %s to a client that had seen rank %u stamp %llu",
-                 index + 1, world->job_names[worker->job], worker->attempt,
+        sim_fail(world, "I3",
+                 "node %d showed %s/%u %s to a client that had seen rank %u stamp %llu", index + 1,
+                 world->job_names[worker->job], worker->attempt,
                  view == NULL ? "as unknown" : td_state_name(view->status.state), worker->seen.rank,
                  (unsigned long long)worker->seen.stamp.ms);
     }

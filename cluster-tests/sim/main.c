@@ -1,5 +1,6 @@
 /* main.c -- tidings-sim: one seed with its trace, many seeds with progress, or a failing seed made
- * smaller. Each seed runs in a child process: an assertion that fails is a finding like any other. */
+ * smaller. Each seed runs in a child process: an assertion that fails is a finding like any other.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* net.c -- paths and links. A link is a reliable stream: nothing inside it is lost or reordered; what
- * a bad path does is delay, stall, narrow, and end links that one side believes in longer. */
+/* net.c -- paths and links. A link is a reliable stream: nothing inside it is lost or reordered;
+ * what a bad path does is delay, stall, narrow, and end links that one side believes in longer. */
 #include "cluster-tests/sim/sim.h"
 
 #include <stdlib.h>
@@ -158,9 +158,10 @@ static void side_up(struct sim_world *world, int node, int other)
     event.u.link_up.process = td_core_process(world->nodes[other].core);
     event.u.link_up.proto = 1;
     sim_node_step(world, node, &event);
-    struct sim_event *beat = sim_schedule(
-        world, world->now_ms + world->path[node][other].delay_ms + world->path[other][node].delay_ms,
-        SIM_AT_BEAT, node);
+    struct sim_event *beat = sim_schedule(world,
+                                          world->now_ms + world->path[node][other].delay_ms +
+                                              world->path[other][node].delay_ms,
+                                          SIM_AT_BEAT, node);
     beat->other = other;
     beat->generation = link->generation;
 }

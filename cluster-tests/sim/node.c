@@ -27,7 +27,7 @@ struct td_event sim_node_event(const struct sim_world *world, int index, enum td
     event.type = type;
     event.now.boot_ms = node->boot_base_ms + world->now_ms;
     event.now.wall_ms = (uint64_t)((int64_t)(SIM_WALL_MS + world->now_ms) + node->wall_offset_ms +
-                                    drifted_ms(world, node));
+                                   drifted_ms(world, node));
     return event;
 }
 
@@ -154,8 +154,8 @@ static void sign_head(struct sim_world *world, int index, struct td_head *head)
     TD_ASSERT(used > 0);
     head->raw = (struct td_bytes){world->scratch, used};
     sim_wire_keep_head(node, head);
-    struct sim_event *done =
-        sim_schedule(world, world->now_ms + sim_random_below(&world->r_node, 2), SIM_AT_SIGNED, index);
+    struct sim_event *done = sim_schedule(
+        world, world->now_ms + sim_random_below(&world->r_node, 2), SIM_AT_SIGNED, index);
     done->generation = node->generation;
     done->value = head->number;
     memcpy(done->hash, head->hash, sizeof done->hash);
@@ -392,7 +392,8 @@ void sim_node_boot(struct sim_world *world, int index)
     enum td_err err =
         td_log_open(&door, &options, &into, &sink, &found, &node->log, why, sizeof why);
     if (err != TD_OK) {
-        sim_fail(world, "start", "node %d does not start: %s (%s)", index + 1, td_err_text(err), why);
+        sim_fail(world, "start", "node %d does not start: %s (%s)", index + 1, td_err_text(err),
+                 why);
         return;
     }
     feed(world, index, NULL, true);
@@ -428,7 +429,7 @@ void sim_node_crash(struct sim_world *world, int index, bool power)
         free(node->heads[i].bytes);
         node->heads[i] = (struct sim_head_slot){.number = 0};
     }
-    enum test_crash how = !power ? TEST_CRASH_KEEP
+    enum test_crash how = !power                                  ? TEST_CRASH_KEEP
                           : sim_random_chance(&world->r_disk, 50) ? TEST_CRASH_LOSE
                                                                   : TEST_CRASH_RANDOM;
     test_disk_crash(&node->disk, how);

@@ -110,6 +110,9 @@ struct sim_options sim_options_draw(uint64_t seed)
     if (options.faults != 0) { /* the healthy worlds stay healthy */
         options.faults |= draw_later_faults(seed);
     }
+    struct sim_random forged = sim_random_new(seed, 13);
+    options.forged_percent =
+        sim_random_chance(&forged, 25) ? (uint32_t)sim_random_between(&forged, 1, 50) : 0;
     draw_byz(&options);
     return options;
 }
@@ -126,7 +129,7 @@ static const struct {
     FIELD(delay_ms_max), FIELD(jitter_ms),     FIELD(flush_ms_min),       FIELD(flush_ms_max),
     FIELD(jobs),         FIELD(gap_ms),        FIELD(workers_per_region), FIELD(reports_max),
     FIELD(ring_batches), FIELD(segment_bytes), FIELD(ack_percent),        FIELD(fault_gap_ms),
-    FIELD(faults_max),   FIELD(bad_region),
+    FIELD(faults_max),   FIELD(bad_region),    FIELD(forged_percent),
 #undef FIELD
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };

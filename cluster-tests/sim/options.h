@@ -78,8 +78,9 @@ struct sim_options {
     uint32_t reports_max; /* handed in by workers before they stop; 0 = no end */
     uint32_t ring_batches;
     uint32_t segment_bytes;
-    uint32_t ack_percent;  /* reports that ask for one other region */
-    uint32_t fault_gap_ms; /* mean time between two faults */
+    uint32_t ack_percent;    /* reports that ask for one other region */
+    uint32_t forged_percent; /* meddlers' reports that carry a token of the year 2099 */
+    uint32_t fault_gap_ms;   /* mean time between two faults */
     uint32_t faults_max;
     uint32_t faults;     /* bit per enum sim_fault; 0 = the healthy case */
     uint32_t bad_region; /* the bad member; 0 = none */

@@ -20,7 +20,7 @@ enum {
     SIM_ATTEMPTS_MAX = 64,
     SIM_NONE = -1,
     SIM_FINAL_LINK = 1 << 30, /* the client of the last reads */
-    SIM_HEARTBEAT_MS = 500, /* as the daemon's links */
+    SIM_HEARTBEAT_MS = 500,   /* as the daemon's links */
     SIM_DEAD_MS = 4000,
 };
 #define SIM_WALL_MS UINT64_C(1700000000000)
@@ -186,8 +186,8 @@ struct sim_dots;
 struct history;
 
 struct sim_counts {
-    uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames, bytes,
-        flushes_failed, rejected, restarts, payloads, deltas_delivered;
+    uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames,
+        bytes, flushes_failed, rejected, restarts, payloads, deltas_delivered;
 };
 
 struct sim_world {
@@ -219,7 +219,7 @@ struct sim_world {
     uint32_t truth_count, truth_room;
     uint32_t *truth_index; /* open addressing by dot */
     uint32_t truth_mask;
-    uint64_t *register_ms; /* newest stamp per (job, attempt) */
+    uint64_t *register_ms;                       /* newest stamp per (job, attempt) */
     uint32_t *region_truths[TD_REGIONS_MAX + 1]; /* in the order in which they became durable */
     uint32_t region_truth_count[TD_REGIONS_MAX + 1], region_truth_room[TD_REGIONS_MAX + 1];
     uint32_t *acks; /* truths acknowledged, in order */
@@ -257,10 +257,12 @@ void sim_world_free(struct sim_world *world);
 /* The whole history: faults, then healing. True when nothing was violated. */
 bool sim_world_run(struct sim_world *world);
 /* Valid until the next call: the caller fills it before anything else is scheduled. */
-struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what, int node);
+struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what,
+                               int node);
 /* Mixes into the trace hash: two runs of one seed agree in every one of these. */
 void sim_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t b);
-void sim_trace(struct sim_world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim_world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* A checker's verdict; the first one stays. */
 void sim_fail(struct sim_world *world, const char *checker, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -359,7 +361,8 @@ void sim_truth_free(struct sim_world *world);
 /* ---- checkers ---- */
 void sim_check_i1(struct sim_world *world, int node); /* nothing acknowledged is lost */
 /* The register of this report holds it or a greater one. */
-bool sim_holds(const struct sim_world *world, const struct td_core *core, const struct sim_truth *truth);
+bool sim_holds(const struct sim_world *world, const struct td_core *core,
+               const struct sim_truth *truth);
 void sim_check_i1_end(struct sim_world *world);
 bool sim_check_i2_equal(struct sim_world *world, char *ret_why, size_t why_bytes);
 void sim_check_i3_step(struct sim_world *world, int node); /* calls those of I5 and I10 */
@@ -371,7 +374,8 @@ void sim_check_i4(struct sim_world *world, int node, const struct sim_truth *acc
 /* A report that is about to be stored, against the clock of its node. */
 void sim_check_i4_stamp(struct sim_world *world, int node, const struct sim_truth *truth);
 void sim_check_i5(struct sim_world *world, int node, uint32_t reg);
-void sim_check_i6(struct sim_world *world, int node, const struct td_fresh_view *rows, uint32_t count);
+void sim_check_i6(struct sim_world *world, int node, const struct td_fresh_view *rows,
+                  uint32_t count);
 /* Somebody made, took in or found again this dot with this leaf. */
 void sim_check_i7(struct sim_world *world, int node, struct td_dot dot, const struct td_hash *leaf);
 void sim_check_i7_batch(struct sim_world *world, int node, const struct td_batch *batch);
@@ -385,6 +389,7 @@ bool sim_check_i9_idle(struct sim_world *world, char *ret_why, size_t why_bytes)
 void sim_check_i10_step(struct sim_world *world, int node);
 void sim_check_i10_won(struct sim_world *world, int node, struct td_dot dot);
 void sim_check_i10_cut(struct sim_world *world, int node);
-void sim_check_stale(struct sim_world *world, int node, const struct td_fresh_view *rows, uint32_t count);
+void sim_check_stale(struct sim_world *world, int node, const struct td_fresh_view *rows,
+                     uint32_t count);
 
 #endif

@@ -38,7 +38,8 @@ static void run_world(const struct sim_options *options, bool trace, int out)
     result.trace_hash = world->trace_hash;
     result.sim_ms = world->now_ms;
     result.counts = world->counts;
-    snprintf(result.checker, sizeof result.checker, "%s", world->failed ? world->failed_checker : "");
+    snprintf(result.checker, sizeof result.checker, "%s",
+             world->failed ? world->failed_checker : "");
     snprintf(result.failure, sizeof result.failure, "%s", world->failure);
     fflush(stdout);
     ssize_t wrote = write(out, &result, sizeof result);
@@ -123,10 +124,11 @@ static void print_progress(const struct totals *totals, bool last)
 {
     double seconds = elapsed_s(totals);
 
-    printf("%s%llu seeds, %llu failed, %.1f simulated hours, %.0f s, %.1f seeds/s, %.0f x real time\n",
-           last ? "total: " : "", (unsigned long long)totals->seeds,
-           (unsigned long long)totals->failed, (double)totals->sim_ms / 3.6e6, seconds,
-           (double)totals->seeds / seconds, (double)totals->sim_ms / 1000 / seconds);
+    printf(
+        "%s%llu seeds, %llu failed, %.1f simulated hours, %.0f s, %.1f seeds/s, %.0f x real time\n",
+        last ? "total: " : "", (unsigned long long)totals->seeds,
+        (unsigned long long)totals->failed, (double)totals->sim_ms / 3.6e6, seconds,
+        (double)totals->seeds / seconds, (double)totals->sim_ms / 1000 / seconds);
     if (last) {
         printf("steps %llu, frames %llu, acknowledged %llu, reads %llu, restarts %llu; faults:",
                (unsigned long long)totals->steps, (unsigned long long)totals->frames,

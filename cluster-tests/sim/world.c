@@ -1,5 +1,5 @@
-/* world.c -- time: one heap of events ordered by (time, insertion number), the phases of a history and
- * its trace hash. */
+/* world.c -- time: one heap of events ordered by (time, insertion number), the phases of a history
+ * and its trace hash. */
 #include "cluster-tests/sim/sim.h"
 
 #include <stdarg.h>
@@ -28,7 +28,8 @@ static void grow_heap(struct sim_world *world)
     world->heap_room = room;
 }
 
-struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what, int node)
+struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what,
+                               int node)
 {
     if (world->heap_count == world->heap_room) {
         grow_heap(world);
@@ -72,7 +73,8 @@ static struct sim_event take_first(struct sim_world *world)
 /* ---- notes and verdicts ---- */
 void sim_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t b)
 {
-    world->trace_hash = sim_mix(world->trace_hash + what * 31 + a) ^ b * UINT64_C(0x9e3779b97f4a7c15);
+    world->trace_hash =
+        sim_mix(world->trace_hash + what * 31 + a) ^ b * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 void sim_trace(struct sim_world *world, const char *format, ...)
@@ -279,8 +281,7 @@ struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
     world->arena_bytes = 32 << 20;
     world->arena_block = malloc(world->arena_bytes);
     TD_ASSERT(world->nodes != NULL && world->scratch != NULL && world->arena_block != NULL);
-    world->bad_region =
-        options->bad_region <= options->regions ? (uint8_t)options->bad_region : 0;
+    world->bad_region = options->bad_region <= options->regions ? (uint8_t)options->bad_region : 0;
     sim_record_start(world);
     world->register_ms =
         calloc((size_t)SIM_JOBS_MAX * SIM_ATTEMPTS_MAX, sizeof *world->register_ms);
@@ -354,8 +355,8 @@ static void settle(struct sim_world *world)
             return;
         }
         run_until(world, world->now_ms + 500);
-        bool same = sim_check_i2_equal(world, why, sizeof why) &&
-                    sim_check_i9_idle(world, why, sizeof why);
+        bool same =
+            sim_check_i2_equal(world, why, sizeof why) && sim_check_i9_idle(world, why, sizeof why);
         equal = same ? equal + 1 : 0;
     }
     sim_trace(world, "all equal");

@@ -3,6 +3,7 @@
  * its deltas does not count). Fencing keeps members away for too long from holding it back; closed
  * incarnations below it leave the vectors. */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 #include <string.h>
 
@@ -19,7 +20,7 @@ bool td_cut_counted(const struct td_core *core, uint8_t slot)
     if (slot == core->self_slot) {
         return region->joined || !core->recovering;
     }
-    if (region->joined || td_vectors_know(core, region->number)) {
+    if (region->joined || (td_vectors_know(core, region->number) && !TD_PLANTED(restart_forgets_members))) {
         return true;
     }
     for (uint8_t other = 0; other < TD_SLOTS; other++) {
@@ -50,7 +51,8 @@ void td_cut_covered(struct td_core *core)
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         struct td_region_info *region = &core->regions[slot];
         if (region->number.v != 0 && slot != core->self_slot && region->heard &&
-            region->covered_number != region->head_number && own_part_covered(core, region)) {
+            region->covered_number != region->head_number &&
+            (own_part_covered(core, region) || TD_PLANTED(cut_from_uncovered_heads))) {
             region->covered_number = region->head_number;
             region->covered_known = td_vv_store_set(&region->covered_has, &region->head_has.vv);
         }
@@ -127,6 +129,10 @@ static uint32_t fold_limit(struct td_core *core, struct td_region number, const 
         }
         bool held = inc->lost || (inc->durable >= inc->closed_last &&
                                   td_vv_seq(cut, inc->origin) >= inc->closed_last);
+        if (TD_PLANTED(fold_before_held) && inc->closed) {
+            limit = inc->origin.incarnation.start + 1;
+            continue;
+        }
         if (!inc->closed || inc->hole_count > 0 || !held ||
             td_min_u64(inc->named_max, inc->closed_last) > inc->durable) {
             return limit == 0 ? 0 : inc->origin.incarnation.start;

@@ -2,6 +2,7 @@
  * process counts, it is passed on to whoever takes that region's deltas from us, and what it names
  * is believed of other origins only as far as they signed it themselves. */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 #include <string.h>
 
@@ -35,7 +36,7 @@ void td_equivocation(struct td_core *core, uint8_t slot)
 {
     struct td_region_info *region = &core->regions[slot];
 
-    if (!region->equivocated) {
+    if (!region->equivocated && !TD_PLANTED(fork_unnoticed)) {
         region->equivocated = true;
         TD_COUNT(core, equivocations, 1);
         td_fx_trace(core, TD_TR_EQUIVOCATION, region->number, 0, 0);

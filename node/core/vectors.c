@@ -479,7 +479,7 @@ void td_vectors_claim(struct td_core *core, const struct td_vv *claim)
         }
         struct td_inc *inc = &core->incs[index];
         uint64_t seq = entry->seq;
-        if (core->replaying && inc->signed_max < seq) {
+        if ((core->replaying || TD_PLANTED(claim_beyond_signed_head)) && inc->signed_max < seq) {
             inc->signed_max = seq; /* checked before it was written to our own log */
         }
         if (seq > inc->signed_max) {
