@@ -90,7 +90,8 @@ bool sim_check_i9_idle(struct sim_world *world, char *ret_why, size_t why_bytes)
             return false;
         }
         if (!is_quiet(core, i, ret_why, why_bytes) ||
-            !sources_direct(world, i, ret_why, why_bytes)) {
+            !sources_direct(world, i, ret_why, why_bytes) ||
+            !sim_check_stale_settled(world, i, ret_why, why_bytes)) {
             return false;
         }
     }

@@ -59,6 +59,15 @@ void td_cut_covered(struct td_core *core)
     }
 }
 
+/* Whom we did not hear since we started may have joined long ago: a restart forgets heads. Only who says
+ * itself that it is still recovering, and never was more, is known not to count. */
+static bool may_count(const struct td_core *core, uint8_t slot)
+{
+    const struct td_region_info *region = &core->regions[slot];
+
+    return (!region->heard && !TD_PLANTED(restart_forgets_members)) || td_cut_counted(core, slot);
+}
+
 /* False: some member's holdings are not known, so nothing is stable. */
 static bool members_known(const struct td_core *core)
 {
@@ -71,7 +80,7 @@ static bool members_known(const struct td_core *core)
         }
         others += 1;
         heard += region->covered_known;
-        if (td_cut_counted(core, slot) && !region->fenced && !region->covered_known) {
+        if (may_count(core, slot) && !region->fenced && !region->covered_known) {
             return false;
         }
     }
