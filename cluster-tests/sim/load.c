@@ -47,11 +47,11 @@ void sim_load_start(struct sim_world *world)
     world->worker_count = world->options.regions * world->options.workers_per_region;
     world->workers = calloc(world->worker_count + 1, sizeof *world->workers);
     TD_ASSERT(world->workers != NULL);
-    TD_ASSERT(world->options.jobs <= SIM_JOBS_MAX);
     for (uint32_t i = 0; i < world->options.jobs; i++) {
-        snprintf(world->job_names[i], sizeof world->job_names[i], "etl/job-%u", i);
-        struct td_text job = {world->job_names[i], (uint32_t)strlen(world->job_names[i])};
-        world->job_hashes[i] = world->nodes[0].signer.job_hash(world->nodes[0].signer.self, job);
+        char name[32];
+        int count = snprintf(name, sizeof name, "etl/job-%u", i);
+        uint32_t job = sim_job_number(world, (struct td_text){name, (uint32_t)count});
+        TD_ASSERT(job == i);
     }
     for (uint32_t i = 0; i < world->worker_count; i++) {
         struct sim_worker *worker = &world->workers[i];

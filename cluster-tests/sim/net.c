@@ -75,6 +75,21 @@ void sim_net_put(struct sim_world *world, int from, int to, struct sim_frame *fr
     schedule_frame(world, from, to, frame);
 }
 
+/* What a cut held arrives in order, and before what was under way when it healed: a stream. */
+static void release_held(struct sim_world *world, int from, int to)
+{
+    struct sim_path *path = &world->path[from][to];
+
+    while (path->held != NULL && !path->cut) {
+        struct sim_frame *frame = path->held;
+        path->held = frame->next;
+        if (path->held == NULL) {
+            path->held_last = &path->held;
+        }
+        sim_wire_receive(world, to, from, frame);
+    }
+}
+
 void sim_net_deliver(struct sim_world *world, const struct sim_event *event)
 {
     struct sim_link *link = sim_net_link(world, event->node, event->other);
@@ -89,6 +104,10 @@ void sim_net_deliver(struct sim_world *world, const struct sim_event *event)
         free(event->frame);
         return;
     }
+    if (event->frame == NULL) {
+        release_held(world, event->other, event->node);
+        return;
+    }
     if (path->cut || path->held != NULL) {
         event->frame->next = NULL;
         *path->held_last = event->frame;
@@ -101,18 +120,13 @@ void sim_net_deliver(struct sim_world *world, const struct sim_event *event)
 void sim_net_cut(struct sim_world *world, int from, int to, bool cut)
 {
     struct sim_path *path = &world->path[from][to];
-    struct sim_frame *frame = path->held;
 
     path->cut = cut;
-    if (cut) {
-        return;
-    }
-    path->held = NULL;
-    path->held_last = &path->held;
-    while (frame != NULL) { /* TCP sends again what was not acknowledged */
-        struct sim_frame *next = frame->next;
-        schedule_frame(world, from, to, frame);
-        frame = next;
+    if (!cut && path->held != NULL) { /* TCP sends again what was not acknowledged */
+        struct sim_event *release = sim_schedule(
+            world, world->now_ms + travel_ms(world, path, path->held->count), SIM_AT_DELIVER, to);
+        release->other = from;
+        release->generation = sim_net_link(world, from, to)->generation;
     }
 }
 

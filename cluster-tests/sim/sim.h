@@ -16,8 +16,9 @@
 
 enum {
     SIM_NODES_MAX = TD_REGIONS_MAX + 2, /* clones behind the regions */
-    SIM_JOBS_MAX = 4096,
+    SIM_JOBS_MAX = 16384,
     SIM_ATTEMPTS_MAX = 64,
+    SIM_JOB_NAME_BYTES = 64,
     SIM_NONE = -1,
     SIM_FINAL_LINK = 1 << 30, /* the client of the last reads */
     SIM_HEARTBEAT_MS = 500,   /* as the daemon's links */
@@ -184,6 +185,7 @@ struct sim_call {
 struct sim_worker;
 struct sim_dots;
 struct history;
+struct sim_story;
 
 struct sim_counts {
     uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames,
@@ -212,8 +214,11 @@ struct sim_world {
     bool faulty; /* the phase with faults */
     uint32_t faults_done;
 
-    char job_names[SIM_JOBS_MAX][32];
-    uint64_t job_hashes[SIM_JOBS_MAX];
+    char (*job_names)[SIM_JOB_NAME_BYTES];
+    uint64_t *job_hashes;
+    uint32_t job_count, job_room;
+    uint32_t *job_index; /* open addressing by name */
+    uint32_t job_mask;
 
     struct sim_truth *truths;
     uint32_t truth_count, truth_room;
@@ -245,6 +250,8 @@ struct sim_world {
     void *arena_block;
     size_t arena_bytes;
 
+    struct sim_story *story; /* of a scenario, for people to read; NULL = none */
+
     bool failed;
     const char *failed_checker;
     char failure[512];
@@ -254,6 +261,10 @@ struct sim_world {
 /* ---- world.c ---- */
 struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace);
 void sim_world_free(struct sim_world *world);
+/* Starts all regions' processes; their links are dialled. */
+void sim_world_boot(struct sim_world *world);
+/* Lets everything happen that is due until then. Ends early when a checker complains. */
+void sim_world_until(struct sim_world *world, uint64_t end_ms);
 /* The whole history: faults, then healing. True when nothing was violated. */
 bool sim_world_run(struct sim_world *world);
 /* Valid until the next call: the caller fills it before anything else is scheduled. */
@@ -310,6 +321,12 @@ void sim_net_cut(struct sim_world *world, int from, int to, bool cut);
 struct sim_link *sim_net_link(struct sim_world *world, int a, int b);
 uint32_t sim_net_link_id(struct sim_world *world, int node, int other);
 uint64_t sim_net_delay_max(const struct sim_world *world);
+
+/* ---- jobs.c ---- */
+struct td_text sim_job_text(const struct sim_world *world, uint32_t job);
+uint32_t sim_job_find(const struct sim_world *world, struct td_text name); /* TD_NONE */
+uint32_t sim_job_number(struct sim_world *world, struct td_text name);     /* adds what is new */
+void sim_jobs_free(struct sim_world *world);
 
 /* ---- load.c ---- */
 void sim_load_start(struct sim_world *world);

@@ -54,18 +54,6 @@ struct sim_truth *sim_truth_find(struct sim_world *world, struct td_dot dot)
     }
 }
 
-static uint32_t job_number(struct td_text job)
-{
-    uint32_t number = 0;
-
-    for (uint32_t i = 0; i < job.count; i++) {
-        if (job.bytes[i] >= '0' && job.bytes[i] <= '9') {
-            number = number * 10 + (uint32_t)(job.bytes[i] - '0');
-        }
-    }
-    return number;
-}
-
 static void note_stamp(struct sim_world *world, struct sim_truth *truth)
 {
     if (truth->attempt < SIM_ATTEMPTS_MAX) {
@@ -97,7 +85,7 @@ void sim_truth_store(struct sim_world *world, int index, const struct td_effect 
         truth->order.stamp = delta->stamp;
         truth->order.dot = dot;
         truth->job_hash = delta->job_hash;
-        truth->job = job_number(delta->job);
+        truth->job = sim_job_number(world, delta->job);
         truth->attempt = delta->attempt;
         truth->state = (uint8_t)delta->status.state;
         truth->node = (uint8_t)index;

@@ -225,7 +225,7 @@ static bool put_off(struct sim_world *world, const struct sim_event *event)
     return true;
 }
 
-static void run_until(struct sim_world *world, uint64_t end_ms)
+void sim_world_until(struct sim_world *world, uint64_t end_ms)
 {
     while (!world->failed && world->heap_count > 0 && world->heap[0].time_ms <= end_ms) {
         struct sim_event event = take_first(world);
@@ -333,6 +333,7 @@ void sim_world_free(struct sim_world *world)
         }
     }
     sim_truth_free(world);
+    sim_jobs_free(world);
     free(world->heap);
     free(world->events);
     free(world->free_slots);
@@ -354,7 +355,7 @@ static void settle(struct sim_world *world)
                      world->options.settle_ms, why);
             return;
         }
-        run_until(world, world->now_ms + 500);
+        sim_world_until(world, world->now_ms + 500);
         bool same =
             sim_check_i2_equal(world, why, sizeof why) && sim_check_i9_idle(world, why, sizeof why);
         equal = same ? equal + 1 : 0;
@@ -362,7 +363,7 @@ static void settle(struct sim_world *world)
     sim_trace(world, "all equal");
 }
 
-bool sim_world_run(struct sim_world *world)
+void sim_world_boot(struct sim_world *world)
 {
     for (int i = 0; i < world->node_count; i++) {
         world->nodes[i].used = true;
@@ -373,17 +374,22 @@ bool sim_world_run(struct sim_world *world)
     for (int i = 0; i < world->node_count; i++) {
         sim_net_start(world, i);
     }
+}
+
+bool sim_world_run(struct sim_world *world)
+{
+    sim_world_boot(world);
     sim_load_start(world);
     sim_schedule(world, CHECK_MS, SIM_AT_CHECK, SIM_NONE);
     world->faulty = true;
     sim_fault_next(world);
-    run_until(world, world->options.fault_ms);
+    sim_world_until(world, world->options.fault_ms);
     world->faulty = false;
     if (!world->failed) {
         sim_fault_heal_all(world);
-        run_until(world, world->now_ms + 3000); /* the load goes on while the cluster heals */
+        sim_world_until(world, world->now_ms + 3000); /* the load goes on while the cluster heals */
         world->workers_stopped = true;
-        run_until(world, world->now_ms + 12000); /* requests time out */
+        sim_world_until(world, world->now_ms + 12000); /* requests time out */
     }
     if (!world->failed) {
         settle(world);
