@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-enum { HOW_PLAIN, HOW_LOST, HOW_BACKUP, HOW_FLIP };
-
 void sim_fault_next(struct sim_world *world)
 {
     if (world->options.faults != 0 && world->faults_done < world->options.faults_max) {
@@ -44,11 +42,11 @@ static void flip_bit(struct sim_world *world, struct sim_node *node)
     }
 }
 
-static void ruin(struct sim_world *world, int index, int how)
+void sim_fault_ruin(struct sim_world *world, int index, enum sim_ruin how)
 {
     struct sim_node *node = &world->nodes[index];
 
-    if (how == HOW_PLAIN || (how == HOW_BACKUP && !node->snapshot_taken)) {
+    if (how == SIM_RUIN_NONE || (how == SIM_RUIN_BACKUP && !node->snapshot_taken)) {
         return;
     }
     sim_truth_doom(world, index);
@@ -57,34 +55,34 @@ static void ruin(struct sim_world *world, int index, int how)
         0; /* it vouches for nothing now */
     world->region_ruined[node->region.v] = true;
     sim_record_forgive(world, index, node->region);
-    if (how == HOW_FLIP) {
+    if (how == SIM_RUIN_FLIP) {
         flip_bit(world, node);
         return;
     }
     uint64_t seed = sim_random_next(&world->r_disk);
     test_disk_fini(&node->disk);
     test_disk_init(&node->disk, seed);
-    if (how == HOW_BACKUP) {
+    if (how == SIM_RUIN_BACKUP) {
         sim_disk_copy_durable(&node->disk, &node->snapshot);
         node->disk.random = seed * 2 + 1;
     }
 }
 
-static void crash(struct sim_world *world, bool power, int how)
+static void crash(struct sim_world *world, bool power, enum sim_ruin how)
 {
     int index = any_up(world);
 
     if (index == SIM_NONE) {
         return;
     }
-    if (power && how == HOW_PLAIN && sim_random_chance(&world->r_fault, 50)) {
+    if (power && how == SIM_RUIN_NONE && sim_random_chance(&world->r_fault, 50)) {
         world->nodes[index].power_in =
             (uint32_t)sim_draw(world, 1, 4); /* at a call of its next flush */
         return;
     }
-    sim_trace(world, "fault: node %d ends, power %d, disk %d", index + 1, power, how);
+    sim_trace(world, "fault: node %d ends, power %d, disk %d", index + 1, power, (int)how);
     sim_node_crash(world, index, power);
-    ruin(world, index, how);
+    sim_fault_ruin(world, index, how);
 }
 
 void sim_fault_restart(struct sim_world *world, const struct sim_event *event)
@@ -120,7 +118,7 @@ static void disk_trouble(struct sim_world *world, enum sim_fault fault)
     sim_fault_undo_at(world, sim_draw(world, 200, 12000), fault)->value = (uint64_t)index;
 }
 
-static void heal_disk(struct sim_node *node)
+void sim_fault_disk_heal(struct sim_node *node)
 {
     node->flush_extra_ms = 0;
     node->disk.fail_calls = 0;
@@ -129,7 +127,7 @@ static void heal_disk(struct sim_node *node)
 }
 
 /* ---- clones ---- */
-static void end_clone(struct sim_world *world, int index)
+void sim_fault_clone_end(struct sim_world *world, int index)
 {
     struct sim_node *node = &world->nodes[index];
 
@@ -145,14 +143,11 @@ static void end_clone(struct sim_world *world, int index)
     node->used = false;
 }
 
-static void start_clone(struct sim_world *world)
+void sim_fault_clone(struct sim_world *world, int index)
 {
-    int index = any_up(world), clone = world->node_count;
-
-    if (index == SIM_NONE || world->nodes[clone].used) {
-        return;
-    }
+    int clone = world->node_count;
     struct sim_node *node = &world->nodes[clone];
+
     node->used = true;
     node->clone = true;
     node->ruined = true; /* what an earlier clone had is not expected of this one */
@@ -169,8 +164,17 @@ static void start_clone(struct sim_world *world)
     sim_trace(world, "fault: a clone of node %d starts", index + 1);
     sim_node_boot(world, clone);
     sim_net_start(world, clone);
-    sim_fault_undo_at(world, sim_draw(world, 1000, 15000), SIM_FAULT_CLONE)->value =
-        (uint64_t)clone;
+}
+
+static void start_clone(struct sim_world *world)
+{
+    int index = any_up(world), clone = world->node_count;
+
+    if (index != SIM_NONE && !world->nodes[clone].used) {
+        sim_fault_clone(world, index);
+        sim_fault_undo_at(world, sim_draw(world, 1000, 15000), SIM_FAULT_CLONE)->value =
+            (uint64_t)clone;
+    }
 }
 
 /* ---- clocks and processes that stand still ---- */
@@ -242,20 +246,20 @@ static void inject(struct sim_world *world, enum sim_fault fault)
     switch (fault) {
     case SIM_FAULT_KILL:
     case SIM_FAULT_POWER:
-        crash(world, fault == SIM_FAULT_POWER, HOW_PLAIN);
+        crash(world, fault == SIM_FAULT_POWER, SIM_RUIN_NONE);
         break;
     case SIM_FAULT_DISK_LOST:
-        crash(world, true, HOW_LOST);
+        crash(world, true, SIM_RUIN_LOST);
         break;
     case SIM_FAULT_BACKUP:
         if (sim_random_chance(&world->r_fault, 60) && any_up(world) != SIM_NONE) {
             sim_node_snapshot(world, any_up(world));
         } else {
-            crash(world, true, HOW_BACKUP);
+            crash(world, true, SIM_RUIN_BACKUP);
         }
         break;
     case SIM_FAULT_BIT_FLIP:
-        crash(world, true, HOW_FLIP);
+        crash(world, true, SIM_RUIN_FLIP);
         break;
     case SIM_FAULT_PAUSE:
         pause(world);
@@ -314,7 +318,7 @@ void sim_fault_undo(struct sim_world *world, const struct sim_event *event)
     }
     switch (fault) {
     case SIM_FAULT_CLONE:
-        end_clone(world, (int)event->value);
+        sim_fault_clone_end(world, (int)event->value);
         break;
     case SIM_FAULT_TAMPER:
         world->tampering = false;
@@ -327,7 +331,7 @@ void sim_fault_undo(struct sim_world *world, const struct sim_event *event)
         sim_node_drift(world, &world->nodes[event->value], 0);
         break;
     default:
-        heal_disk(&world->nodes[event->value]);
+        sim_fault_disk_heal(&world->nodes[event->value]);
         break;
     }
 }
@@ -340,10 +344,10 @@ void sim_fault_heal_all(struct sim_world *world)
     world->tampering = world->duplicating = world->memory_short = false;
     world->reorder_ms = 0;
     for (int i = world->node_count; i < SIM_NODES_MAX; i++) {
-        end_clone(world, i);
+        sim_fault_clone_end(world, i);
     }
     for (int a = 0; a < world->node_count; a++) {
-        heal_disk(&world->nodes[a]);
+        sim_fault_disk_heal(&world->nodes[a]);
         sim_node_drift(world, &world->nodes[a], 0);
         world->nodes[a].wall_offset_ms = 0;
         world->nodes[a].power_in = 0;

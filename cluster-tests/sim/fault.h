@@ -1,4 +1,4 @@
-/* fault.h -- shared by fault.c and fault_net.c: the dice of faults and their undoing. */
+/* fault.h -- shared by fault.c, fault_net.c and scenarios: single faults, the dice, the undoing. */
 #ifndef TD_SIM_FAULT_H
 #define TD_SIM_FAULT_H
 
@@ -16,6 +16,14 @@ static inline struct sim_event *sim_fault_undo_at(struct sim_world *world, uint6
     undo->generation = (uint32_t)fault;
     return undo;
 }
+
+/* What a disk comes back with when its process is down. */
+enum sim_ruin { SIM_RUIN_NONE, SIM_RUIN_LOST, SIM_RUIN_BACKUP, SIM_RUIN_FLIP };
+void sim_fault_ruin(struct sim_world *world, int node, enum sim_ruin how);
+/* A second process of the node's region, with a copy of its disk; it sits behind the regions. */
+void sim_fault_clone(struct sim_world *world, int node);
+void sim_fault_clone_end(struct sim_world *world, int clone);
+void sim_fault_disk_heal(struct sim_node *node);
 
 /* False: not a fault of the network. */
 bool sim_fault_net(struct sim_world *world, enum sim_fault fault);

@@ -1,5 +1,5 @@
 /* node.c -- processes: real core and real log over a disk in memory; boot, effects, crash. */
-#include "cluster-tests/sim/sim.h"
+#include "cluster-tests/sim/story.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +167,9 @@ static void note_trace(struct sim_world *world, int index, const struct td_effec
     sim_trace(world, "node %d: core trace %d region %u a %llu b %llu", index + 1,
               (int)effect->u.trace.code, effect->u.trace.region.v,
               (unsigned long long)effect->u.trace.a, (unsigned long long)effect->u.trace.b);
+    if (world->story != NULL) {
+        sim_story_core(world, index, effect);
+    }
 }
 
 static void perform(struct sim_world *world, int index, const struct td_effect *effect)
@@ -190,7 +193,11 @@ static void perform(struct sim_world *world, int index, const struct td_effect *
         sim_schedule(world, world->now_ms, SIM_AT_RANDOM, index)->generation = node->generation;
         break;
     case TD_FX_REPLY:
-        sim_load_reply(world, index, effect->u.reply.client_link, effect->u.reply.response);
+        if (world->story != NULL && effect->u.reply.client_link >= SIM_CLIENT_FIRST) {
+            sim_story_reply(world, index, effect->u.reply.client_link, effect->u.reply.response);
+        } else {
+            sim_load_reply(world, index, effect->u.reply.client_link, effect->u.reply.response);
+        }
         break;
     case TD_FX_CLOSE_LINK:
         other = sim_net_peer(world, index, effect->u.close_link.link.v);
@@ -268,6 +275,9 @@ void sim_node_step(struct sim_world *world, int index, struct td_event *event)
     }
     if (node->core->started) {
         sim_check_i3_step(world, index);
+    }
+    if (world->story != NULL) {
+        sim_story_look(world, index);
     }
     schedule_tick(world, index);
 }

@@ -374,13 +374,13 @@ void sim_world_boot(struct sim_world *world)
     for (int i = 0; i < world->node_count; i++) {
         sim_net_start(world, i);
     }
+    sim_schedule(world, CHECK_MS, SIM_AT_CHECK, SIM_NONE);
 }
 
 bool sim_world_run(struct sim_world *world)
 {
     sim_world_boot(world);
     sim_load_start(world);
-    sim_schedule(world, CHECK_MS, SIM_AT_CHECK, SIM_NONE);
     world->faulty = true;
     sim_fault_next(world);
     sim_world_until(world, world->options.fault_ms);
