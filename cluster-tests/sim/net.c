@@ -1,6 +1,6 @@
 /* net.c -- paths and links. A link is a reliable stream: nothing inside it is lost or reordered;
  * what a bad path does is delay, stall, narrow, and end links that one side believes in longer. */
-#include "cluster-tests/sim/sim.h"
+#include "cluster-tests/sim/secure.h"
 
 #include <stdlib.h>
 
@@ -72,7 +72,19 @@ static void schedule_frame(struct sim_world *world, int from, int to, struct sim
 
 void sim_net_put(struct sim_world *world, int from, int to, struct sim_frame *frame)
 {
+    if (world->secure != NULL) {
+        frame = sim_secure_seal(world, from, to, frame);
+    }
     schedule_frame(world, from, to, frame);
+}
+
+static void arrive(struct sim_world *world, int node, int other, struct sim_frame *frame)
+{
+    if (world->secure != NULL) {
+        sim_secure_arrive(world, node, other, frame);
+    } else {
+        sim_wire_receive(world, node, other, frame);
+    }
 }
 
 /* What a cut held arrives in order, and before what was under way when it healed: a stream. */
@@ -86,7 +98,7 @@ static void release_held(struct sim_world *world, int from, int to)
         if (path->held == NULL) {
             path->held_last = &path->held;
         }
-        sim_wire_receive(world, to, from, frame);
+        arrive(world, to, from, frame);
     }
 }
 
@@ -114,7 +126,7 @@ void sim_net_deliver(struct sim_world *world, const struct sim_event *event)
         path->held_last = &event->frame->next;
         return;
     }
-    sim_wire_receive(world, event->node, event->other, event->frame);
+    arrive(world, event->node, event->other, event->frame);
 }
 
 void sim_net_cut(struct sim_world *world, int from, int to, bool cut)
@@ -211,6 +223,9 @@ void sim_net_dial(struct sim_world *world, int a, int b)
     link->id[0] = ++world->next_link;
     link->id[1] = ++world->next_link;
     link->answered_ms[0] = link->answered_ms[1] = world->now_ms;
+    if (world->secure != NULL) {
+        sim_secure_connect(world, a, b);
+    }
     sim_trace(world, "link %d-%d is up", a + 1, b + 1);
     side_up(world, a, b);
     side_up(world, b, a);

@@ -1,4 +1,5 @@
 /* node.c -- processes: real core and real log over a disk in memory; boot, effects, crash. */
+#include "cluster-tests/sim/secure.h"
 #include "cluster-tests/sim/story.h"
 
 #include <stdlib.h>
@@ -368,7 +369,8 @@ static void reset(struct sim_world *world, struct sim_node *node)
         memset(node->shadow, 0, node->shadow_room * sizeof *node->shadow);
     }
     node->key = (struct sim_key){world->options.seed * 977 + 1, node->region.v};
-    node->signer = sim_signer(&node->key);
+    node->signer = world->secure != NULL ? sim_secure_signer(world->secure, node->region.v)
+                                         : sim_signer(&node->key);
     if (node->reader == NULL) {
         node->reader = td_reader_alloc();
     }

@@ -81,6 +81,20 @@ static void draw_byz(struct sim_options *options)
     }
 }
 
+/* Real cryptography costs real time: one world in fifty, and a small one. */
+static void draw_wire(struct sim_options *options)
+{
+    struct sim_random random = sim_random_new(options->seed, 18);
+
+    if (sim_random_below(&random, 50) == 0) {
+        options->wire = 1;
+        options->regions = options->regions < 5 ? options->regions : 5;
+        options->fault_ms = options->fault_ms < 20000 ? options->fault_ms : 20000;
+        options->workers_per_region =
+            options->workers_per_region < 2 ? options->workers_per_region : 2;
+    }
+}
+
 struct sim_options sim_options_draw(uint64_t seed)
 {
     struct sim_random random = sim_random_new(seed, 1);
@@ -113,6 +127,7 @@ struct sim_options sim_options_draw(uint64_t seed)
     struct sim_random forged = sim_random_new(seed, 13);
     options.forged_percent =
         sim_random_chance(&forged, 25) ? (uint32_t)sim_random_between(&forged, 1, 50) : 0;
+    draw_wire(&options); /* may make it smaller */
     draw_byz(&options);
     return options;
 }
@@ -130,6 +145,7 @@ static const struct {
     FIELD(jobs),         FIELD(gap_ms),        FIELD(workers_per_region), FIELD(reports_max),
     FIELD(ring_batches), FIELD(segment_bytes), FIELD(ack_percent),        FIELD(fault_gap_ms),
     FIELD(faults_max),   FIELD(bad_region),    FIELD(forged_percent),
+    FIELD(wire),
 #undef FIELD
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };

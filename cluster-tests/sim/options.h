@@ -82,6 +82,7 @@ struct sim_options {
     uint32_t forged_percent; /* meddlers' reports that carry a token of the year 2099 */
     uint32_t fault_gap_ms;   /* mean time between two faults */
     uint32_t faults_max;
+    uint32_t wire; /* 1 = real bytes through the real channel, real signatures */
     uint32_t faults;     /* bit per enum sim_fault; 0 = the healthy case */
     uint32_t bad_region; /* the bad member; 0 = none */
     uint32_t byz;        /* bit per enum sim_trick */

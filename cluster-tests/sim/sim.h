@@ -186,6 +186,7 @@ struct sim_worker;
 struct sim_dots;
 struct history;
 struct sim_story;
+struct sim_secure;
 
 struct sim_counts {
     uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames,
@@ -250,6 +251,7 @@ struct sim_world {
     void *arena_block;
     size_t arena_bytes;
 
+    struct sim_secure *secure; /* wire=1; else NULL */
     struct sim_story *story; /* of a scenario, for people to read; NULL = none */
 
     bool failed;

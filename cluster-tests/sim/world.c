@@ -1,6 +1,6 @@
 /* world.c -- time: one heap of events ordered by (time, insertion number), the phases of a history
  * and its trace hash. */
-#include "cluster-tests/sim/sim.h"
+#include "cluster-tests/sim/secure.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -244,7 +244,11 @@ static void make_roster(struct sim_world *world)
 {
     for (uint32_t i = 0; i < world->options.regions; i++) {
         snprintf(world->region_names[i], sizeof world->region_names[i], "r%u", i + 1);
-        world->keys[i] = (struct td_region_key){1, sim_public_key((uint8_t)(i + 1)), {{0}}};
+        uint8_t region = (uint8_t)(i + 1);
+        world->keys[i] = (struct td_region_key){1, sim_public_key(region), {{0}}};
+        if (world->secure != NULL) {
+            world->keys[i].sign_key = sim_secure_sign_key(world->secure, region);
+        }
         world->roster_regions[i] = (struct td_roster_region){
             .number = {(uint8_t)(i + 1)},
             .name = {world->region_names[i], (uint32_t)strlen(world->region_names[i])},
@@ -260,6 +264,9 @@ static void make_roster(struct sim_world *world)
                                        .policy = {30 * 86400, 365 * 86400, 7 * 86400, 0, 0},
                                        .region_count = world->options.regions,
                                        .regions = world->roster_regions};
+    if (world->secure != NULL) {
+        world->roster.cluster = sim_secure_cluster(world->secure);
+    }
 }
 
 struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
@@ -286,6 +293,7 @@ struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
     world->register_ms =
         calloc((size_t)SIM_JOBS_MAX * SIM_ATTEMPTS_MAX, sizeof *world->register_ms);
     TD_ASSERT(world->register_ms != NULL);
+    world->secure = sim_secure_new(options);
     make_roster(world);
     for (int a = 0; a < SIM_NODES_MAX; a++) {
         for (int b = 0; b < SIM_NODES_MAX; b++) {
@@ -334,6 +342,7 @@ void sim_world_free(struct sim_world *world)
     }
     sim_truth_free(world);
     sim_jobs_free(world);
+    sim_secure_free(world->secure);
     free(world->heap);
     free(world->events);
     free(world->free_slots);
