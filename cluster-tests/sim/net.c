@@ -75,7 +75,9 @@ void sim_net_put(struct sim_world *world, int from, int to, struct sim_frame *fr
     if (world->secure != NULL) {
         frame = sim_secure_seal(world, from, to, frame);
     }
-    schedule_frame(world, from, to, frame);
+    if (frame != NULL) {
+        schedule_frame(world, from, to, frame);
+    }
 }
 
 static void arrive(struct sim_world *world, int node, int other, struct sim_frame *frame)

@@ -157,7 +157,7 @@ static void ask(struct sim_world *world, int node, const struct sim_truth *truth
 
 void sim_record_final(struct sim_world *world)
 {
-    bool(*asked)[ATTEMPTS] = calloc(SIM_JOBS_MAX, sizeof *asked);
+    bool(*asked)[ATTEMPTS] = calloc(world->job_count + 1, sizeof *asked);
 
     TD_ASSERT(asked != NULL);
     for (uint32_t i = 0; i < world->ack_count && !world->failed; i++) {

@@ -273,6 +273,11 @@ struct sim_frame *sim_secure_seal(struct sim_world *world, int from, int to,
 {
     struct side *side = &world->secure->sides[from][to];
     struct td_out_frame plain = {frame->type, {frame->bytes, frame->count}};
+
+    if (side->broken) { /* its end is under way */
+        free(frame);
+        return NULL;
+    }
     enum td_err err = td_channel_seal(side->channel, &plain, 1, &side->out);
 
     TD_ASSERT(err == TD_OK);

@@ -15,7 +15,7 @@ struct td_signer sim_secure_signer(struct sim_secure *secure, uint8_t region);
 
 /* A new connection: both ends shake hands, each proves its key. The old one's keys are gone. */
 void sim_secure_connect(struct sim_world *world, int a, int b);
-/* The frame as it crosses; takes the one given. */
+/* The frame as it crosses; takes the one given. NULL: this connection is broken. */
 struct sim_frame *sim_secure_seal(struct sim_world *world, int from, int to,
                                   struct sim_frame *frame);
 /* What arrived, in pieces cut anywhere; complete frames go to sim_wire_receive. Takes the frame. An
