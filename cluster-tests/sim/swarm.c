@@ -162,6 +162,9 @@ static void take_result(const struct sim_swarm *swarm, struct totals *totals,
         totals->failed++;
         printf("seed %llu FAILED %s: %s\n", (unsigned long long)result->seed, result->checker,
                result->failure);
+        if (swarm->single) {
+            printf("trace %016llx\n", (unsigned long long)result->trace_hash);
+        }
         fflush(stdout);
     }
     if (swarm->single && result->passed) {
