@@ -81,6 +81,25 @@ static void draw_byz(struct sim_options *options)
     }
 }
 
+/* One world in four keeps the plain life. */
+static void draw_lives(struct sim_options *options)
+{
+    struct sim_random random = sim_random_new(options->seed, 16);
+
+    options->lives = sim_random_chance(&random, 75);
+    if (options->lives == 0) {
+        return;
+    }
+    options->skew = (uint32_t)sim_random_below(&random, 4);
+    options->children =
+        sim_random_chance(&random, 50) ? (uint32_t)sim_random_between(&random, 1, 8) : 0;
+    options->rivals = (uint32_t)sim_random_below(&random, 40);
+    options->retries = (uint32_t)sim_random_below(&random, 80);
+    options->silent = (uint32_t)sim_random_below(&random, 20);
+    options->burst_gap_ms =
+        sim_random_chance(&random, 50) ? (uint32_t)sim_random_between(&random, 3000, 15000) : 0;
+}
+
 /* Real cryptography costs real time: one world in fifty, and a small one. */
 static void draw_wire(struct sim_options *options)
 {
@@ -127,6 +146,7 @@ struct sim_options sim_options_draw(uint64_t seed)
     struct sim_random forged = sim_random_new(seed, 13);
     options.forged_percent =
         sim_random_chance(&forged, 25) ? (uint32_t)sim_random_between(&forged, 1, 50) : 0;
+    draw_lives(&options);
     draw_wire(&options); /* may make it smaller */
     draw_byz(&options);
     return options;
@@ -146,6 +166,8 @@ static const struct {
     FIELD(ring_batches), FIELD(segment_bytes), FIELD(ack_percent),        FIELD(fault_gap_ms),
     FIELD(faults_max),   FIELD(bad_region),    FIELD(forged_percent),
     FIELD(wire),
+    FIELD(lives),        FIELD(skew),          FIELD(children),           FIELD(rivals),
+    FIELD(retries),      FIELD(silent),        FIELD(burst_gap_ms),
 #undef FIELD
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
@@ -176,6 +198,9 @@ void sim_options_print(const struct sim_options *options, FILE *file)
     fprintf(file, "seed=%llu", (unsigned long long)options->seed);
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         fprintf(file, " %s=%u", fields[i].name, *field(&copy, i));
+    }
+    if (options->trace != NULL) {
+        fprintf(file, " trace=%s", options->trace);
     }
     print_bits(file, "faults", options->faults, names, SIM_FAULT_COUNT);
     print_bits(file, "byz", options->byz, tricks, SIM_TRICK_COUNT);
@@ -224,6 +249,15 @@ bool sim_options_set(struct sim_options *options, const char *text)
             options->bad_region = 1;
         }
         return good;
+    }
+    if (strncmp(text, "trace=", 6) == 0) {
+        options->trace = text + 6;
+        return true;
+    }
+    if (strcmp(text, "lives=0") == 0) {
+        options->lives = options->skew = options->children = options->rivals = 0;
+        options->retries = options->silent = options->burst_gap_ms = 0;
+        return true;
     }
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         if (strlen(fields[i].name) == count && memcmp(fields[i].name, text, count) == 0) {

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 static const char dashes[] = "----\n";
 
@@ -260,8 +259,7 @@ static bool run_in_child(const struct file *file, bool rewrite)
     }
     if (pid == 0) {
         bool good = run_file(file, rewrite);
-        fflush(NULL);
-        _exit(good ? 0 : 1);
+        exit(good ? 0 : 1);
     }
     while (waitpid(pid, &status, 0) < 0) {
     }

@@ -46,9 +46,11 @@ void sim_shrink(const struct sim_options *start)
 {
     struct sim_options options = *start;
     struct sim_result first = sim_run_one(&options, false);
-    uint32_t *const fields[] = {&options.regions,    &options.fault_ms, &options.workers_per_region,
-                                &options.faults_max, &options.jobs,     &options.jitter_ms};
-    static const uint32_t least[] = {2, 1000, 1, 0, 1, 0};
+    uint32_t *const fields[] = {&options.regions, &options.fault_ms, &options.workers_per_region,
+                                &options.faults_max, &options.jobs, &options.jitter_ms,
+                                &options.wire, &options.children, &options.rivals, &options.retries,
+                                &options.silent, &options.burst_gap_ms, &options.skew};
+    static const uint32_t least[] = {2, 1000, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0};
 
     if (first.passed) {
         printf("seed %llu passes: nothing to make smaller\n", (unsigned long long)start->seed);

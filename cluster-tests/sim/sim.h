@@ -187,6 +187,8 @@ struct sim_dots;
 struct history;
 struct sim_story;
 struct sim_secure;
+struct sim_life;
+struct sim_replay;
 
 struct sim_counts {
     uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames,
@@ -241,6 +243,8 @@ struct sim_world {
     uint64_t forked_ms;    /* the bad member said two things under one dot; 0 = not yet */
     struct sim_call final_call;
 
+    struct sim_life *life;
+    struct sim_replay *replay; /* trace=FILE; else NULL */
     struct sim_worker *workers;
     uint32_t worker_count;
     bool workers_stopped;

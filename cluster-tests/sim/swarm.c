@@ -226,25 +226,45 @@ static void run_range(const struct sim_swarm *swarm, struct totals *totals)
     }
 }
 
-/* seeds.txt: a seed a line, what follows on the line is for people. */
+/* Options behind the seed, as far as words look like options. */
+static bool take_options(char *rest, struct sim_options *options)
+{
+    char *word;
+
+    while ((word = strsep(&rest, " \t")) != NULL && (*word == '\0' || strchr(word, '=') != NULL)) {
+        if (*word != '\0' && !sim_options_set(options, word)) {
+            fprintf(stderr, "tidings-sim: cannot read %s\n", word);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* seeds.txt: a seed a line, its options, and why it stands there, for people. */
 static bool run_file(const struct sim_swarm *swarm, struct totals *totals)
 {
-    char line[512];
     FILE *file = fopen(swarm->replay, "r");
+    char *text = NULL, *line;
+    size_t room = 0;
+    bool good = file != NULL && getdelim(&text, &room, '\0', file) > 0;
 
-    if (file == NULL) {
+    if (!good) {
         perror(swarm->replay);
-        return false;
     }
-    while (fgets(line, sizeof line, file) != NULL) {
+    if (file != NULL) {
+        fclose(file); /* before any child: its exit would move the offset that both share */
+    }
+    for (char *lines = text; good && (line = strsep(&lines, "\n")) != NULL;) {
         if (line[0] >= '0' && line[0] <= '9') {
-            struct sim_options options = options_of(swarm, strtoull(line, NULL, 10));
+            char *rest = NULL;
+            struct sim_options options = options_of(swarm, strtoull(line, &rest, 10));
+            good = take_options(rest, &options);
             struct sim_result result = sim_run_one(&options, false);
             take_result(swarm, totals, &result);
         }
     }
-    fclose(file);
-    return true;
+    free(text);
+    return good;
 }
 
 int sim_swarm_run(const struct sim_swarm *swarm)
