@@ -243,7 +243,7 @@ void sim_world_until(struct sim_world *world, uint64_t end_ms)
 static void make_roster(struct sim_world *world)
 {
     for (uint32_t i = 0; i < world->options.regions; i++) {
-        snprintf(world->region_names[i], sizeof world->region_names[i], "r%u", i + 1);
+        snprintf(world->region_names[i], sizeof world->region_names[i], "r%u", (i + 1) & 255);
         uint8_t region = (uint8_t)(i + 1);
         world->keys[i] = (struct td_region_key){1, sim_public_key(region), {{0}}};
         if (world->secure != NULL) {
