@@ -7,7 +7,7 @@
 #include "node/core/plant.h"
 #include <string.h>
 
-enum { REDIAL_MS_MIN = 50, REDIAL_MS_MAX = 800 };
+enum { REDIAL_MS_MIN = 50, REDIAL_MS_MAX = 800, REDIAL_MS_STEADY = 250 };
 
 struct sim_link *sim_net_link(struct sim_world *world, int a, int b)
 {
@@ -151,6 +151,7 @@ static void redial(struct sim_world *world, int a, int b)
 
     if (!link->dialling) {
         uint64_t ms = sim_random_between(&world->r_net, REDIAL_MS_MIN, REDIAL_MS_MAX);
+        ms = world->options.steady ? REDIAL_MS_STEADY : ms;
         link->dialling = true;
         sim_schedule(world, world->now_ms + ms, SIM_AT_DIAL, a < b ? a : b)->other = a < b ? b : a;
     }

@@ -155,8 +155,10 @@ static void sign_head(struct sim_world *world, int index, struct td_head *head)
     TD_ASSERT(used > 0);
     head->raw = (struct td_bytes){world->scratch, used};
     sim_wire_keep_head(node, head);
-    struct sim_event *done = sim_schedule(
-        world, world->now_ms + sim_random_below(&world->r_node, 2), SIM_AT_SIGNED, index);
+    uint64_t delay_ms = sim_random_below(&world->r_node, 2);
+    struct sim_event *done =
+        sim_schedule(world, world->now_ms + (world->options.steady ? 0 : delay_ms), SIM_AT_SIGNED,
+                     index);
     done->generation = node->generation;
     done->value = head->number;
     memcpy(done->hash, head->hash, sizeof done->hash);
@@ -269,7 +271,8 @@ void sim_node_step(struct sim_world *world, int index, struct td_event *event)
         }
     }
     for (uint32_t i = 0; i < rest; i++) {
-        uint32_t pick = i + (uint32_t)sim_random_below(&world->r_node, rest - i);
+        uint32_t pick =
+            i + (world->options.steady ? 0 : (uint32_t)sim_random_below(&world->r_node, rest - i));
         uint32_t chosen = order[pick];
         order[pick] = order[i];
         perform(world, index, &effects[chosen]);
@@ -347,6 +350,12 @@ static void make_core(struct sim_world *world, int index)
     node->core = td_core_init(&config, (void *)(((uintptr_t)node->block + 63) & ~(uintptr_t)63));
 }
 
+static void new_boot_base(struct sim_world *world, struct sim_node *node)
+{
+    uint64_t base_ms = sim_random_between(&world->r_node, 1000, 100000000);
+    node->boot_base_ms = world->options.steady ? 100000u * node->region.v : base_ms;
+}
+
 static void reset(struct sim_world *world, struct sim_node *node)
 {
     node->generation++;
@@ -375,7 +384,7 @@ static void reset(struct sim_world *world, struct sim_node *node)
         node->reader = td_reader_alloc();
     }
     if (node->boot_base_ms == 0) {
-        node->boot_base_ms = sim_random_between(&world->r_node, 1000, 100000000);
+        new_boot_base(world, node);
     }
 }
 
@@ -446,7 +455,7 @@ void sim_node_crash(struct sim_world *world, int index, bool power)
                                                                   : TEST_CRASH_RANDOM;
     test_disk_crash(&node->disk, how);
     if (power) {
-        node->boot_base_ms = sim_random_between(&world->r_node, 1000, 100000000);
+        new_boot_base(world, node);
     }
     sim_net_gone(world, index, !power);
 }

@@ -89,6 +89,7 @@ struct sim_options {
     uint32_t retries;  /* percent of failed attempts tried again at once */
     uint32_t silent;   /* percent of lives that end without a word */
     uint32_t burst_gap_ms; /* all workers hurry once in so long; 0 = never */
+    bool steady; /* a scenario: no dice where its trace would only show noise */
     const char *trace; /* file whose jobs are replayed; NULL = none; borrowed */
     uint32_t wire; /* 1 = real bytes through the real channel, real signatures */
     uint32_t faults;     /* bit per enum sim_fault; 0 = the healthy case */

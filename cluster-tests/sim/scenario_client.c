@@ -237,8 +237,7 @@ static void freshness_text(const struct td_response *response, char *ret_text, s
         }
         char age[24] = "?";
         if (row->age_known) {
-            snprintf(age, sizeof age, "%llu.%llus", (unsigned long long)row->age_ms / 1000,
-                     (unsigned long long)row->age_ms / 100 % 10);
+            snprintf(age, sizeof age, "%llus", (unsigned long long)row->age_ms / 1000);
         }
         used +=
             (size_t)snprintf(ret_text + used, text_bytes - used, " %u:%s%s%s", row->region.v, age,

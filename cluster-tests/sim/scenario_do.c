@@ -55,6 +55,8 @@ static bool do_nodes(struct sim_scenario *scenario, struct sim_words *words)
     options.faults = 1u << SIM_FAULT_CUT; /* no bounds of healthy worlds */
     options.faults_max = 0;
     options.byz = options.bad_region = 0;
+    options.wire = (uint32_t)number_of(words, "wire", 0);
+    options.steady = true;
     scenario->world = sim_world_new(&options, NULL);
     scenario->world->story = scenario->story;
     return true;
