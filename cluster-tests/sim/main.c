@@ -14,7 +14,7 @@ static int usage(void)
     fputs("usage: tidings-sim --seed N [--trace] [--shrink] [name=value ...]\n"
           "       tidings-sim --seeds A..B [--jobs N] [--time SECONDS] [name=value ...]\n"
           "       tidings-sim --replay seeds.txt\n"
-          "       tidings-sim --scenario FILE ... [--rewrite]\n"
+          "       tidings-sim --scenario FILE ... [--rewrite] [--trace]\n"
           "       (planted build) --plant NAME with any of these\n",
           stderr);
     return 2;
@@ -32,23 +32,25 @@ static bool take_range(const char *text, struct sim_swarm *swarm)
     return *end == '\0' && swarm->last >= swarm->first;
 }
 
-/* --scenario FILE ... [--rewrite] */
+/* --scenario FILE ... [--rewrite] [--trace] */
 static int run_scenarios(int argc, char **argv)
 {
     const char *paths[SCENARIOS_MAX];
     size_t count = 0;
-    bool rewrite = false;
+    bool rewrite = false, aloud = false;
 
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--rewrite") == 0) {
             rewrite = true;
+        } else if (strcmp(argv[i], "--trace") == 0) {
+            aloud = true;
         } else if (argv[i][0] == '-' || count == SCENARIOS_MAX) {
             return usage();
         } else {
             paths[count++] = argv[i];
         }
     }
-    return sim_scenarios_run(paths, count, rewrite);
+    return sim_scenarios_run(paths, count, rewrite, aloud);
 }
 
 int main(int argc, char **argv)

@@ -156,9 +156,8 @@ static void sign_head(struct sim_world *world, int index, struct td_head *head)
     head->raw = (struct td_bytes){world->scratch, used};
     sim_wire_keep_head(node, head);
     uint64_t delay_ms = sim_random_below(&world->r_node, 2);
-    struct sim_event *done =
-        sim_schedule(world, world->now_ms + (world->options.steady ? 0 : delay_ms), SIM_AT_SIGNED,
-                     index);
+    struct sim_event *done = sim_schedule(
+        world, world->now_ms + (world->options.steady ? 0 : delay_ms), SIM_AT_SIGNED, index);
     done->generation = node->generation;
     done->value = head->number;
     memcpy(done->hash, head->hash, sizeof done->hash);

@@ -198,7 +198,7 @@ static bool judge(const struct file *file, const struct sim_scenario *scenario, 
     return false;
 }
 
-static bool run_file(const struct file *file, bool rewrite)
+static bool run_file(const struct file *file, bool rewrite, bool aloud)
 {
     struct sim_scenario scenario = {.world = NULL};
     char *trace = NULL;
@@ -208,6 +208,7 @@ static bool run_file(const struct file *file, bool rewrite)
     scenario.story = calloc(1, sizeof *scenario.story);
     TD_ASSERT(scenario.story != NULL);
     scenario.story->scenario = &scenario;
+    scenario.story->aloud = aloud;
     scenario.story->out = open_memstream(&trace, &trace_bytes);
     TD_ASSERT(scenario.story->out != NULL);
     bool ran = run_commands(&scenario, file, &line);
@@ -248,7 +249,7 @@ static bool load(struct file *file)
 }
 
 /* In a child: an assertion that fails in one scenario does not hide the others. */
-static bool run_in_child(const struct file *file, bool rewrite)
+static bool run_in_child(const struct file *file, bool rewrite, bool aloud)
 {
     int status = 0;
 
@@ -259,7 +260,7 @@ static bool run_in_child(const struct file *file, bool rewrite)
         return false;
     }
     if (pid == 0) {
-        bool good = run_file(file, rewrite);
+        bool good = run_file(file, rewrite, aloud);
         exit(good ? 0 : 1);
     }
     while (waitpid(pid, &status, 0) < 0) {
@@ -270,13 +271,13 @@ static bool run_in_child(const struct file *file, bool rewrite)
     return status == 0;
 }
 
-int sim_scenarios_run(const char *const *paths, size_t count, bool rewrite)
+int sim_scenarios_run(const char *const *paths, size_t count, bool rewrite, bool aloud)
 {
     size_t failed = 0;
 
     for (size_t i = 0; i < count; i++) {
         struct file file = {.path = paths[i]};
-        if (!load(&file) || !run_in_child(&file, rewrite)) {
+        if (!load(&file) || !run_in_child(&file, rewrite, aloud)) {
             failed++;
         }
         free(file.text);

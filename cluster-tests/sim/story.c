@@ -24,13 +24,17 @@ void sim_story_line(struct sim_world *world, int node, const char *format, ...)
     if (!story->telling) {
         return;
     }
+    char text[400];
+
     label(world, node, name, sizeof name);
-    fprintf(story->out, "[%6llu] %-2s ", (unsigned long long)(world->now_ms - story->start_ms),
-            name);
     va_start(arguments, format);
-    vfprintf(story->out, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fputc('\n', story->out);
+    for (int i = 0; i < (story->aloud ? 2 : 1); i++) {
+        fprintf(i == 0 ? story->out : stdout, "[%6llu] %-2s %s\n",
+                (unsigned long long)(world->now_ms - story->start_ms), name, text);
+    }
+    fflush(stdout);
 }
 
 const char *sim_dot_text(struct td_dot dot, char *ret_text, size_t text_bytes)

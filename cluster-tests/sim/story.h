@@ -11,6 +11,7 @@ struct sim_scenario;
 
 struct sim_story {
     FILE *out;
+    bool aloud; /* to standard output as well, line by line */
     uint64_t start_ms; /* shown as 0; nothing is shown before it is set */
     bool telling;
     uint32_t truths_told;                /* handed to logs */
