@@ -1,12 +1,13 @@
-/* check_i1.c -- I1: at a node whose `has` covers the dot of an acknowledged report the register holds
- * that report or a greater one. What was found once stays by I3, so each acknowledgement is looked for
- * until it is covered; a new process starts again. */
+/* check_i1.c -- I1: at a node whose `has` covers the dot of an acknowledged report the register
+ * holds that report or a greater one. What was found once stays by I3, so each acknowledgement is
+ * looked for until it is covered; a new process starts again. */
 #include "cluster-tests/sim/sim.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-bool sim_holds(const struct sim_world *world, const struct td_core *core, const struct sim_truth *truth)
+bool sim_holds(const struct sim_world *world, const struct td_core *core,
+               const struct sim_truth *truth)
 {
     const char *name = world->job_names[truth->job];
     struct td_text job = {name, (uint32_t)strlen(name)};
@@ -69,7 +70,9 @@ void sim_check_i1_end(struct sim_world *world)
     for (int i = 0; i < world->node_count; i++) {
         for (uint32_t k = 0; k < world->ack_count; k++) {
             const struct sim_truth *truth = &world->truths[world->acks[k]];
-            if (world->nodes[i].up && !truth->doomed && !sim_holds(world, world->nodes[i].core, truth)) {
+            if (world->nodes[i].up && !truth->doomed && !sim_is_bad(world, i) &&
+                truth->order.dot.origin.region.v != world->bad_region &&
+                !sim_holds(world, world->nodes[i].core, truth)) {
                 lost(world, i, truth, "lacks after healing");
             }
         }

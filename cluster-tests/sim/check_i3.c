@@ -53,6 +53,9 @@ static void look(struct sim_world *world, int index, uint32_t reg)
                  index + 1, shadow->order.rank, order.rank,
                  (unsigned long long)shadow->order.stamp.ms, (unsigned long long)order.stamp.ms);
     }
+    if (td_dot_compare(order.dot, shadow->order.dot) != 0) {
+        sim_check_i10_won(world, index, order.dot);
+    }
     *shadow = (struct sim_shadow){it->job_hash, it->attempt, true, order};
     sim_check_i5(world, index, reg);
 }
@@ -73,6 +76,7 @@ void sim_check_i3_step(struct sim_world *world, int index)
             look(world, index, reg);
         }
     }
+    sim_check_i10_step(world, index);
 }
 
 /* What the next process must still have: everything durable here. */
@@ -117,7 +121,8 @@ void sim_check_i3_booted(struct sim_world *world, int index)
 
     for (uint32_t i = 0; i < node->earlier_count && !node->ruined; i++) {
         const struct sim_shadow *now = find(world, node, &node->earlier[i]);
-        if (now == NULL || !now->used || td_order_compare(&now->order, &node->earlier[i].order) < 0) {
+        if (now == NULL || !now->used ||
+            td_order_compare(&now->order, &node->earlier[i].order) < 0) {
             sim_fail(world, "I3", "node %d: after the restart attempt %u of job %016llx is %s",
                      index + 1, node->earlier[i].attempt,
                      (unsigned long long)node->earlier[i].job_hash,
@@ -128,10 +133,10 @@ void sim_check_i3_booted(struct sim_world *world, int index)
         const struct td_vv_entry *entry = &node->has_down.vv.entries[i];
         struct td_dot dot = {entry->origin, entry->seq};
         if (!td_vv_covers_dot(&has, dot)) {
-            sim_fail(world, "I3", "node %d: after the restart `has` names %u.%u up to %llu, before %llu",
-                     index + 1, entry->origin.region.v, entry->origin.incarnation.start,
-                     (unsigned long long)td_vv_seq(&has, entry->origin),
-                     (unsigned long long)entry->seq);
+            sim_fail(
+                world, "I3", "node %d: after the restart `has` names %u.%u up to %llu, before %llu",
+                index + 1, entry->origin.region.v, entry->origin.incarnation.start,
+                (unsigned long long)td_vv_seq(&has, entry->origin), (unsigned long long)entry->seq);
         }
     }
     node->ruined = false;

@@ -1,11 +1,11 @@
-/* check_i6.c -- I6: a freshness bound is never smaller than the true age. "Complete as of now - age"
- * is compared with what the origin really had made durable by then. */
+/* check_i6.c -- I6: a freshness bound is never smaller than the true age. "Complete as of now -
+ * age" is compared with what the origin really had made durable by then. */
 #include "cluster-tests/sim/sim.h"
 
-/* Shown here, or something greater is: that is what a reader is told to be complete. Vectors may name
- * less after a disk was lost (nobody holds the register's earlier reports any more). */
-static bool here(const struct sim_world *world, const struct sim_node *node, const struct td_vv *has,
-                 const struct sim_truth *truth)
+/* Shown here, or something greater is: that is what a reader is told to be complete. Vectors may
+ * name less after a disk was lost (nobody holds the register's earlier reports any more). */
+static bool here(const struct sim_world *world, const struct sim_node *node,
+                 const struct td_vv *has, const struct sim_truth *truth)
 {
     return truth->failed || truth->doomed || td_vv_covers_dot(has, truth->order.dot) ||
            sim_holds(world, node->core, truth);
@@ -16,11 +16,13 @@ static void explain(struct sim_world *world, int index, uint8_t region)
     const struct td_core *core = world->nodes[index].core;
 
     sim_trace(world, "node %d: folds region %u below %u, head of %u", index + 1, region,
-              core->fold_below[region], core->regions[core->slot_of[region]].head_incarnation.start);
+              core->fold_below[region],
+              core->regions[core->slot_of[region]].head_incarnation.start);
     struct td_vv head = core->regions[core->slot_of[region]].head_has.vv;
     for (uint32_t i = 0; i < head.entry_count; i++) {
         sim_trace(world, "  its head names %u.%u up to %llu", head.entries[i].origin.region.v,
-                  head.entries[i].origin.incarnation.start, (unsigned long long)head.entries[i].seq);
+                  head.entries[i].origin.incarnation.start,
+                  (unsigned long long)head.entries[i].seq);
     }
     for (uint32_t i = 0; i < core->inc_order_count; i++) {
         const struct td_inc *inc = &core->incs[core->inc_order[i]];
@@ -37,8 +39,8 @@ static void explain(struct sim_world *world, int index, uint8_t region)
 }
 
 /* Oldest report of this region that the node lacks; NULL = none. */
-static const struct sim_truth *oldest_lacking(struct sim_world *world, struct sim_node *node,
-                                              uint8_t region)
+const struct sim_truth *sim_oldest_lacking(struct sim_world *world, struct sim_node *node,
+                                           uint8_t region)
 {
     struct td_vv has = td_core_has(node->core);
     uint32_t *cursor = &node->fresh_cursor[region];
@@ -53,50 +55,32 @@ static const struct sim_truth *oldest_lacking(struct sim_world *world, struct si
     return NULL;
 }
 
-void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view *rows, uint32_t count)
+void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view *rows,
+                  uint32_t count)
 {
     struct sim_node *node = &world->nodes[index];
 
     for (uint32_t i = 0; i < count; i++) {
         uint8_t region = rows[i].region.v;
         bool own = region == node->region.v; /* an old backup cannot be told before others speak */
-        if ((own && world->region_ruined[region]) || !rows[i].age_known || rows[i].recovering || region > TD_REGIONS_MAX ||
-            world->region_cloned[region] || rows[i].age_ms > world->now_ms) {
+        if ((own && world->region_ruined[region]) || !rows[i].age_known || rows[i].recovering ||
+            region > TD_REGIONS_MAX || world->region_cloned[region] ||
+            region == world->bad_region || rows[i].age_ms > world->now_ms) {
             continue; /* two processes of one region: no head of one speaks for the other */
         }
-        const struct sim_truth *truth = oldest_lacking(world, node, region);
+        const struct sim_truth *truth = sim_oldest_lacking(world, node, region);
         if (truth != NULL && truth->durable_ms < world->now_ms - rows[i].age_ms) {
             explain(world, index, region);
             if (world->nodes[region - 1].up) {
                 explain(world, region - 1, region);
             }
-            sim_fail(world, "I6",
-                     "node %d says region %u is complete as of %llu ms ago, but lacks %u.%u.%llu of "
-                     "%llu ms ago",
-                     index + 1, region, (unsigned long long)rows[i].age_ms, region,
-                     truth->order.dot.origin.incarnation.start,
-                     (unsigned long long)truth->order.dot.seq,
-                     (unsigned long long)(world->now_ms - truth->durable_ms));
-        }
-    }
-}
-
-/* I9 in the healthy case: everything reaches everybody in a few delays. */
-void sim_check_i9_healthy(struct sim_world *world, int index)
-{
-    const struct sim_options *options = &world->options;
-    uint64_t bound_ms = 2000 + 4 * sim_net_delay_max(world) + 3 * (uint64_t)options->flush_ms_max;
-
-    if (options->faults != 0 || world->now_ms < 10000) {
-        return;
-    }
-    for (uint8_t region = 1; region <= options->regions; region++) {
-        const struct sim_truth *truth = oldest_lacking(world, &world->nodes[index], region);
-        if (truth != NULL && truth->durable_ms + bound_ms < world->now_ms) {
-            sim_fail(world, "I9", "healthy, but node %d lacks %u.%u.%llu of %llu ms ago", index + 1,
-                     region, truth->order.dot.origin.incarnation.start,
-                     (unsigned long long)truth->order.dot.seq,
-                     (unsigned long long)(world->now_ms - truth->durable_ms));
+            sim_fail(
+                world, "I6",
+                "node %d says region %u is complete as of %llu ms ago, but lacks %u.%u.%llu of "
+                "%llu ms ago",
+                index + 1, region, (unsigned long long)rows[i].age_ms, region,
+                truth->order.dot.origin.incarnation.start, (unsigned long long)truth->order.dot.seq,
+                (unsigned long long)(world->now_ms - truth->durable_ms));
         }
     }
 }

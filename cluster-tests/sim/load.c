@@ -1,25 +1,12 @@
 /* load.c -- clients: workers that take a job through its life, read it with the token they hold, retry
  * and move on to another region. They know nothing but answers: this is the history checker on the
  * clients' side (I3 for reads, I4 for publishes, acknowledgement before durability). */
-#include "cluster-tests/sim/sim.h"
+#include "cluster-tests/sim/load.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_MS = 6000, RETRY_MS = 300, RUNNING_STEPS = 4, READ_PERCENT = 20, MEDDLE_PERCENT = 6 };
-
-struct sim_worker {
-    int node; /* it talks to */
-    uint64_t due_ms;
-    uint64_t serial;
-    bool waiting, reading, meddling, ack_asked;
-    uint32_t job, step;
-    uint16_t attempt;
-    struct td_seen seen; /* of its register */
-    bool seen_final;
-    struct td_vv_store token;
-    char writer[12];
-};
+enum { CALL_MS = 6000, RETRY_MS = 300, READ_PERCENT = 20, MEDDLE_PERCENT = 6 };
 
 static void wake_at(struct sim_world *world, uint32_t index, uint64_t time_ms)
 {
@@ -27,77 +14,92 @@ static void wake_at(struct sim_world *world, uint32_t index, uint64_t time_ms)
     sim_schedule(world, time_ms, SIM_AT_WORKER, SIM_NONE)->value = index;
 }
 
-static uint64_t pause_ms(struct sim_world *world)
+static void name_jobs(struct sim_world *world, uint32_t jobs)
 {
-    return 1 + sim_random_below(&world->r_load, 2 * (uint64_t)world->options.gap_ms);
-}
-
-static void take_job(struct sim_world *world, struct sim_worker *worker)
-{
-    worker->job = (uint32_t)sim_random_below(&world->r_load, world->options.jobs);
-    worker->attempt = 1;
-    worker->step = 0;
-    memset(&worker->seen, 0, sizeof worker->seen);
-    worker->seen_final = false;
+    for (uint32_t i = 0; i < jobs; i++) {
+        char name[32];
+        int count = snprintf(name, sizeof name, "etl/job-%u", i);
+        uint32_t job = sim_job_number(world, (struct td_text){name, (uint32_t)count});
+        TD_ASSERT(job == i);
+    }
 }
 
 void sim_load_start(struct sim_world *world)
 {
     world->worker_count = world->options.regions * world->options.workers_per_region;
+    sim_life_start(world);
+    if (world->options.trace != NULL) {
+        sim_replay_start(world);
+        world->worker_count = sim_replay_jobs(world);
+    }
+    name_jobs(world, world->replay != NULL ? world->worker_count : world->options.jobs);
     world->workers = calloc(world->worker_count + 1, sizeof *world->workers);
     TD_ASSERT(world->workers != NULL);
-    TD_ASSERT(world->options.jobs <= SIM_JOBS_MAX);
-    for (uint32_t i = 0; i < world->options.jobs; i++) {
-        snprintf(world->job_names[i], sizeof world->job_names[i], "etl/job-%u", i);
-        struct td_text job = {world->job_names[i], (uint32_t)strlen(world->job_names[i])};
-        world->job_hashes[i] = world->nodes[0].signer.job_hash(world->nodes[0].signer.self, job);
-    }
     for (uint32_t i = 0; i < world->worker_count; i++) {
         struct sim_worker *worker = &world->workers[i];
         worker->node = (int)(i % world->options.regions);
         snprintf(worker->writer, sizeof worker->writer, "w%u", i);
-        take_job(world, worker);
-        wake_at(world, i, 200 + pause_ms(world));
+        if (world->replay != NULL) {
+            worker->node = sim_replay_home(world, i);
+            worker->job = i;
+            worker->attempt = 1;
+        }
+        sim_life_take(world, worker);
+        wake_at(world, i, 200 + sim_life_pause_ms(world, worker));
     }
 }
 
 void sim_load_free(struct sim_world *world)
 {
     free(world->workers);
+    sim_life_free(world);
+    sim_replay_free(world);
 }
 
 static void move_on(struct sim_world *world, struct sim_worker *worker)
 {
     int count = world->node_count;
-    worker->node = (worker->node + 1 + (int)sim_random_below(&world->r_load, (uint64_t)count)) % count;
+    worker->node =
+        (worker->node + 1 + (int)sim_random_below(&world->r_load, (uint64_t)count)) % count;
 }
 
 /* ---- requests ---- */
-static enum td_state state_of(const struct sim_world *world, const struct sim_worker *worker)
-{
-    if (worker->meddling) { /* an observer's verdict, or an order to stop */
-        return worker->serial % 2 == 0 ? TD_STATE_LOST : TD_STATE_STOPPING;
-    }
-    if (worker->step == 0) {
-        return TD_STATE_STARTING;
-    }
-    if (worker->step <= RUNNING_STEPS) {
-        return TD_STATE_RUNNING;
-    }
-    return (world->options.seed + worker->job) % 3 == 0 ? TD_STATE_FAILED : TD_STATE_COMPLETED;
-}
-
 static void call(struct sim_world *world, uint32_t index, struct td_request *request)
 {
     struct sim_worker *worker = &world->workers[index];
     struct td_event event = sim_node_event(world, worker->node, TD_EV_REQUEST);
 
+    enum td_state state = worker->reading ? TD_STATE_PENDING : sim_life_state(world, worker);
     worker->waiting = true;
     request->id = ++worker->serial;
     event.u.request.client_link = index + 1;
     event.u.request.request = request;
+    worker->call =
+        (struct sim_call){.client = index + 1,
+                          .job = worker->job,
+                          .serial = worker->serial,
+                          .publish = !worker->reading,
+                          .meddling = worker->meddling,
+                          .attempt = worker->attempt,
+                          .state = state,
+                          .seen = worker->reading || worker->meddling ? NULL : &worker->seen};
+    sim_record_call(world, &worker->call);
     wake_at(world, index, world->now_ms + CALL_MS);
     sim_node_step(world, worker->node, &event);
+}
+
+/* What a client would send to use up a register's stamps: a report of 2099 that nobody made. */
+static struct td_seen forged_seen(struct sim_world *world)
+{
+    struct td_seen seen = {
+        .stamp = {TD_STAMP_MS_MAX - 1 - sim_random_below(&world->r_load, 1000), 0}};
+
+    seen.dot.origin.region.v =
+        (uint8_t)(1 + sim_random_below(&world->r_load, world->options.regions));
+    seen.dot.origin.incarnation.start = 1;
+    seen.dot.origin.incarnation.random = 12345;
+    seen.dot.seq = 1;
+    return seen;
 }
 
 static void publish(struct sim_world *world, uint32_t index)
@@ -111,20 +113,24 @@ static void publish(struct sim_world *world, uint32_t index)
                                .job_hash = world->job_hashes[worker->job]};
 
     snprintf(detail, sizeof detail, "step %u of %s", worker->step, worker->writer);
-    update.status.state = state_of(world, worker);
-    update.status.progress_known = true;
-    update.status.progress = (uint16_t)(worker->step * 100);
+    update.status.state = sim_life_state(world, worker);
+    sim_life_fill(world, worker, &update.status);
     update.status.detail = (struct td_text){detail, (uint32_t)strlen(detail)};
     update.status.writer = (struct td_text){worker->writer, (uint32_t)strlen(worker->writer)};
     worker->ack_asked = sim_random_chance(&world->r_load, world->options.ack_percent);
     struct td_request request = {.op = TD_OP_PUBLISH, .timeout_ms = 3000};
     if (!worker->meddling) {
+        sim_life_prepare(world, worker);
         update.seen = worker->seen;
         request.after = worker->token.vv;
     }
     request.u.publish.ack = worker->ack_asked;
     request.u.publish.count = 1;
     request.u.publish.updates = &update;
+    if (worker->meddling && world->options.forged_percent != 0 &&
+        sim_random_chance(&world->r_load, world->options.forged_percent)) {
+        update.seen = forged_seen(world);
+    }
     call(world, index, &request);
 }
 
@@ -144,7 +150,7 @@ void sim_load_worker(struct sim_world *world, int index)
 {
     struct sim_worker *worker = &world->workers[index];
 
-    if (worker->due_ms != world->now_ms || world->workers_stopped ||
+    if (worker->due_ms != world->now_ms || world->workers_stopped || worker->over ||
         world->reports >= (world->options.reports_max == 0 ? UINT32_MAX : world->options.reports_max)) {
         return;
     }
@@ -185,9 +191,9 @@ static void join_token(struct sim_worker *worker, const struct td_vv *has)
 
 /* An answer may show what is not durable there yet: its vector alone would not promise a later reader
  * that register. The dot joins the token. */
-static void join_seen(struct sim_worker *worker)
+void sim_load_saw(struct sim_worker *worker, struct td_dot dot)
 {
-    struct td_vv_entry entry = {worker->seen.dot.origin, worker->seen.dot.seq};
+    struct td_vv_entry entry = {dot.origin, dot.seq};
     struct td_vv one = {.entry_count = 1, .entries = &entry};
 
     if (entry.seq != 0) {
@@ -212,7 +218,8 @@ static void check_ack_elsewhere(struct sim_world *world, int index, const struct
 {
     const struct sim_counts *counts = &world->counts;
     bool found = counts->faults[SIM_FAULT_DISK_LOST] + counts->faults[SIM_FAULT_BACKUP] +
-                     counts->faults[SIM_FAULT_BIT_FLIP] + counts->faults[SIM_FAULT_CLONE] > 0;
+                     counts->faults[SIM_FAULT_BIT_FLIP] + counts->faults[SIM_FAULT_CLONE] >
+                 0;
 
     for (int i = 0; i < SIM_NODES_MAX && !found; i++) {
         const struct sim_node *node = &world->nodes[i];
@@ -233,15 +240,14 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
                          const struct td_result *result)
 {
     struct sim_truth *truth = sim_truth_find(world, result->dot);
-    struct td_order order = {.rank = result->rank, .stamp = result->stamp, .dot = result->dot};
 
     world->counts.acks++;
     sim_note(world, 90, result->stamp.ms, result->dot.seq);
     if (truth == NULL || !truth->durable) {
         bool crashed = truth != NULL && result->noop; /* durable before its origin heard of it */
         if (!crashed) {
-            sim_fail(world, "I1", "node %d acknowledged %u.%u.%llu before it was durable", index + 1,
-                     result->dot.origin.region.v, result->dot.origin.incarnation.start,
+            sim_fail(world, "I1", "node %d acknowledged %u.%u.%llu before it was durable",
+                     index + 1, result->dot.origin.region.v, result->dot.origin.incarnation.start,
                      (unsigned long long)result->dot.seq);
         }
         return;
@@ -253,19 +259,11 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
     if (worker->meddling) {
         return;
     }
-    int against = worker->seen.dot.seq == 0 ? 1 : compare_seen(&worker->seen, &order);
-    if ((against < 0 || (against == 0 && !result->noop)) && !seen_in_doubt(world, &worker->seen)) {
-        sim_fail(world, "I4", "node %d accepted %s/%u below what its writer had seen: stamp %llu, seen %llu",
-                 index + 1, world->job_names[worker->job], result->attempt,
-                 (unsigned long long)result->stamp.ms, (unsigned long long)worker->seen.stamp.ms);
-    }
+    sim_check_i4(world, index, truth, &worker->seen, result->noop);
     worker->seen.rank = result->rank;
     worker->seen.stamp = result->stamp;
     worker->seen.dot = result->dot;
-    worker->step++;
-    if (worker->step > RUNNING_STEPS + 1) {
-        take_job(world, worker);
-    }
+    sim_life_reported(world, worker);
 }
 
 static void refused(struct sim_world *world, struct sim_worker *worker, enum td_err err)
@@ -279,12 +277,10 @@ static void refused(struct sim_world *world, struct sim_worker *worker, enum td_
     case TD_ERANK:
     case TD_EFINAL:
     case TD_ELOSTFIRST: /* somebody else ended this attempt: the next one */
-        worker->attempt++;
-        worker->step = 0;
-        memset(&worker->seen, 0, sizeof worker->seen);
+        sim_life_ended(world, worker);
         break;
     case TD_EATTEMPT:
-        take_job(world, worker);
+        sim_life_take(world, worker);
         break;
     default:
         move_on(world, worker);
@@ -296,7 +292,8 @@ static void published(struct sim_world *world, struct sim_worker *worker, int in
                       const struct td_response *response)
 {
     const struct td_result *result = &response->u.publish.results[0];
-    bool one = response->u.publish.count == 1 && (response->err == TD_OK || response->err == TD_EACK);
+    bool one =
+        response->u.publish.count == 1 && (response->err == TD_OK || response->err == TD_EACK);
 
     if (one && (result->err == TD_OK || result->err == TD_EACK) && result->dot.seq != 0) {
         acknowledged(world, worker, index, result);
@@ -328,8 +325,9 @@ static void read_back(struct sim_world *world, struct sim_worker *worker, int in
     }
     if (worker->seen.dot.seq != 0 && !seen_in_doubt(world, &worker->seen) &&
         (view == NULL || compare_seen(&worker->seen, &order) < 0)) {
-        sim_fail(world, "I3", "node %d showed %s/%u %s to a client that had seen rank %u stamp %llu",
-                 index + 1, world->job_names[worker->job], worker->attempt,
+        sim_fail(world, "I3",
+                 "node %d showed %s/%u %s to a client that had seen rank %u stamp %llu", index + 1,
+                 world->job_names[worker->job], worker->attempt,
                  view == NULL ? "as unknown" : td_state_name(view->status.state), worker->seen.rank,
                  (unsigned long long)worker->seen.stamp.ms);
     }
@@ -343,15 +341,22 @@ static void read_back(struct sim_world *world, struct sim_worker *worker, int in
 void sim_load_reply(struct sim_world *world, int index, uint32_t client_link,
                     const struct td_response *response)
 {
+    if (client_link == SIM_FINAL_LINK) {
+        sim_record_answer(world, &world->final_call, index, response);
+    }
     if (client_link == 0 || client_link > world->worker_count) {
         return;
     }
     struct sim_worker *worker = &world->workers[client_link - 1];
-    sim_check_i6(world, index, response->freshness, response->freshness_count);
+    if (!sim_is_bad(world, index)) {
+        sim_check_i6(world, index, response->freshness, response->freshness_count);
+        sim_check_stale(world, index, response->freshness, response->freshness_count);
+    }
     if (!worker->waiting || response->id != worker->serial || worker->node != index) {
         return; /* it has given up on this call */
     }
     worker->waiting = false;
+    sim_record_answer(world, &worker->call, index, response);
     if (worker->reading) {
         read_back(world, worker, index, response);
     } else {
@@ -360,7 +365,7 @@ void sim_load_reply(struct sim_world *world, int index, uint32_t client_link,
     if (response->err == TD_OK) {
         join_token(worker, &response->has);
     }
-    join_seen(worker);
+    sim_load_saw(worker, worker->seen.dot);
     worker->meddling = false;
-    wake_at(world, client_link - 1, world->now_ms + pause_ms(world));
+    wake_at(world, client_link - 1, world->now_ms + sim_life_pause_ms(world, worker));
 }

@@ -1,11 +1,13 @@
-/* net.c -- paths and links. A link is a reliable stream: nothing inside it is lost or reordered; what
- * a bad path does is delay, stall, narrow, and end links that one side believes in longer. */
-#include "cluster-tests/sim/sim.h"
+/* net.c -- paths and links. A link is a reliable stream: nothing inside it is lost or reordered;
+ * what a bad path does is delay, stall, narrow, and end links that one side believes in longer. */
+#include "cluster-tests/sim/secure.h"
 
 #include <stdlib.h>
+
+#include "node/core/plant.h"
 #include <string.h>
 
-enum { REDIAL_MS_MIN = 50, REDIAL_MS_MAX = 800 };
+enum { REDIAL_MS_MIN = 50, REDIAL_MS_MAX = 800, REDIAL_MS_STEADY = 250 };
 
 struct sim_link *sim_net_link(struct sim_world *world, int a, int b)
 {
@@ -49,6 +51,9 @@ static uint64_t travel_ms(struct sim_world *world, const struct sim_path *path, 
     uint64_t ms = path->delay_ms + path->slow_ms;
 
     ms += sim_random_below(&world->r_net, world->options.jitter_ms + 1);
+    if (world->reorder_ms != 0) {
+        ms += sim_random_below(&world->r_net, world->reorder_ms);
+    }
     return path->bytes_per_ms != 0 ? ms + bytes / path->bytes_per_ms : ms;
 }
 
@@ -67,7 +72,36 @@ static void schedule_frame(struct sim_world *world, int from, int to, struct sim
 
 void sim_net_put(struct sim_world *world, int from, int to, struct sim_frame *frame)
 {
-    schedule_frame(world, from, to, frame);
+    if (world->secure != NULL) {
+        frame = sim_secure_seal(world, from, to, frame);
+    }
+    if (frame != NULL) {
+        schedule_frame(world, from, to, frame);
+    }
+}
+
+static void arrive(struct sim_world *world, int node, int other, struct sim_frame *frame)
+{
+    if (world->secure != NULL) {
+        sim_secure_arrive(world, node, other, frame);
+    } else {
+        sim_wire_receive(world, node, other, frame);
+    }
+}
+
+/* What a cut held arrives in order, and before what was under way when it healed: a stream. */
+static void release_held(struct sim_world *world, int from, int to)
+{
+    struct sim_path *path = &world->path[from][to];
+
+    while (path->held != NULL && !path->cut) {
+        struct sim_frame *frame = path->held;
+        path->held = frame->next;
+        if (path->held == NULL) {
+            path->held_last = &path->held;
+        }
+        arrive(world, to, from, frame);
+    }
 }
 
 void sim_net_deliver(struct sim_world *world, const struct sim_event *event)
@@ -75,9 +109,17 @@ void sim_net_deliver(struct sim_world *world, const struct sim_event *event)
     struct sim_link *link = sim_net_link(world, event->node, event->other);
     struct sim_path *path = &world->path[event->other][event->node];
 
-    if (link->generation != event->generation || !link->up[event->node < event->other ? 0 : 1] ||
+    int side = event->node < event->other ? 0 : 1;
+
+    /* What comes behind a frame that was refused would look as if nothing were missing. */
+    bool deaf = link->deaf[side] && !TD_PLANTED(deliver_after_refusal);
+    if (link->generation != event->generation || !link->up[side] || deaf ||
         !world->nodes[event->node].up) {
         free(event->frame);
+        return;
+    }
+    if (event->frame == NULL) {
+        release_held(world, event->other, event->node);
         return;
     }
     if (path->cut || path->held != NULL) {
@@ -86,24 +128,19 @@ void sim_net_deliver(struct sim_world *world, const struct sim_event *event)
         path->held_last = &event->frame->next;
         return;
     }
-    sim_wire_receive(world, event->node, event->other, event->frame);
+    arrive(world, event->node, event->other, event->frame);
 }
 
 void sim_net_cut(struct sim_world *world, int from, int to, bool cut)
 {
     struct sim_path *path = &world->path[from][to];
-    struct sim_frame *frame = path->held;
 
     path->cut = cut;
-    if (cut) {
-        return;
-    }
-    path->held = NULL;
-    path->held_last = &path->held;
-    while (frame != NULL) { /* TCP sends again what was not acknowledged */
-        struct sim_frame *next = frame->next;
-        schedule_frame(world, from, to, frame);
-        frame = next;
+    if (!cut && path->held != NULL) { /* TCP sends again what was not acknowledged */
+        struct sim_event *release = sim_schedule(
+            world, world->now_ms + travel_ms(world, path, path->held->count), SIM_AT_DELIVER, to);
+        release->other = from;
+        release->generation = sim_net_link(world, from, to)->generation;
     }
 }
 
@@ -114,6 +151,7 @@ static void redial(struct sim_world *world, int a, int b)
 
     if (!link->dialling) {
         uint64_t ms = sim_random_between(&world->r_net, REDIAL_MS_MIN, REDIAL_MS_MAX);
+        ms = world->options.steady ? REDIAL_MS_STEADY : ms;
         link->dialling = true;
         sim_schedule(world, world->now_ms + ms, SIM_AT_DIAL, a < b ? a : b)->other = a < b ? b : a;
     }
@@ -149,9 +187,10 @@ static void side_up(struct sim_world *world, int node, int other)
     event.u.link_up.process = td_core_process(world->nodes[other].core);
     event.u.link_up.proto = 1;
     sim_node_step(world, node, &event);
-    struct sim_event *beat = sim_schedule(
-        world, world->now_ms + world->path[node][other].delay_ms + world->path[other][node].delay_ms,
-        SIM_AT_BEAT, node);
+    struct sim_event *beat = sim_schedule(world,
+                                          world->now_ms + world->path[node][other].delay_ms +
+                                              world->path[other][node].delay_ms,
+                                          SIM_AT_BEAT, node);
     beat->other = other;
     beat->generation = link->generation;
 }
@@ -172,7 +211,7 @@ void sim_net_dial(struct sim_world *world, int a, int b)
         return;
     }
     if (!can_talk(world, a) || !can_talk(world, b) || world->path[a][b].cut ||
-        world->path[b][a].cut) {
+        world->path[b][a].cut || world->now_ms < link->ghost_until_ms) {
         redial(world, a, b);
         return;
     }
@@ -183,9 +222,13 @@ void sim_net_dial(struct sim_world *world, int a, int b)
     forget_held(&world->path[b][a]);
     link->generation++;
     link->up[0] = link->up[1] = true;
+    link->deaf[0] = link->deaf[1] = false;
     link->id[0] = ++world->next_link;
     link->id[1] = ++world->next_link;
     link->answered_ms[0] = link->answered_ms[1] = world->now_ms;
+    if (world->secure != NULL) {
+        sim_secure_connect(world, a, b);
+    }
     sim_trace(world, "link %d-%d is up", a + 1, b + 1);
     side_up(world, a, b);
     side_up(world, b, a);
@@ -207,6 +250,7 @@ void sim_net_reset(struct sim_world *world, const struct sim_event *event)
 
 void sim_net_close(struct sim_world *world, int node, int other, bool told)
 {
+    sim_net_link(world, node, other)->deaf[node < other ? 0 : 1] = true;
     schedule_reset(world, node, other, world->now_ms);
     if (told && !world->path[node][other].cut) {
         struct sim_path *path = &world->path[node][other];
@@ -242,7 +286,7 @@ void sim_net_beat(struct sim_world *world, const struct sim_event *event)
     if (link->generation != event->generation || !link->up[side] || !world->nodes[node].up) {
         return;
     }
-    bool through = !out->cut && !in->cut;
+    bool through = !out->cut && !in->cut && world->now_ms >= link->ghost_until_ms;
     bool there = link->up[1 - side] && world->nodes[other].up &&
                  world->nodes[other].paused_until_ms <= world->now_ms;
     if (through && world->nodes[other].up && !link->up[1 - side]) {

@@ -1,10 +1,23 @@
 /* node.c -- processes: real core and real log over a disk in memory; boot, effects, crash. */
-#include "cluster-tests/sim/sim.h"
+#include "cluster-tests/sim/secure.h"
+#include "cluster-tests/sim/story.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { LOG_QUEUE_MAX = 16384, WHY_BYTES = 200, TICKS_AT_ONE_MOMENT_MAX = 20000 };
+
+static int64_t drifted_ms(const struct sim_world *world, const struct sim_node *node)
+{
+    return (int64_t)(world->now_ms - node->wall_drift_since_ms) * node->wall_drift_ppm / 1000000;
+}
+
+void sim_node_drift(struct sim_world *world, struct sim_node *node, int32_t ppm)
+{
+    node->wall_offset_ms += drifted_ms(world, node);
+    node->wall_drift_ppm = ppm;
+    node->wall_drift_since_ms = world->now_ms;
+}
 
 struct td_event sim_node_event(const struct sim_world *world, int index, enum td_event_type type)
 {
@@ -14,7 +27,8 @@ struct td_event sim_node_event(const struct sim_world *world, int index, enum td
     memset(&event, 0, sizeof event);
     event.type = type;
     event.now.boot_ms = node->boot_base_ms + world->now_ms;
-    event.now.wall_ms = (uint64_t)((int64_t)(SIM_WALL_MS + world->now_ms) + node->wall_offset_ms);
+    event.now.wall_ms = (uint64_t)((int64_t)(SIM_WALL_MS + world->now_ms) + node->wall_offset_ms +
+                                   drifted_ms(world, node));
     return event;
 }
 
@@ -118,12 +132,7 @@ static void store(struct sim_world *world, int index, const struct td_effect *ef
     if (effect->u.store.kind == TD_STORE_OWN) {
         sim_truth_store(world, index, effect);
     }
-    if (effect->u.store.ticket.v <= node->ticket_newest) {
-        sim_fail(world, "I8", "node %d: ticket %llu after %llu", index + 1,
-                 (unsigned long long)effect->u.store.ticket.v,
-                 (unsigned long long)node->ticket_newest);
-    }
-    node->ticket_newest = effect->u.store.ticket.v;
+    sim_check_i8_store(world, index, effect->u.store.ticket);
     bool queued = td_log_submit(node->log, effect);
     TD_ASSERT(queued);
     if (!node->flush_scheduled) {
@@ -146,8 +155,9 @@ static void sign_head(struct sim_world *world, int index, struct td_head *head)
     TD_ASSERT(used > 0);
     head->raw = (struct td_bytes){world->scratch, used};
     sim_wire_keep_head(node, head);
-    struct sim_event *done =
-        sim_schedule(world, world->now_ms + sim_random_below(&world->r_node, 2), SIM_AT_SIGNED, index);
+    uint64_t delay_ms = sim_random_below(&world->r_node, 2);
+    struct sim_event *done = sim_schedule(
+        world, world->now_ms + (world->options.steady ? 0 : delay_ms), SIM_AT_SIGNED, index);
     done->generation = node->generation;
     done->value = head->number;
     memcpy(done->hash, head->hash, sizeof done->hash);
@@ -159,6 +169,9 @@ static void note_trace(struct sim_world *world, int index, const struct td_effec
     sim_trace(world, "node %d: core trace %d region %u a %llu b %llu", index + 1,
               (int)effect->u.trace.code, effect->u.trace.region.v,
               (unsigned long long)effect->u.trace.a, (unsigned long long)effect->u.trace.b);
+    if (world->story != NULL) {
+        sim_story_core(world, index, effect);
+    }
 }
 
 static void perform(struct sim_world *world, int index, const struct td_effect *effect)
@@ -182,7 +195,11 @@ static void perform(struct sim_world *world, int index, const struct td_effect *
         sim_schedule(world, world->now_ms, SIM_AT_RANDOM, index)->generation = node->generation;
         break;
     case TD_FX_REPLY:
-        sim_load_reply(world, index, effect->u.reply.client_link, effect->u.reply.response);
+        if (world->story != NULL && effect->u.reply.client_link >= SIM_CLIENT_FIRST) {
+            sim_story_reply(world, index, effect->u.reply.client_link, effect->u.reply.response);
+        } else {
+            sim_load_reply(world, index, effect->u.reply.client_link, effect->u.reply.response);
+        }
         break;
     case TD_FX_CLOSE_LINK:
         other = sim_net_peer(world, index, effect->u.close_link.link.v);
@@ -219,7 +236,7 @@ void sim_node_tick(struct sim_world *world, int index)
     uint64_t deadline = td_core_deadline_ms(node->core);
 
     if (deadline != UINT64_MAX && deadline > event.now.boot_ms) {
-        node->tick_ms = UINT64_MAX; /* an earlier step took its place */
+        node->tick_ms = UINT64_MAX; /* a later step moved it */
         schedule_tick(world, index);
         return;
     }
@@ -239,6 +256,9 @@ void sim_node_step(struct sim_world *world, int index, struct td_event *event)
     uint32_t rest = 0;
     size_t count = 0;
 
+    if (event->now.wall_ms > node->wall_newest_ms) {
+        node->wall_newest_ms = event->now.wall_ms;
+    }
     const struct td_effect *effects = td_core_step(node->core, event, &count);
     world->counts.steps++;
     TD_ASSERT(count <= TD_FX_MAX);
@@ -250,13 +270,17 @@ void sim_node_step(struct sim_world *world, int index, struct td_event *event)
         }
     }
     for (uint32_t i = 0; i < rest; i++) {
-        uint32_t pick = i + (uint32_t)sim_random_below(&world->r_node, rest - i);
+        uint32_t pick =
+            i + (world->options.steady ? 0 : (uint32_t)sim_random_below(&world->r_node, rest - i));
         uint32_t chosen = order[pick];
         order[pick] = order[i];
         perform(world, index, &effects[chosen]);
     }
     if (node->core->started) {
         sim_check_i3_step(world, index);
+    }
+    if (world->story != NULL) {
+        sim_story_look(world, index);
     }
     schedule_tick(world, index);
 }
@@ -287,6 +311,7 @@ static void replay_batch(void *self, struct td_log_ref ref, struct td_bytes raw)
     if (sim_wire_decode_batch(replay->world, &replay->world->nodes[replay->node], raw, &arena,
                               &batch) == TD_OK) {
         record.u.batch = &batch;
+        sim_check_i7_batch(replay->world, replay->node, &batch);
     } else {
         record.type = TD_RECORD_HOLE;
     }
@@ -324,6 +349,12 @@ static void make_core(struct sim_world *world, int index)
     node->core = td_core_init(&config, (void *)(((uintptr_t)node->block + 63) & ~(uintptr_t)63));
 }
 
+static void new_boot_base(struct sim_world *world, struct sim_node *node)
+{
+    uint64_t base_ms = sim_random_between(&world->r_node, 1000, 100000000);
+    node->boot_base_ms = world->options.steady ? 100000u * node->region.v : base_ms;
+}
+
 static void reset(struct sim_world *world, struct sim_node *node)
 {
     node->generation++;
@@ -340,17 +371,19 @@ static void reset(struct sim_world *world, struct sim_node *node)
     node->change_seen = 0;
     node->unproved_count = 0;
     node->acks_taken = 0;
+    memset(node->fold_seen, 0, sizeof node->fold_seen);
     memset(node->fresh_cursor, 0, sizeof node->fresh_cursor);
     if (node->shadow_room > 0) {
         memset(node->shadow, 0, node->shadow_room * sizeof *node->shadow);
     }
     node->key = (struct sim_key){world->options.seed * 977 + 1, node->region.v};
-    node->signer = sim_signer(&node->key);
+    node->signer = world->secure != NULL ? sim_secure_signer(world->secure, node->region.v)
+                                         : sim_signer(&node->key);
     if (node->reader == NULL) {
         node->reader = td_reader_alloc();
     }
     if (node->boot_base_ms == 0) {
-        node->boot_base_ms = sim_random_between(&world->r_node, 1000, 100000000);
+        new_boot_base(world, node);
     }
 }
 
@@ -379,7 +412,8 @@ void sim_node_boot(struct sim_world *world, int index)
     enum td_err err =
         td_log_open(&door, &options, &into, &sink, &found, &node->log, why, sizeof why);
     if (err != TD_OK) {
-        sim_fail(world, "start", "node %d does not start: %s (%s)", index + 1, td_err_text(err), why);
+        sim_fail(world, "start", "node %d does not start: %s (%s)", index + 1, td_err_text(err),
+                 why);
         return;
     }
     feed(world, index, NULL, true);
@@ -415,12 +449,12 @@ void sim_node_crash(struct sim_world *world, int index, bool power)
         free(node->heads[i].bytes);
         node->heads[i] = (struct sim_head_slot){.number = 0};
     }
-    enum test_crash how = !power ? TEST_CRASH_KEEP
+    enum test_crash how = !power                                  ? TEST_CRASH_KEEP
                           : sim_random_chance(&world->r_disk, 50) ? TEST_CRASH_LOSE
                                                                   : TEST_CRASH_RANDOM;
     test_disk_crash(&node->disk, how);
     if (power) {
-        node->boot_base_ms = sim_random_between(&world->r_node, 1000, 100000000);
+        new_boot_base(world, node);
     }
     sim_net_gone(world, index, !power);
 }

@@ -8,13 +8,24 @@
 #include "cluster-tests/sim/random.h"
 
 static const char *const names[SIM_FAULT_COUNT] = {
-    "cut",       "cut-one",   "slow",      "break",  "kill",     "power", "pause", "disk-full",
-    "disk-fail", "disk-slow", "disk-lost", "backup", "bit-flip", "clone", "clock", "tamper",
+    "cut",       "cut-one",   "slow",      "break",     "kill",     "power",  "pause",  "disk-full",
+    "disk-fail", "disk-slow", "disk-lost", "backup",    "bit-flip", "clone",  "clock",  "tamper",
+    "shape",     "half-open", "reorder",   "duplicate", "drift",    "freeze", "memory",
+};
+static const char *const tricks[SIM_TRICK_COUNT] = {
+    "has-lies",      "echo-lies",  "overclaim", "withhold-transfer",
+    "withhold-live", "equivocate", "two-heads", "replay",
+    "foreign",       "closed",     "stamps",    "far-seq",
 };
 
 const char *sim_fault_name(enum sim_fault fault)
 {
     return names[fault];
+}
+
+const char *sim_trick_name(enum sim_trick trick)
+{
+    return tricks[trick];
 }
 
 static uint32_t draw_regions(struct sim_random *random)
@@ -33,12 +44,74 @@ static uint32_t draw_regions(struct sim_random *random)
 /* Half of the kinds on average; one world in eight is healthy: there delays have bounds. */
 static uint32_t draw_faults(struct sim_random *random)
 {
-    uint32_t faults = (uint32_t)sim_random_next(random) & ((1u << SIM_FAULT_COUNT) - 1);
+    uint32_t faults = (uint32_t)sim_random_next(random) & ((1u << SIM_FAULT_FIRST_COUNT) - 1);
 
     if (sim_random_chance(random, 60)) { /* the ruinous ones hide what the others do */
         faults &= ~SIM_FAULTS_RUINOUS;
     }
     return sim_random_chance(random, 12) ? 0 : faults;
+}
+
+/* From a stream of its own: half of the worlds have none of the later kinds. */
+static uint32_t draw_later_faults(uint64_t seed)
+{
+    struct sim_random random = sim_random_new(seed, 11);
+    uint32_t all = (1u << SIM_FAULT_COUNT) - (1u << SIM_FAULT_FIRST_COUNT);
+
+    if (sim_random_chance(&random, 50)) {
+        return 0;
+    }
+    return ((uint32_t)sim_random_next(&random) << SIM_FAULT_FIRST_COUNT) & all;
+}
+
+/* One world in twelve has a bad member, with one to all of the tricks. Not beside ruined disks:
+ * what those do to a region nobody can tell from malice. */
+static void draw_byz(struct sim_options *options)
+{
+    struct sim_random random = sim_random_new(options->seed, 12);
+
+    if (sim_random_below(&random, 12) != 0 || options->regions < 3 || options->regions > 9 ||
+        (options->faults & SIM_FAULTS_RUINOUS) != 0) {
+        return;
+    }
+    options->bad_region = (uint32_t)sim_random_between(&random, 1, options->regions);
+    options->byz = 1u << sim_random_below(&random, SIM_TRICK_COUNT);
+    if (sim_random_chance(&random, 50)) {
+        options->byz |= (uint32_t)sim_random_next(&random) & ((1u << SIM_TRICK_COUNT) - 1);
+    }
+}
+
+/* One world in four keeps the plain life. */
+static void draw_lives(struct sim_options *options)
+{
+    struct sim_random random = sim_random_new(options->seed, 16);
+
+    options->lives = sim_random_chance(&random, 75);
+    if (options->lives == 0) {
+        return;
+    }
+    options->skew = (uint32_t)sim_random_below(&random, 4);
+    options->children =
+        sim_random_chance(&random, 50) ? (uint32_t)sim_random_between(&random, 1, 8) : 0;
+    options->rivals = (uint32_t)sim_random_below(&random, 40);
+    options->retries = (uint32_t)sim_random_below(&random, 80);
+    options->silent = (uint32_t)sim_random_below(&random, 20);
+    options->burst_gap_ms =
+        sim_random_chance(&random, 50) ? (uint32_t)sim_random_between(&random, 3000, 15000) : 0;
+}
+
+/* Real cryptography costs real time: one world in fifty, and a small one. */
+static void draw_wire(struct sim_options *options)
+{
+    struct sim_random random = sim_random_new(options->seed, 18);
+
+    if (sim_random_below(&random, 50) == 0) {
+        options->wire = 1;
+        options->regions = options->regions < 5 ? options->regions : 5;
+        options->fault_ms = options->fault_ms < 20000 ? options->fault_ms : 20000;
+        options->workers_per_region =
+            options->workers_per_region < 2 ? options->workers_per_region : 2;
+    }
 }
 
 struct sim_options sim_options_draw(uint64_t seed)
@@ -55,7 +128,8 @@ struct sim_options sim_options_draw(uint64_t seed)
     options.flush_ms_max = options.flush_ms_min + (uint32_t)sim_random_between(&random, 0, 30);
     options.workers_per_region = (uint32_t)sim_random_between(&random, 1, 6);
     options.gap_ms = (uint32_t)sim_random_between(&random, 20, 800);
-    options.jobs = (uint32_t)sim_random_between(&random, 3, sim_random_chance(&random, 50) ? 30 : 600);
+    options.jobs =
+        (uint32_t)sim_random_between(&random, 3, sim_random_chance(&random, 50) ? 30 : 600);
     options.ring_batches = (uint32_t)sim_random_between(&random, 4, 128);
     options.segment_bytes = (uint32_t)sim_random_between(&random, 8, 200) * 1024;
     options.ack_percent = (uint32_t)sim_random_below(&random, 60);
@@ -66,6 +140,15 @@ struct sim_options sim_options_draw(uint64_t seed)
         options.fault_ms = 20000;
         options.workers_per_region = 1;
     }
+    if (options.faults != 0) { /* the healthy worlds stay healthy */
+        options.faults |= draw_later_faults(seed);
+    }
+    struct sim_random forged = sim_random_new(seed, 13);
+    options.forged_percent =
+        sim_random_chance(&forged, 25) ? (uint32_t)sim_random_between(&forged, 1, 50) : 0;
+    draw_lives(&options);
+    draw_wire(&options); /* may make it smaller */
+    draw_byz(&options);
     return options;
 }
 
@@ -73,12 +156,18 @@ static const struct {
     const char *name;
     size_t offset;
 } fields[] = {
-#define FIELD(name) {#name, offsetof(struct sim_options, name)}
+#define FIELD(name)                                                                                \
+    {                                                                                              \
+#name, offsetof(struct sim_options, name)                                                  \
+    }
     FIELD(regions),      FIELD(fault_ms),      FIELD(settle_ms),          FIELD(delay_ms_min),
     FIELD(delay_ms_max), FIELD(jitter_ms),     FIELD(flush_ms_min),       FIELD(flush_ms_max),
     FIELD(jobs),         FIELD(gap_ms),        FIELD(workers_per_region), FIELD(reports_max),
     FIELD(ring_batches), FIELD(segment_bytes), FIELD(ack_percent),        FIELD(fault_gap_ms),
-    FIELD(faults_max),
+    FIELD(faults_max),   FIELD(bad_region),    FIELD(forged_percent),
+    FIELD(wire),
+    FIELD(lives),        FIELD(skew),          FIELD(children),           FIELD(rivals),
+    FIELD(retries),      FIELD(silent),        FIELD(burst_gap_ms),
 #undef FIELD
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
@@ -88,40 +177,51 @@ static uint32_t *field(struct sim_options *options, size_t index)
     return (uint32_t *)(void *)((uint8_t *)options + fields[index].offset);
 }
 
+static void print_bits(FILE *file, const char *what, uint32_t bits, const char *const *list,
+                       int count)
+{
+    const char *comma = "";
+
+    fprintf(file, " %s=%s", what, bits == 0 ? "none" : "");
+    for (int i = 0; i < count; i++) {
+        if ((bits >> i & 1) != 0) {
+            fprintf(file, "%s%s", comma, list[i]);
+            comma = ",";
+        }
+    }
+}
+
 void sim_options_print(const struct sim_options *options, FILE *file)
 {
     struct sim_options copy = *options;
-    const char *comma = "";
 
     fprintf(file, "seed=%llu", (unsigned long long)options->seed);
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         fprintf(file, " %s=%u", fields[i].name, *field(&copy, i));
     }
-    fprintf(file, " faults=");
-    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-        if ((options->faults >> i & 1) != 0) {
-            fprintf(file, "%s%s", comma, names[i]);
-            comma = ",";
-        }
+    if (options->trace != NULL) {
+        fprintf(file, " trace=%s", options->trace);
     }
-    fprintf(file, "%s\n", options->faults == 0 ? "none" : "");
+    print_bits(file, "faults", options->faults, names, SIM_FAULT_COUNT);
+    print_bits(file, "byz", options->byz, tricks, SIM_TRICK_COUNT);
+    fputc('\n', file);
 }
 
-static bool set_faults(struct sim_options *options, const char *text)
+static bool set_bits(uint32_t *bits, const char *text, const char *const *list, int list_count)
 {
-    options->faults = 0;
+    *bits = 0;
     while (*text != '\0' && strcmp(text, "none") != 0) {
         size_t count = strcspn(text, ",");
         int found = -1;
-        for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-            if (strlen(names[i]) == count && memcmp(names[i], text, count) == 0) {
+        for (int i = 0; i < list_count; i++) {
+            if (strlen(list[i]) == count && memcmp(list[i], text, count) == 0) {
                 found = i;
             }
         }
         if (found < 0) {
             return false;
         }
-        options->faults |= 1u << found;
+        *bits |= 1u << found;
         text += count + (text[count] == ',');
     }
     return true;
@@ -139,7 +239,25 @@ bool sim_options_set(struct sim_options *options, const char *text)
         return true;
     }
     if (count == 6 && memcmp(text, "faults", count) == 0) {
-        return set_faults(options, text + count + 1);
+        return set_bits(&options->faults, text + count + 1, names, SIM_FAULT_COUNT);
+    }
+    if (count == 3 && memcmp(text, "byz", count) == 0) {
+        bool good = set_bits(&options->byz, text + count + 1, tricks, SIM_TRICK_COUNT);
+        if (options->byz == 0) {
+            options->bad_region = 0;
+        } else if (options->bad_region == 0) {
+            options->bad_region = 1;
+        }
+        return good;
+    }
+    if (strncmp(text, "trace=", 6) == 0) {
+        options->trace = text + 6;
+        return true;
+    }
+    if (strcmp(text, "lives=0") == 0) {
+        options->lives = options->skew = options->children = options->rivals = 0;
+        options->retries = options->silent = options->burst_gap_ms = 0;
+        return true;
     }
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         if (strlen(fields[i].name) == count && memcmp(fields[i].name, text, count) == 0) {

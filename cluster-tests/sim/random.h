@@ -1,5 +1,5 @@
-/* random.h -- the simulator's generators: splitmix64, one stream per concern, so that asking one of them
- * more often changes nothing about the others. Same numbers with every compiler. */
+/* random.h -- the simulator's generators: splitmix64, one stream per concern, so that asking one of
+ * them more often changes nothing about the others. Same numbers with every compiler. */
 #ifndef TD_SIM_RANDOM_H
 #define TD_SIM_RANDOM_H
 

@@ -1,5 +1,5 @@
-/* shrink.c -- makes a failing world smaller: one thing less at a time, kept while the same checker still
- * complains. */
+/* shrink.c -- makes a failing world smaller: one thing less at a time, kept while the same checker
+ * still complains. */
 #include "cluster-tests/sim/swarm.h"
 
 #include <string.h>
@@ -47,8 +47,10 @@ void sim_shrink(const struct sim_options *start)
     struct sim_options options = *start;
     struct sim_result first = sim_run_one(&options, false);
     uint32_t *const fields[] = {&options.regions, &options.fault_ms, &options.workers_per_region,
-                                &options.faults_max, &options.jobs, &options.jitter_ms};
-    static const uint32_t least[] = {2, 1000, 1, 0, 1, 0};
+                                &options.faults_max, &options.jobs, &options.jitter_ms,
+                                &options.wire, &options.children, &options.rivals, &options.retries,
+                                &options.silent, &options.burst_gap_ms, &options.skew};
+    static const uint32_t least[] = {2, 1000, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0};
 
     if (first.passed) {
         printf("seed %llu passes: nothing to make smaller\n", (unsigned long long)start->seed);

@@ -85,6 +85,5 @@ struct td_public_key sim_public_key(uint8_t region)
 
 struct td_signer sim_signer(struct sim_key *key)
 {
-    return (struct td_signer){key,      toy_hash, toy_job_hash, toy_checksum,
-                              toy_sign, toy_verify};
+    return (struct td_signer){key, toy_hash, toy_job_hash, toy_checksum, toy_sign, toy_verify};
 }

@@ -16,9 +16,12 @@
 
 enum {
     SIM_NODES_MAX = TD_REGIONS_MAX + 2, /* clones behind the regions */
-    SIM_JOBS_MAX = 4096,
+    SIM_JOBS_MAX = 16384,
+    SIM_ATTEMPTS_MAX = 64,
+    SIM_JOB_NAME_BYTES = 64,
     SIM_NONE = -1,
-    SIM_HEARTBEAT_MS = 500, /* as the daemon's links */
+    SIM_FINAL_LINK = 1 << 30, /* the client of the last reads */
+    SIM_HEARTBEAT_MS = 500,   /* as the daemon's links */
     SIM_DEAD_MS = 4000,
 };
 #define SIM_WALL_MS UINT64_C(1700000000000)
@@ -49,13 +52,19 @@ struct sim_frame {
 };
 
 struct sim_event {
-    uint64_t time_ms, number;
+    uint64_t time_ms;
     enum sim_what what;
     int node, other;
     uint32_t generation; /* of the node's process or of the link: stale events do nothing */
     uint64_t value;
     struct sim_frame *frame;
     uint8_t hash[TD_TICK_HASH_BYTES];
+};
+
+/* The heap of events moves these; the events themselves stay where they are. */
+struct sim_due {
+    uint64_t time_ms, number;
+    uint32_t slot;
 };
 
 /* A received frame's memory: kept while batches in it wait for the log. */
@@ -111,6 +120,8 @@ struct sim_node {
     uint32_t ticks_now;
     uint64_t boot_base_ms;
     int64_t wall_offset_ms;
+    int32_t wall_drift_ppm; /* since wall_drift_since_ms */
+    uint64_t wall_drift_since_ms;
     uint64_t paused_until_ms;
     struct td_reader *reader;
     uint64_t ticket_newest; /* I8: tickets ascend */
@@ -126,6 +137,8 @@ struct sim_node {
     struct td_vv_store has_down; /* durable vector when it went down */
     uint32_t *unproved;          /* acknowledged truths not yet found here */
     uint32_t unproved_count, unproved_room, acks_taken;
+    uint32_t fold_seen[TD_REGIONS_MAX + 1];    /* I10 */
+    uint64_t wall_newest_ms;                   /* I4: the latest its clock ever stood at */
     uint32_t fresh_cursor[TD_REGIONS_MAX + 1]; /* first truth of each region not yet covered here */
 };
 
@@ -139,8 +152,10 @@ struct sim_path {
 /* The connection of a pair; [0] is the lower node's side. */
 struct sim_link {
     bool up[2];
+    bool deaf[2]; /* this side has decided to end it: takes nothing more */
     uint32_t generation, id[2];
     uint64_t answered_ms[2];
+    uint64_t ghost_until_ms; /* until then nothing gets through, and nobody says so: half-open */
     bool dialling;
 };
 
@@ -153,14 +168,31 @@ struct sim_truth {
     uint8_t state;
     bool durable, failed, acked, doomed, leaf_known;
     uint8_t node;
+    uint64_t before_ms; /* the newest stamp anybody had given to this register before */
     uint64_t durable_ms;
 };
 
+/* A client's call, for the history. */
+struct sim_call {
+    uint32_t client, job;
+    uint64_t serial;
+    bool publish, meddling, settled;
+    uint16_t attempt;
+    enum td_state state;
+    const struct td_seen *seen; /* of its register; NULL = none */
+};
+
 struct sim_worker;
+struct sim_dots;
+struct history;
+struct sim_story;
+struct sim_secure;
+struct sim_life;
+struct sim_replay;
 
 struct sim_counts {
-    uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames, bytes,
-        flushes_failed, rejected, restarts, payloads, deltas_delivered;
+    uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames,
+        bytes, flushes_failed, rejected, restarts, payloads, deltas_delivered;
 };
 
 struct sim_world {
@@ -168,7 +200,9 @@ struct sim_world {
     uint64_t now_ms, number, trace_hash, rounds;
     FILE *trace;
     struct sim_random r_net, r_disk, r_load, r_fault, r_node;
-    struct sim_event *heap;
+    struct sim_due *heap;
+    struct sim_event *events; /* by slot */
+    uint32_t *free_slots;
     size_t heap_count, heap_room;
 
     struct td_roster roster;
@@ -183,21 +217,34 @@ struct sim_world {
     bool faulty; /* the phase with faults */
     uint32_t faults_done;
 
-    char job_names[SIM_JOBS_MAX][32];
-    uint64_t job_hashes[SIM_JOBS_MAX];
+    char (*job_names)[SIM_JOB_NAME_BYTES];
+    uint64_t *job_hashes;
+    uint32_t job_count, job_room;
+    uint32_t *job_index; /* open addressing by name */
+    uint32_t job_mask;
 
     struct sim_truth *truths;
     uint32_t truth_count, truth_room;
     uint32_t *truth_index; /* open addressing by dot */
     uint32_t truth_mask;
+    uint64_t *register_ms;                       /* newest stamp per (job, attempt) */
     uint32_t *region_truths[TD_REGIONS_MAX + 1]; /* in the order in which they became durable */
     uint32_t region_truth_count[TD_REGIONS_MAX + 1], region_truth_room[TD_REGIONS_MAX + 1];
     uint32_t *acks; /* truths acknowledged, in order */
     uint32_t ack_count, ack_room;
     bool region_cloned[TD_REGIONS_MAX + 1]; /* a clone of it ever ran: its freshness means little */
     bool region_ruined[TD_REGIONS_MAX + 1]; /* its disk was lost, rolled back or damaged once */
-    bool tampering;
+    bool tampering, duplicating, memory_short;
+    uint32_t reorder_ms;
 
+    uint8_t bad_region; /* 0 = all are honest */
+    struct history *history;
+    struct sim_dots *dots; /* check_i7.c */
+    uint64_t forked_ms;    /* the bad member said two things under one dot; 0 = not yet */
+    struct sim_call final_call;
+
+    struct sim_life *life;
+    struct sim_replay *replay; /* trace=FILE; else NULL */
     struct sim_worker *workers;
     uint32_t worker_count;
     bool workers_stopped;
@@ -208,6 +255,9 @@ struct sim_world {
     void *arena_block;
     size_t arena_bytes;
 
+    struct sim_secure *secure; /* wire=1; else NULL */
+    struct sim_story *story; /* of a scenario, for people to read; NULL = none */
+
     bool failed;
     const char *failed_checker;
     char failure[512];
@@ -217,12 +267,19 @@ struct sim_world {
 /* ---- world.c ---- */
 struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace);
 void sim_world_free(struct sim_world *world);
+/* Starts all regions' processes; their links are dialled. */
+void sim_world_boot(struct sim_world *world);
+/* Lets everything happen that is due until then. Ends early when a checker complains. */
+void sim_world_until(struct sim_world *world, uint64_t end_ms);
 /* The whole history: faults, then healing. True when nothing was violated. */
 bool sim_world_run(struct sim_world *world);
-struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what, int node);
+/* Valid until the next call: the caller fills it before anything else is scheduled. */
+struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what,
+                               int node);
 /* Mixes into the trace hash: two runs of one seed agree in every one of these. */
 void sim_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t b);
-void sim_trace(struct sim_world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim_world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* A checker's verdict; the first one stays. */
 void sim_fail(struct sim_world *world, const char *checker, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -236,6 +293,8 @@ void sim_node_step(struct sim_world *world, int node, struct td_event *event);
 void sim_node_flush(struct sim_world *world, int node);
 void sim_node_tick(struct sim_world *world, int node);
 bool sim_node_publishes(const struct sim_world *world, int node);
+/* From now on its wall clock goes wrong by so much. */
+void sim_node_drift(struct sim_world *world, struct sim_node *node, int32_t ppm);
 void sim_node_snapshot(struct sim_world *world, int node);
 void sim_disk_copy_durable(struct test_disk *target, const struct test_disk *source);
 
@@ -247,6 +306,9 @@ void sim_message_put(struct sim_message *message);
 TD_MUST_USE enum td_err sim_wire_decode_batch(struct sim_world *world, struct sim_node *node,
                                               struct td_bytes raw, struct td_arena *arena,
                                               struct td_batch *ret_batch);
+
+/* ---- byz.c ---- */
+bool sim_is_bad(const struct sim_world *world, int node);
 
 /* ---- net.c ---- */
 void sim_net_start(struct sim_world *world, int node);
@@ -266,6 +328,12 @@ struct sim_link *sim_net_link(struct sim_world *world, int a, int b);
 uint32_t sim_net_link_id(struct sim_world *world, int node, int other);
 uint64_t sim_net_delay_max(const struct sim_world *world);
 
+/* ---- jobs.c ---- */
+struct td_text sim_job_text(const struct sim_world *world, uint32_t job);
+uint32_t sim_job_find(const struct sim_world *world, struct td_text name); /* TD_NONE */
+uint32_t sim_job_number(struct sim_world *world, struct td_text name);     /* adds what is new */
+void sim_jobs_free(struct sim_world *world);
+
 /* ---- load.c ---- */
 void sim_load_start(struct sim_world *world);
 void sim_load_worker(struct sim_world *world, int worker);
@@ -273,12 +341,27 @@ void sim_load_reply(struct sim_world *world, int node, uint32_t client_link,
                     const struct td_response *response);
 void sim_load_free(struct sim_world *world);
 
+/* ---- record.c ---- */
+void sim_record_start(struct sim_world *world);
+void sim_record_free(struct sim_world *world);
+void sim_record_call(struct sim_world *world, const struct sim_call *call);
+void sim_record_answer(struct sim_world *world, const struct sim_call *call, int node,
+                       const struct td_response *response);
+/* Nothing this region said is owed any more; nor what this node acknowledged, unless SIM_NONE. */
+void sim_record_forgive(struct sim_world *world, int node, struct td_region region);
+/* After healing: everything acknowledged, read at every honest node. */
+void sim_record_final(struct sim_world *world);
+
 /* ---- fault.c ---- */
 void sim_fault_next(struct sim_world *world);
 void sim_fault_inject(struct sim_world *world);
 void sim_fault_undo(struct sim_world *world, const struct sim_event *event);
 void sim_fault_restart(struct sim_world *world, const struct sim_event *event);
 void sim_fault_heal_all(struct sim_world *world);
+/* How much of so many bytes can be had now: all of it, or less while memory is short. */
+size_t sim_fault_memory(struct sim_world *world, size_t bytes);
+/* ---- fault_net.c ---- */
+void sim_fault_duplicate(struct sim_world *world, int from, int to, const struct sim_frame *frame);
 
 /* ---- truth.c ---- */
 void sim_truth_store(struct sim_world *world, int node, const struct td_effect *store);
@@ -292,21 +375,46 @@ void sim_truth_doom(struct sim_world *world, int node);
 /* Of a region that was cloned or ruined: between the closing of an incarnation and its heir saying
  * again what that closed away, vectors cover what registers lack. At the end nothing may lack. */
 bool sim_truth_in_doubt(const struct sim_world *world, const struct sim_truth *truth);
+uint64_t sim_dot_hash(struct td_dot dot);
+/* Oldest report of this region that the node lacks; NULL = none (check_i6.c). */
+const struct sim_truth *sim_oldest_lacking(struct sim_world *world, struct sim_node *node,
+                                           uint8_t region);
 void sim_truth_free(struct sim_world *world);
 
 /* ---- checkers ---- */
 void sim_check_i1(struct sim_world *world, int node); /* nothing acknowledged is lost */
 /* The register of this report holds it or a greater one. */
-bool sim_holds(const struct sim_world *world, const struct td_core *core, const struct sim_truth *truth);
+bool sim_holds(const struct sim_world *world, const struct td_core *core,
+               const struct sim_truth *truth);
 void sim_check_i1_end(struct sim_world *world);
 bool sim_check_i2_equal(struct sim_world *world, char *ret_why, size_t why_bytes);
-void sim_check_i3_step(struct sim_world *world, int node); /* and I5: only what was signed */
+void sim_check_i3_step(struct sim_world *world, int node); /* calls those of I5 and I10 */
 void sim_check_i3_booted(struct sim_world *world, int node);
 void sim_check_i3_down(struct sim_world *world, int node);
+/* An accepted report, against what its writer had seen. */
+void sim_check_i4(struct sim_world *world, int node, const struct sim_truth *accepted,
+                  const struct td_seen *seen, bool noop);
+/* A report that is about to be stored, against the clock of its node. */
+void sim_check_i4_stamp(struct sim_world *world, int node, const struct sim_truth *truth);
 void sim_check_i5(struct sim_world *world, int node, uint32_t reg);
-void sim_check_i6(struct sim_world *world, int node, const struct td_fresh_view *rows, uint32_t count);
+void sim_check_i6(struct sim_world *world, int node, const struct td_fresh_view *rows,
+                  uint32_t count);
+/* Somebody made, took in or found again this dot with this leaf. */
+void sim_check_i7(struct sim_world *world, int node, struct td_dot dot, const struct td_hash *leaf);
+void sim_check_i7_batch(struct sim_world *world, int node, const struct td_batch *batch);
+void sim_check_i7_named(struct sim_world *world);
+bool sim_equivocation_named(const struct sim_world *world);
+void sim_check_i7_free(struct sim_world *world);
 void sim_check_i8(struct sim_world *world, int node);
+void sim_check_i8_store(struct sim_world *world, int node, struct td_ticket ticket);
 void sim_check_i9_healthy(struct sim_world *world, int node);
 bool sim_check_i9_idle(struct sim_world *world, char *ret_why, size_t why_bytes);
+void sim_check_i10_step(struct sim_world *world, int node);
+void sim_check_i10_won(struct sim_world *world, int node, struct td_dot dot);
+void sim_check_i10_cut(struct sim_world *world, int node);
+/* Everybody is fresh of everybody honest. */
+bool sim_check_stale_settled(struct sim_world *world, int node, char *ret_why, size_t why_bytes);
+void sim_check_stale(struct sim_world *world, int node, const struct td_fresh_view *rows,
+                     uint32_t count);
 
 #endif

@@ -38,7 +38,8 @@ static void run_world(const struct sim_options *options, bool trace, int out)
     result.trace_hash = world->trace_hash;
     result.sim_ms = world->now_ms;
     result.counts = world->counts;
-    snprintf(result.checker, sizeof result.checker, "%s", world->failed ? world->failed_checker : "");
+    snprintf(result.checker, sizeof result.checker, "%s",
+             world->failed ? world->failed_checker : "");
     snprintf(result.failure, sizeof result.failure, "%s", world->failure);
     fflush(stdout);
     ssize_t wrote = write(out, &result, sizeof result);
@@ -123,10 +124,11 @@ static void print_progress(const struct totals *totals, bool last)
 {
     double seconds = elapsed_s(totals);
 
-    printf("%s%llu seeds, %llu failed, %.1f simulated hours, %.0f s, %.1f seeds/s, %.0f x real time\n",
-           last ? "total: " : "", (unsigned long long)totals->seeds,
-           (unsigned long long)totals->failed, (double)totals->sim_ms / 3.6e6, seconds,
-           (double)totals->seeds / seconds, (double)totals->sim_ms / 1000 / seconds);
+    printf(
+        "%s%llu seeds, %llu failed, %.1f simulated hours, %.0f s, %.1f seeds/s, %.0f x real time\n",
+        last ? "total: " : "", (unsigned long long)totals->seeds,
+        (unsigned long long)totals->failed, (double)totals->sim_ms / 3.6e6, seconds,
+        (double)totals->seeds / seconds, (double)totals->sim_ms / 1000 / seconds);
     if (last) {
         printf("steps %llu, frames %llu, acknowledged %llu, reads %llu, restarts %llu; faults:",
                (unsigned long long)totals->steps, (unsigned long long)totals->frames,
@@ -160,6 +162,9 @@ static void take_result(const struct sim_swarm *swarm, struct totals *totals,
         totals->failed++;
         printf("seed %llu FAILED %s: %s\n", (unsigned long long)result->seed, result->checker,
                result->failure);
+        if (swarm->single) {
+            printf("trace %016llx\n", (unsigned long long)result->trace_hash);
+        }
         fflush(stdout);
     }
     if (swarm->single && result->passed) {
@@ -221,25 +226,45 @@ static void run_range(const struct sim_swarm *swarm, struct totals *totals)
     }
 }
 
-/* seeds.txt: a seed a line, what follows on the line is for people. */
+/* Options behind the seed, as far as words look like options. */
+static bool take_options(char *rest, struct sim_options *options)
+{
+    char *word;
+
+    while ((word = strsep(&rest, " \t")) != NULL && (*word == '\0' || strchr(word, '=') != NULL)) {
+        if (*word != '\0' && !sim_options_set(options, word)) {
+            fprintf(stderr, "tidings-sim: cannot read %s\n", word);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* seeds.txt: a seed a line, its options, and why it stands there, for people. */
 static bool run_file(const struct sim_swarm *swarm, struct totals *totals)
 {
-    char line[512];
     FILE *file = fopen(swarm->replay, "r");
+    char *text = NULL, *line;
+    size_t room = 0;
+    bool good = file != NULL && getdelim(&text, &room, '\0', file) > 0;
 
-    if (file == NULL) {
+    if (!good) {
         perror(swarm->replay);
-        return false;
     }
-    while (fgets(line, sizeof line, file) != NULL) {
+    if (file != NULL) {
+        fclose(file); /* before any child: its exit would move the offset that both share */
+    }
+    for (char *lines = text; good && (line = strsep(&lines, "\n")) != NULL;) {
         if (line[0] >= '0' && line[0] <= '9') {
-            struct sim_options options = options_of(swarm, strtoull(line, NULL, 10));
+            char *rest = NULL;
+            struct sim_options options = options_of(swarm, strtoull(line, &rest, 10));
+            good = take_options(rest, &options);
             struct sim_result result = sim_run_one(&options, false);
             take_result(swarm, totals, &result);
         }
     }
-    fclose(file);
-    return true;
+    free(text);
+    return good;
 }
 
 int sim_swarm_run(const struct sim_swarm *swarm)

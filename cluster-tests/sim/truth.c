@@ -1,12 +1,11 @@
-/* truth.c -- what really happened: every delta an origin handed to its log, when it became durable, who
- * was told so, and what a ruined disk may have taken with it. I7 is checked here, where dots are
- * given out. */
+/* truth.c -- what really happened: every delta an origin handed to its log, when it became durable,
+ * who was told so, and what a ruined disk may have taken with it. */
 #include "cluster-tests/sim/sim.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t dot_hash(struct td_dot dot)
+uint64_t sim_dot_hash(struct td_dot dot)
 {
     uint64_t hash = sim_mix((uint64_t)dot.origin.region.v << 40 ^ dot.origin.incarnation.start);
     return sim_mix(hash ^ (uint64_t)dot.origin.incarnation.random << 20 ^ dot.seq);
@@ -14,7 +13,7 @@ static uint64_t dot_hash(struct td_dot dot)
 
 static void index_add(struct sim_world *world, uint32_t truth)
 {
-    uint64_t at = dot_hash(world->truths[truth].order.dot);
+    uint64_t at = sim_dot_hash(world->truths[truth].order.dot);
 
     while (world->truth_index[at & world->truth_mask] != TD_NONE) {
         at++;
@@ -44,7 +43,7 @@ struct sim_truth *sim_truth_find(struct sim_world *world, struct td_dot dot)
     if (world->truth_count == 0) {
         return NULL;
     }
-    for (uint64_t at = dot_hash(dot);; at++) {
+    for (uint64_t at = sim_dot_hash(dot);; at++) {
         uint32_t index = world->truth_index[at & world->truth_mask];
         if (index == TD_NONE) {
             return NULL;
@@ -55,16 +54,13 @@ struct sim_truth *sim_truth_find(struct sim_world *world, struct td_dot dot)
     }
 }
 
-static uint32_t job_number(struct td_text job)
+static void note_stamp(struct sim_world *world, struct sim_truth *truth)
 {
-    uint32_t number = 0;
-
-    for (uint32_t i = 0; i < job.count; i++) {
-        if (job.bytes[i] >= '0' && job.bytes[i] <= '9') {
-            number = number * 10 + (uint32_t)(job.bytes[i] - '0');
-        }
+    if (truth->attempt < SIM_ATTEMPTS_MAX) {
+        uint64_t *newest = &world->register_ms[truth->job * SIM_ATTEMPTS_MAX + truth->attempt];
+        truth->before_ms = *newest;
+        *newest = truth->order.stamp.ms > *newest ? truth->order.stamp.ms : *newest;
     }
-    return number;
 }
 
 void sim_truth_store(struct sim_world *world, int index, const struct td_effect *store)
@@ -79,8 +75,8 @@ void sim_truth_store(struct sim_world *world, int index, const struct td_effect 
         struct td_dot dot = {store->u.store.origin, store->u.store.first_seq + i};
         if (sim_truth_find(world, dot) != NULL) {
             sim_fail(world, "I7", "node %d: dot %u.%u.%08x.%llu given out twice", index + 1,
-                     dot.origin.region.v, dot.origin.incarnation.start, dot.origin.incarnation.random,
-                     (unsigned long long)dot.seq);
+                     dot.origin.region.v, dot.origin.incarnation.start,
+                     dot.origin.incarnation.random, (unsigned long long)dot.seq);
         }
         grow(world);
         struct sim_truth *truth = &world->truths[world->truth_count];
@@ -89,11 +85,13 @@ void sim_truth_store(struct sim_world *world, int index, const struct td_effect 
         truth->order.stamp = delta->stamp;
         truth->order.dot = dot;
         truth->job_hash = delta->job_hash;
-        truth->job = job_number(delta->job);
+        truth->job = sim_job_number(world, delta->job);
         truth->attempt = delta->attempt;
         truth->state = (uint8_t)delta->status.state;
         truth->node = (uint8_t)index;
+        note_stamp(world, truth);
         index_add(world, world->truth_count++);
+        sim_check_i4_stamp(world, index, truth);
         sim_trace(world, "node %d: stores %u.%u.%llu %s/%u %s", index + 1, dot.origin.region.v,
                   dot.origin.incarnation.start, (unsigned long long)dot.seq,
                   world->job_names[truth->job], truth->attempt, td_state_name(delta->status.state));
@@ -128,6 +126,7 @@ void sim_truth_stored(struct sim_world *world, int index, struct td_ticket ticke
         if (durable) {
             truth->order.hash = leaves[i];
             truth->leaf_known = true;
+            sim_check_i7(world, index, truth->order.dot, &leaves[i]);
             append(&world->region_truths[region], &world->region_truth_count[region],
                    &world->region_truth_room[region], node->own_first + i);
         }
@@ -139,7 +138,8 @@ void sim_truth_ack(struct sim_world *world, struct sim_truth *truth)
 {
     if (!truth->acked) {
         truth->acked = true;
-        append(&world->acks, &world->ack_count, &world->ack_room, (uint32_t)(truth - world->truths));
+        append(&world->acks, &world->ack_count, &world->ack_room,
+               (uint32_t)(truth - world->truths));
     }
 }
 
@@ -170,7 +170,8 @@ void sim_truth_doom(struct sim_world *world, int index)
 bool sim_truth_in_doubt(const struct sim_world *world, const struct sim_truth *truth)
 {
     uint8_t region = truth->order.dot.origin.region.v;
-    return truth->doomed || world->region_cloned[region] || world->region_ruined[region];
+    return truth->doomed || region == world->bad_region || world->region_cloned[region] ||
+           world->region_ruined[region];
 }
 
 void sim_truth_free(struct sim_world *world)
@@ -178,6 +179,8 @@ void sim_truth_free(struct sim_world *world)
     free(world->truths);
     free(world->truth_index);
     free(world->acks);
+    free(world->register_ms);
+    sim_check_i7_free(world);
     for (size_t i = 0; i <= TD_REGIONS_MAX; i++) {
         free(world->region_truths[i]);
     }

@@ -1,5 +1,5 @@
-/* wire.c -- what the core sends becomes bytes, and bytes become events: the daemon's egress and ingress
- * in one thread, with the same checks in the same order and the same codecs. */
+/* wire.c -- what the core sends becomes bytes, and bytes become events: the daemon's egress and
+ * ingress in one thread, with the same checks in the same order and the same codecs. */
 #include "cluster-tests/sim/sim.h"
 
 #include <stdlib.h>
@@ -27,8 +27,8 @@ static uint8_t *reserve(struct buffer *buffer, size_t count)
 /* ---- sending ---- */
 
 /* The wanted part of a stored batch: verbatim, or thinned when that is smaller. */
-static bool append_part(struct sim_world *world, struct sim_node *node, const struct td_out_part *part,
-                        struct buffer *out)
+static bool append_part(struct sim_world *world, struct sim_node *node,
+                        const struct td_out_part *part, struct buffer *out)
 {
     struct td_arena arena;
     struct td_batch batch;
@@ -49,8 +49,8 @@ static bool append_part(struct sim_world *world, struct sim_node *node, const st
     bool good = td_batch_decode((struct td_bytes){raw, got}, &node->signer, node->reader, &arena,
                                 &batch) == TD_OK;
     if (good) {
-        size_t thinned = td_batch_thin(&batch, part->keep, part->keep_count, &node->signer, &arena,
-                                       place, got);
+        size_t thinned =
+            td_batch_thin(&batch, part->keep, part->keep_count, &node->signer, &arena, place, got);
         if (thinned == 0) { /* the proof would be larger than the whole */
             memcpy(place, raw, got);
             thinned = got;
@@ -153,7 +153,8 @@ void sim_wire_send(struct sim_world *world, int index, int other, const struct t
         struct buffer buffer = {NULL, 0, 0};
         uint8_t type = 0;
         bool skip = false;
-        if (!encode(world, node, &effect->u.send.out[i], &buffer, &type, &skip)) {
+        if (!encode(world, node, &effect->u.send.out[i], &buffer, &type, &skip) ||
+            sim_fault_memory(world, buffer.used) < buffer.used) {
             free(buffer.bytes); /* a send with a hole would look complete: end the link */
             sim_trace(world, "node %d: send to %d failed", index + 1, other + 1);
             sim_net_close(world, index, other, true);
@@ -171,6 +172,9 @@ void sim_wire_send(struct sim_world *world, int index, int other, const struct t
             sim_note(world, 50 + type, buffer.used, sim_hash_bytes(1, frame->bytes, frame->count));
             world->counts.frames++;
             world->counts.bytes += buffer.used;
+            if (world->duplicating) {
+                sim_fault_duplicate(world, index, other, frame);
+            }
             sim_net_put(world, index, other, frame);
         }
         free(buffer.bytes);
@@ -186,24 +190,27 @@ void sim_message_put(struct sim_message *message)
     }
 }
 
-enum td_err sim_wire_decode_batch(struct sim_world *world, struct sim_node *node, struct td_bytes raw,
-                                  struct td_arena *arena, struct td_batch *ret_batch)
+enum td_err sim_wire_decode_batch(struct sim_world *world, struct sim_node *node,
+                                  struct td_bytes raw, struct td_arena *arena,
+                                  struct td_batch *ret_batch)
 {
     enum td_err err = td_batch_decode(raw, &node->signer, node->reader, arena, ret_batch);
 
     if (err != TD_OK) {
         return err;
     }
-    if (memcmp(&ret_batch->header.cluster, &world->roster.cluster, sizeof world->roster.cluster) != 0) {
+    if (memcmp(&ret_batch->header.cluster, &world->roster.cluster, sizeof world->roster.cluster) !=
+            0 &&
+        !TD_PLANTED(foreign_cluster_believed)) {
         return TD_EFOREIGN;
     }
-    const struct td_region_key *key = td_roster_key(
-        &world->roster, ret_batch->header.origin.region, ret_batch->header.key_number);
+    const struct td_region_key *key = td_roster_key(&world->roster, ret_batch->header.origin.region,
+                                                    ret_batch->header.key_number);
     if (td_roster_region(&world->roster, ret_batch->header.origin.region) == NULL) {
         return TD_ENOTINROSTER;
     }
-    if (key == NULL || (!td_batch_verify(ret_batch, &node->signer, &key->sign_key) &&
-                        !TD_PLANTED(skip_verify))) {
+    if (key == NULL ||
+        (!td_batch_verify(ret_batch, &node->signer, &key->sign_key) && !TD_PLANTED(skip_verify))) {
         return TD_EBADSIG;
     }
     return TD_OK;
@@ -229,58 +236,81 @@ struct incoming {
     size_t count, rejected;
 };
 
-static void add_batch(struct sim_world *world, struct sim_node *node, struct incoming *in,
-                      struct td_bytes raw, struct td_arena *arena)
+static enum td_err add_batch(struct sim_world *world, struct sim_node *node, struct incoming *in,
+                             struct td_bytes raw, struct td_arena *arena)
 {
     struct td_batch_header header;
     enum td_err err = td_batch_peek(raw, node->reader, &header);
 
     if (err == TD_OK && in->msg.type != TD_MSG_FETCHED && already_held(node, &header)) {
-        return;
+        return TD_OK;
     }
     if (err == TD_OK) {
         err = sim_wire_decode_batch(world, node, raw, arena, &in->batches[in->count]);
+    }
+    if (err == TD_ETOOBIG && world->memory_short) {
+        return err;
     }
     TD_ASSERT(err != TD_ETOOBIG || world->tampering); /* the arena holds any legal batch */
     if (err != TD_OK) {
         in->rejected++;
         world->counts.rejected++;
-        return;
+        return TD_OK;
     }
+    sim_check_i7_batch(world, (int)(node - world->nodes), &in->batches[in->count]);
     world->counts.deltas_delivered += in->batches[in->count].present_count;
     in->received[in->count] = (struct td_received_batch){&in->batches[in->count], in->message};
     in->count++;
+    return TD_OK;
+}
+
+static uint32_t be32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* Batches of a chunk: each with its length before it. 0 = not a whole number of them. */
+static size_t count_batches(struct td_bytes content)
+{
+    size_t at = 0, count = 0;
+
+    while (at < content.count) {
+        uint32_t bytes = content.count - at < 4 ? 0 : be32(content.bytes + at);
+        if (bytes == 0 || bytes > content.count - at - 4 || count++ == CHUNK_BATCHES_MAX) {
+            return 0;
+        }
+        at += 4 + bytes;
+    }
+    return count;
 }
 
 static enum td_err take_batches(struct sim_world *world, struct sim_node *node, struct incoming *in,
                                 struct td_arena *arena)
 {
-    struct td_bytes content =
-        in->msg.type == TD_MSG_TRANSFER_CHUNK ? in->msg.u.chunk.content : in->msg.u.batch_raw;
-    size_t at = 0, count = 0;
+    bool chunk = in->msg.type == TD_MSG_TRANSFER_CHUNK;
+    struct td_bytes content = chunk ? in->msg.u.chunk.content : in->msg.u.batch_raw;
+    size_t count = chunk ? count_batches(content) : 1;
 
-    in->batches = td_arena_take(arena, CHUNK_BATCHES_MAX, sizeof *in->batches);
-    in->received = td_arena_take(arena, CHUNK_BATCHES_MAX, sizeof *in->received);
+    if (count == 0 && content.count > 0) {
+        return TD_EFORMAT;
+    }
+    in->batches =
+        td_arena_take(arena, count, sizeof *in->batches); /* no more than needed: it zeroes */
+    in->received = td_arena_take(arena, count, sizeof *in->received);
+    if ((in->batches == NULL || in->received == NULL) && world->memory_short) {
+        return TD_ETOOBIG;
+    }
     TD_ASSERT(in->batches != NULL && in->received != NULL);
-    if (in->msg.type != TD_MSG_TRANSFER_CHUNK) {
-        add_batch(world, node, in, content, arena);
-        return TD_OK;
+    if (!chunk) {
+        return add_batch(world, node, in, content, arena);
     }
-    while (at < content.count) {
-        if (content.count - at < 4 || count++ == CHUNK_BATCHES_MAX) {
-            return TD_EFORMAT;
-        }
-        const uint8_t *length = content.bytes + at;
-        uint32_t bytes = (uint32_t)length[0] << 24 | (uint32_t)length[1] << 16 |
-                         (uint32_t)length[2] << 8 | length[3];
-        at += 4;
-        if (bytes == 0 || bytes > content.count - at) {
-            return TD_EFORMAT;
-        }
-        add_batch(world, node, in, (struct td_bytes){content.bytes + at, bytes}, arena);
-        at += bytes;
+    enum td_err err = TD_OK;
+    for (size_t at = 0; at < content.count && err == TD_OK;) {
+        uint32_t bytes = be32(content.bytes + at);
+        err = add_batch(world, node, in, (struct td_bytes){content.bytes + at + 4, bytes}, arena);
+        at += 4 + bytes;
     }
-    return TD_OK;
+    return err;
 }
 
 void sim_wire_keep_head(struct sim_node *node, const struct td_head *head)
@@ -299,7 +329,8 @@ void sim_wire_keep_head(struct sim_node *node, const struct td_head *head)
     }
 }
 
-static enum td_err take_head(struct sim_world *world, struct sim_node *node, const struct td_head *head)
+static enum td_err take_head(struct sim_world *world, struct sim_node *node,
+                             const struct td_head *head)
 {
     const struct sim_head_slot *slot = &node->heads[head->origin.region.v];
 
@@ -354,7 +385,7 @@ void sim_wire_receive(struct sim_world *world, int index, int other, struct sim_
     TD_ASSERT(in.message != NULL);
     in.message->references = 1;
     in.message->bytes = (uint8_t *)frame;
-    td_arena_init(&arena, world->arena_block, world->arena_bytes);
+    td_arena_init(&arena, world->arena_block, sim_fault_memory(world, world->arena_bytes));
     enum td_err err = decode(world, node, &in, (struct td_bytes){frame->bytes, frame->count},
                              frame->type, &arena);
     if (err == TD_OK) {

@@ -1,6 +1,6 @@
-/* world.c -- time: one heap of events ordered by (time, insertion number), the phases of a history and
- * its trace hash. */
-#include "cluster-tests/sim/sim.h"
+/* world.c -- time: one heap of events ordered by (time, insertion number), the phases of a history
+ * and its trace hash. */
+#include "cluster-tests/sim/secure.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,68 +8,73 @@
 
 enum { CHECK_MS = 500, CONVERGED_ROUNDS = 3 };
 
-/* ---- the heap ---- */
-static bool earlier(const struct sim_event *a, const struct sim_event *b)
+/* ---- the heap: four children a node, no ties ---- */
+static bool earlier(const struct sim_due *a, const struct sim_due *b)
 {
     return a->time_ms != b->time_ms ? a->time_ms < b->time_ms : a->number < b->number;
 }
 
-static void swap(struct sim_event *a, struct sim_event *b)
+static void grow_heap(struct sim_world *world)
 {
-    struct sim_event held = *a;
-    *a = *b;
-    *b = held;
+    size_t room = world->heap_room == 0 ? 1024 : world->heap_room * 2;
+
+    world->heap = realloc(world->heap, room * sizeof *world->heap);
+    world->events = realloc(world->events, room * sizeof *world->events);
+    world->free_slots = realloc(world->free_slots, room * sizeof *world->free_slots);
+    TD_ASSERT(world->heap != NULL && world->events != NULL && world->free_slots != NULL);
+    for (size_t i = world->heap_room; i < room; i++) {
+        world->free_slots[i] = (uint32_t)i;
+    }
+    world->heap_room = room;
 }
 
-/* Valid until the next call: the caller fills it before anything else is scheduled. Order depends on
- * time and number only, so filling the rest later is harmless. */
-struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what, int node)
+struct sim_event *sim_schedule(struct sim_world *world, uint64_t time_ms, enum sim_what what,
+                               int node)
 {
     if (world->heap_count == world->heap_room) {
-        world->heap_room = world->heap_room == 0 ? 1024 : world->heap_room * 2;
-        world->heap = realloc(world->heap, world->heap_room * sizeof *world->heap);
-        TD_ASSERT(world->heap != NULL);
+        grow_heap(world);
     }
     size_t at = world->heap_count++;
-    memset(&world->heap[at], 0, sizeof world->heap[at]);
-    world->heap[at].time_ms = time_ms > world->now_ms ? time_ms : world->now_ms;
-    world->heap[at].number = ++world->number;
-    world->heap[at].what = what;
-    world->heap[at].node = node;
-    world->heap[at].other = SIM_NONE;
-    while (at > 0 && earlier(&world->heap[at], &world->heap[(at - 1) / 2])) {
-        swap(&world->heap[at], &world->heap[(at - 1) / 2]);
-        at = (at - 1) / 2;
+    uint32_t slot = world->free_slots[at]; /* slots in use lie before the free ones */
+    uint64_t due_ms = time_ms > world->now_ms ? time_ms : world->now_ms;
+    struct sim_due due = {due_ms, ++world->number, slot};
+    while (at > 0 && earlier(&due, &world->heap[(at - 1) / 4])) {
+        world->heap[at] = world->heap[(at - 1) / 4];
+        at = (at - 1) / 4;
     }
-    return &world->heap[at];
+    world->heap[at] = due;
+    world->events[slot] =
+        (struct sim_event){.time_ms = due_ms, .what = what, .node = node, .other = SIM_NONE};
+    return &world->events[slot];
 }
 
 static struct sim_event take_first(struct sim_world *world)
 {
-    struct sim_event first = world->heap[0];
-    size_t at = 0;
+    uint32_t slot = world->heap[0].slot;
+    size_t count = --world->heap_count, at = 0;
+    struct sim_due last = world->heap[count];
 
-    world->heap[0] = world->heap[--world->heap_count];
+    world->free_slots[count] = slot;
     for (;;) {
-        size_t least = at, left = 2 * at + 1;
-        if (left < world->heap_count && earlier(&world->heap[left], &world->heap[least])) {
-            least = left;
+        size_t first = 4 * at + 1, end = first + 4 < count ? first + 4 : count, least = first;
+        for (size_t child = first + 1; child < end; child++) {
+            least = earlier(&world->heap[child], &world->heap[least]) ? child : least;
         }
-        if (left + 1 < world->heap_count && earlier(&world->heap[left + 1], &world->heap[least])) {
-            least = left + 1;
+        if (first >= count || !earlier(&world->heap[least], &last)) {
+            break;
         }
-        if (least == at) {
-            return first;
-        }
-        swap(&world->heap[at], &world->heap[least]);
+        world->heap[at] = world->heap[least];
         at = least;
     }
+    world->heap[at] = last;
+    return world->events[slot];
 }
 
 /* ---- notes and verdicts ---- */
 void sim_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t b)
 {
-    world->trace_hash = sim_mix(world->trace_hash + what * 31 + a) ^ b * UINT64_C(0x9e3779b97f4a7c15);
+    world->trace_hash =
+        sim_mix(world->trace_hash + what * 31 + a) ^ b * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 void sim_trace(struct sim_world *world, const char *format, ...)
@@ -136,14 +141,16 @@ static void check_all(struct sim_world *world)
 {
     world->rounds++;
     for (int i = 0; i < SIM_NODES_MAX; i++) {
-        if (world->nodes[i].up) {
+        if (world->nodes[i].up && !sim_is_bad(world, i)) {
             sim_check_i1(world, i);
             sim_check_i9_healthy(world, i);
+            sim_check_i10_cut(world, i);
             if (world->rounds % 20 == (uint64_t)(i % 20)) {
                 sim_check_i8(world, i);
             }
         }
     }
+    sim_check_i7_named(world);
     sim_schedule(world, world->now_ms + CHECK_MS, SIM_AT_CHECK, SIM_NONE);
 }
 
@@ -190,10 +197,18 @@ static void happen(struct sim_world *world, struct sim_event *event)
     }
 }
 
+/* Each step may ask for an earlier tick; only the last one asked for counts. */
+static bool is_stale_tick(const struct sim_world *world, const struct sim_event *event)
+{
+    return event->what == SIM_AT_TICK &&
+           (world->nodes[event->node].tick_ms != event->time_ms ||
+            world->nodes[event->node].generation != event->generation);
+}
+
 /* A process that stands still takes its events later, in their order. */
 static bool put_off(struct sim_world *world, const struct sim_event *event)
 {
-    const struct sim_node *node = event->node >= 0 ? &world->nodes[event->node] : NULL;
+    struct sim_node *node = event->node >= 0 ? &world->nodes[event->node] : NULL;
     bool waits = is_for_process(event->what) || event->what == SIM_AT_DELIVER ||
                  event->what == SIM_AT_BEAT || event->what == SIM_AT_RESET;
 
@@ -201,19 +216,21 @@ static bool put_off(struct sim_world *world, const struct sim_event *event)
         return false;
     }
     struct sim_event *later = sim_schedule(world, node->paused_until_ms, event->what, event->node);
-    uint64_t number = later->number, time_ms = later->time_ms;
+    uint64_t time_ms = later->time_ms;
     *later = *event;
-    later->number = number;
     later->time_ms = time_ms;
+    if (event->what == SIM_AT_TICK) {
+        node->tick_ms = time_ms;
+    }
     return true;
 }
 
-static void run_until(struct sim_world *world, uint64_t end_ms)
+void sim_world_until(struct sim_world *world, uint64_t end_ms)
 {
     while (!world->failed && world->heap_count > 0 && world->heap[0].time_ms <= end_ms) {
         struct sim_event event = take_first(world);
         world->now_ms = event.time_ms;
-        if (!put_off(world, &event)) {
+        if (!is_stale_tick(world, &event) && !put_off(world, &event)) {
             world->counts.events++;
             sim_note(world, (uint64_t)event.what, event.time_ms, (uint64_t)(event.node + 1));
             happen(world, &event);
@@ -226,8 +243,12 @@ static void run_until(struct sim_world *world, uint64_t end_ms)
 static void make_roster(struct sim_world *world)
 {
     for (uint32_t i = 0; i < world->options.regions; i++) {
-        snprintf(world->region_names[i], sizeof world->region_names[i], "r%u", i + 1);
-        world->keys[i] = (struct td_region_key){1, sim_public_key((uint8_t)(i + 1)), {{0}}};
+        snprintf(world->region_names[i], sizeof world->region_names[i], "r%u", (i + 1) & 255);
+        uint8_t region = (uint8_t)(i + 1);
+        world->keys[i] = (struct td_region_key){1, sim_public_key(region), {{0}}};
+        if (world->secure != NULL) {
+            world->keys[i].sign_key = sim_secure_sign_key(world->secure, region);
+        }
         world->roster_regions[i] = (struct td_roster_region){
             .number = {(uint8_t)(i + 1)},
             .name = {world->region_names[i], (uint32_t)strlen(world->region_names[i])},
@@ -243,6 +264,9 @@ static void make_roster(struct sim_world *world)
                                        .policy = {30 * 86400, 365 * 86400, 7 * 86400, 0, 0},
                                        .region_count = world->options.regions,
                                        .regions = world->roster_regions};
+    if (world->secure != NULL) {
+        world->roster.cluster = sim_secure_cluster(world->secure);
+    }
 }
 
 struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
@@ -264,6 +288,12 @@ struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
     world->arena_bytes = 32 << 20;
     world->arena_block = malloc(world->arena_bytes);
     TD_ASSERT(world->nodes != NULL && world->scratch != NULL && world->arena_block != NULL);
+    world->bad_region = options->bad_region <= options->regions ? (uint8_t)options->bad_region : 0;
+    sim_record_start(world);
+    world->register_ms =
+        calloc((size_t)SIM_JOBS_MAX * SIM_ATTEMPTS_MAX, sizeof *world->register_ms);
+    TD_ASSERT(world->register_ms != NULL);
+    world->secure = sim_secure_new(options);
     make_roster(world);
     for (int a = 0; a < SIM_NODES_MAX; a++) {
         for (int b = 0; b < SIM_NODES_MAX; b++) {
@@ -280,6 +310,7 @@ struct sim_world *sim_world_new(const struct sim_options *options, FILE *trace)
 void sim_world_free(struct sim_world *world)
 {
     sim_load_free(world);
+    sim_record_free(world);
     for (int i = 0; i < SIM_NODES_MAX; i++) {
         struct sim_node *node = &world->nodes[i];
         if (node->up) {
@@ -298,7 +329,7 @@ void sim_world_free(struct sim_world *world)
         td_reader_free(node->reader);
     }
     for (size_t i = 0; i < world->heap_count; i++) {
-        free(world->heap[i].frame);
+        free(world->events[world->heap[i].slot].frame);
     }
     for (int a = 0; a < SIM_NODES_MAX; a++) {
         for (int b = 0; b < SIM_NODES_MAX; b++) {
@@ -310,7 +341,11 @@ void sim_world_free(struct sim_world *world)
         }
     }
     sim_truth_free(world);
+    sim_jobs_free(world);
+    sim_secure_free(world->secure);
     free(world->heap);
+    free(world->events);
+    free(world->free_slots);
     free(world->nodes);
     free(world->scratch);
     free(world->arena_block);
@@ -329,15 +364,15 @@ static void settle(struct sim_world *world)
                      world->options.settle_ms, why);
             return;
         }
-        run_until(world, world->now_ms + 500);
-        bool same = sim_check_i2_equal(world, why, sizeof why) &&
-                    sim_check_i9_idle(world, why, sizeof why);
+        sim_world_until(world, world->now_ms + 500);
+        bool same =
+            sim_check_i2_equal(world, why, sizeof why) && sim_check_i9_idle(world, why, sizeof why);
         equal = same ? equal + 1 : 0;
     }
     sim_trace(world, "all equal");
 }
 
-bool sim_world_run(struct sim_world *world)
+void sim_world_boot(struct sim_world *world)
 {
     for (int i = 0; i < world->node_count; i++) {
         world->nodes[i].used = true;
@@ -348,29 +383,35 @@ bool sim_world_run(struct sim_world *world)
     for (int i = 0; i < world->node_count; i++) {
         sim_net_start(world, i);
     }
-    sim_load_start(world);
     sim_schedule(world, CHECK_MS, SIM_AT_CHECK, SIM_NONE);
+}
+
+bool sim_world_run(struct sim_world *world)
+{
+    sim_world_boot(world);
+    sim_load_start(world);
     world->faulty = true;
     sim_fault_next(world);
-    run_until(world, world->options.fault_ms);
+    sim_world_until(world, world->options.fault_ms);
     world->faulty = false;
     if (!world->failed) {
         sim_fault_heal_all(world);
-        run_until(world, world->now_ms + 3000); /* the load goes on while the cluster heals */
+        sim_world_until(world, world->now_ms + 3000); /* the load goes on while the cluster heals */
         world->workers_stopped = true;
-        run_until(world, world->now_ms + 12000); /* requests time out */
+        sim_world_until(world, world->now_ms + 12000); /* requests time out */
     }
     if (!world->failed) {
         settle(world);
     }
     for (int i = 0; i < SIM_NODES_MAX && !world->failed; i++) {
-        if (world->nodes[i].up) {
+        if (world->nodes[i].up && !sim_is_bad(world, i)) {
             sim_check_i1(world, i);
             sim_check_i8(world, i);
         }
     }
     if (!world->failed) {
         sim_check_i1_end(world);
+        sim_record_final(world);
     }
     return !world->failed;
 }

@@ -3,10 +3,13 @@
  * its deltas does not count). Fencing keeps members away for too long from holding it back; closed
  * incarnations below it leave the vectors. */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 #include <string.h>
 
-/* Joined: some head of it was not recovering, seen by us or counted by somebody we heard. */
+/* Joined: some head of it was not recovering, seen by us or counted by somebody we heard. Heads are
+ * forgotten in a restart; what it ever signed is not: when all who are up have restarted, a member that
+ * is down still counts. */
 bool td_cut_counted(const struct td_core *core, uint8_t slot)
 {
     const struct td_region_info *region = &core->regions[slot];
@@ -17,7 +20,7 @@ bool td_cut_counted(const struct td_core *core, uint8_t slot)
     if (slot == core->self_slot) {
         return region->joined || !core->recovering;
     }
-    if (region->joined) {
+    if (region->joined || (td_vectors_know(core, region->number) && !TD_PLANTED(restart_forgets_members))) {
         return true;
     }
     for (uint8_t other = 0; other < TD_SLOTS; other++) {
@@ -67,11 +70,21 @@ void td_cut_covered(struct td_core *core)
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         struct td_region_info *region = &core->regions[slot];
         if (region->number.v != 0 && slot != core->self_slot && region->heard &&
-            region->covered_number != region->head_number && own_part_covered(core, region)) {
+            region->covered_number != region->head_number &&
+            (own_part_covered(core, region) || TD_PLANTED(cut_from_uncovered_heads))) {
             region->covered_number = region->head_number;
             region->covered_known = td_vv_store_set(&region->covered_has, &region->head_has.vv);
         }
     }
+}
+
+/* Whom we did not hear since we started may have joined long ago: a restart forgets heads. Only who says
+ * itself that it is still recovering, and never was more, is known not to count. */
+static bool may_count(const struct td_core *core, uint8_t slot)
+{
+    const struct td_region_info *region = &core->regions[slot];
+
+    return (!region->heard && !TD_PLANTED(restart_forgets_members)) || td_cut_counted(core, slot);
 }
 
 /* False: some member's holdings are not known, so nothing is stable. */
@@ -86,7 +99,7 @@ static bool members_known(const struct td_core *core)
         }
         others += 1;
         heard += region->covered_known;
-        if (td_cut_counted(core, slot) && !region->fenced && !region->covered_known) {
+        if (may_count(core, slot) && !region->fenced && !region->covered_known) {
             return false;
         }
     }
@@ -144,6 +157,10 @@ static uint32_t fold_limit(struct td_core *core, struct td_region number, const 
         }
         bool held = inc->lost || (inc->durable >= inc->closed_last &&
                                   td_vv_seq(cut, inc->origin) >= inc->closed_last);
+        if (TD_PLANTED(fold_before_held) && inc->closed) {
+            limit = inc->origin.incarnation.start + 1;
+            continue;
+        }
         if (!inc->closed || inc->hole_count > 0 || !held ||
             td_min_u64(inc->named_max, inc->closed_last) > inc->durable) {
             return limit == 0 ? 0 : inc->origin.incarnation.start;

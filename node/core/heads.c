@@ -2,6 +2,7 @@
  * process counts, it is passed on to whoever takes that region's deltas from us, and what it names
  * is believed of other origins only as far as they signed it themselves. */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 #include <string.h>
 
@@ -35,7 +36,7 @@ void td_equivocation(struct td_core *core, uint8_t slot)
 {
     struct td_region_info *region = &core->regions[slot];
 
-    if (!region->equivocated) {
+    if (!region->equivocated && !TD_PLANTED(fork_unnoticed)) {
         region->equivocated = true;
         TD_COUNT(core, equivocations, 1);
         td_fx_trace(core, TD_TR_EQUIVOCATION, region->number, 0, 0);
@@ -332,6 +333,19 @@ static void own_received(struct td_core *core, const struct td_head *head)
     td_recover_check(core);
 }
 
+/* Somebody echoes a tick of a later life of ours: one whose start number a failing disk and a power loss
+ * made us forget. Our heads are not believed until we are past it; that head itself is the proof. */
+static void outlived_check(struct td_core *core, uint32_t link, const struct td_head *head)
+{
+    for (uint32_t i = 0; i < head->echo_count && core->process.start != 0; i++) {
+        const struct td_origin *origin = &head->echo[i].origin;
+        if (origin->region.v == core->config.self.v && !TD_PLANTED(forgets_its_heads) &&
+            td_incarnation_compare(origin->incarnation, core->process) > 0) {
+            td_heads_ask_of(core, core->config.self, link);
+        }
+    }
+}
+
 void td_heads_received(struct td_core *core, uint32_t link, const struct td_head *head)
 {
     uint8_t slot = td_region_slot(core, head->origin.region);
@@ -362,6 +376,7 @@ void td_heads_received(struct td_core *core, uint32_t link, const struct td_head
     pass_on(core, slot, link);
     td_fresh_head(core, slot, head);
     td_recover_head(core, head);
+    outlived_check(core, link, head);
     td_repair_head(core, slot);
     td_cut_covered(core);
     td_fresh_update(core);

@@ -2,6 +2,7 @@
  * within the credit it granted. A sender keeps one serial per region and link: a slow peer costs
  * nothing. */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 /* ---- asking ---- */
 void td_live_link_up(struct td_core *core, uint32_t index)
@@ -145,7 +146,8 @@ static bool send_one(struct td_core *core, uint32_t index, uint8_t slot)
         link->want_serial[slot] = newest_serial(core, slot);
         link->not_whole_due |= td_bit(slot);
     }
-    if (link->want_serial[slot] >= region->ring_serial + region->ring_count) {
+    if (link->want_serial[slot] + TD_PLANTED(lose_quiet_tail) >=
+        region->ring_serial + region->ring_count) {
         link->live_due &= ~td_bit(slot);
         return true;
     }

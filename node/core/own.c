@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "node/core/own.h"
+#include "node/core/plant.h"
 
 enum {
     TD_OWN_GROUP_BYTES = 900 * 1024, /* of a batch, estimated */
@@ -339,6 +340,18 @@ enum td_err td_own_add(struct td_core *core, const struct td_delta *delta, uint6
 
 /* ---- handing a group to the log ---- */
 
+static void settle(struct td_core *core, struct own_entry *entry, struct td_dot dot,
+                   struct td_stamp stamp)
+{
+    uint32_t node = entry->first_node;
+    entry->first_node = TD_NONE;
+    while (node != TD_NONE) {
+        const uint32_t next = *td_pending_next(core, node);
+        td_pending_result(core, node, dot, stamp);
+        node = next;
+    }
+}
+
 static bool may_flush(struct td_core *core)
 {
     struct td_own_state *own = core->own;
@@ -405,6 +418,10 @@ void td_publish_flush(struct td_core *core)
     for (uint32_t i = 0; i < count; ++i) {
         set_own_clock(core, own->head + i, own->next_seq);
         own->deltas[start + i].index = i;
+        if (TD_PLANTED(reply_before_durable)) {
+            const struct td_dot dot = { core->incs[own->inc].origin, own->next_seq + i };
+            settle(core, &own->entries[start + i], dot, own->deltas[start + i].stamp);
+        }
     }
     own->submitted = own->head + count;
     own->in_flight = true;
@@ -421,18 +438,6 @@ void td_publish_flush(struct td_core *core)
 }
 
 /* ---- completion ---- */
-
-static void settle(struct td_core *core, struct own_entry *entry, struct td_dot dot,
-                   struct td_stamp stamp)
-{
-    uint32_t node = entry->first_node;
-    entry->first_node = TD_NONE;
-    while (node != TD_NONE) {
-        const uint32_t next = *td_pending_next(core, node);
-        td_pending_result(core, node, dot, stamp);
-        node = next;
-    }
-}
 
 /* A later queued report on the same register has seen this one. */
 static void tell_follower(struct td_core *core, const struct own_entry *entry, struct td_dot dot)

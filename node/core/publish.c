@@ -158,15 +158,18 @@ static bool token_covered(const struct td_core *core, const struct td_seen *seen
 
 enum token_rule { TOKEN_BELIEVED, TOKEN_NOT_NEEDED, TOKEN_WAIT };
 
+/* A stamp far ahead of the clock is believed only where the register itself bears it out. That some dot
+ * is here is no proof: its holder may have written any stamp beside it. */
 static enum token_rule token_rule(const struct td_core *core, const struct td_update *update,
                                   const struct known *known)
 {
     const struct td_seen *seen = &update->seen;
-    if (seen->stamp.ms <= core->now.wall_ms + TD_TOKEN_AHEAD_MS ||
-        token_covered(core, seen, known)) {
+    if (seen->stamp.ms <= core->now.wall_ms + TD_TOKEN_AHEAD_MS || TD_PLANTED(token_stamp_believed) ||
+        (known->exists && td_stamp_compare(known->stamp, seen->stamp) >= 0)) {
         return TOKEN_BELIEVED;
     }
-    return td_state_rank(update->status.state) > seen->rank ? TOKEN_NOT_NEEDED : TOKEN_WAIT;
+    const bool here = token_covered(core, seen, known);
+    return here || td_state_rank(update->status.state) > seen->rank ? TOKEN_NOT_NEEDED : TOKEN_WAIT;
 }
 
 /* ---- refusals ---- */
@@ -385,9 +388,12 @@ static void accept(struct td_core *core, uint32_t node, const struct td_update *
     const struct td_stamp floor = floor_of(update, known, rule);
     delta.stamp = td_stamp_next(TD_PLANTED(wall_clock_only) ? (struct td_stamp){ 0 } : floor,
                                 core->now.wall_ms);
-    if (delta.stamp.ms > TD_STAMP_MS_MAX) {
-        refuse(core, node, TD_ECLOCK, known);
-        return;
+    if (delta.stamp.ms > TD_STAMP_MS_MAX) { /* somebody has used up the stamps of this register */
+        if (known->exists && td_state_rank(delta.status.state) <= known->rank) {
+            refuse(core, node, TD_ECLOCK, known);
+            return;
+        }
+        delta.stamp = (struct td_stamp){ TD_STAMP_MS_MAX, UINT32_MAX }; /* wins by rank */
     }
     delta.flags = known->exists && known->rank == 2 && update->correct &&
                           known->current.status.state != delta.status.state

@@ -262,6 +262,39 @@ static void test_token_far_ahead_waits_until_its_dot_is_here(void **state)
     assert_int_equal(replica_state(replica, "t", 1), TD_STATE_RUNNING);
 }
 
+/* Any client can write a stamp of 2099 beside a dot that it was told. */
+static void test_token_cannot_lend_a_stamp_to_a_dot_that_is_here(void **state)
+{
+    struct replica *replica = *state;
+    const struct td_result first =
+        replica_publish_one(replica, test_update("lent", 1, TD_STATE_STARTING));
+    assert_int_equal(first.err, TD_OK);
+    struct td_update update = test_update("lent", 1, TD_STATE_RUNNING);
+    update.seen = (struct td_seen){ .stamp = { TD_STAMP_MS_MAX - 5, 0 }, .dot = first.dot };
+    const struct td_result result = replica_publish_one(replica, update);
+    assert_int_equal(result.err, TD_OK);
+    assert_true(td_stamp_compare(result.stamp, first.stamp) > 0);
+    assert_true(result.stamp.ms < replica->now.wall_ms + 1000);
+}
+
+/* A member with a valid key used up the register's stamps: a final still ends it, by its rank. */
+static void test_final_beats_the_last_stamp_there_is(void **state)
+{
+    struct replica *replica = *state;
+    const struct td_origin origin = { { 2 }, { 1, 77 } };
+    struct td_delta delta = remote_delta("used up", TD_STATE_RUNNING, TD_STAMP_MS_MAX);
+    delta.stamp.counter = UINT32_MAX;
+    assert_true(replica_receive(replica, replica_batch(replica, origin, 1, &delta, 1), TD_LANE_LIVE));
+    replica_settle(replica);
+    assert_int_equal(replica_publish_one(replica, test_update("used up", 1, TD_STATE_RUNNING)).err,
+                     TD_ECLOCK);
+    const struct td_result final =
+        replica_publish_one(replica, test_update("used up", 1, TD_STATE_COMPLETED));
+    assert_int_equal(final.err, TD_OK);
+    assert_int_equal(final.stamp.ms, TD_STAMP_MS_MAX);
+    assert_int_equal(replica_state(replica, "used up", 1), TD_STATE_COMPLETED);
+}
+
 static void test_token_that_never_arrives_times_out(void **state)
 {
     struct replica *replica = *state;
@@ -416,6 +449,8 @@ int main(void)
         CASE(test_partial_report_carries_the_rest_forward),
         CASE(test_partial_report_needs_what_its_token_names),
         CASE(test_token_far_ahead_waits_until_its_dot_is_here),
+        CASE(test_token_cannot_lend_a_stamp_to_a_dot_that_is_here),
+        CASE(test_final_beats_the_last_stamp_there_is),
         CASE(test_token_that_never_arrives_times_out),
         CASE(test_token_of_higher_rank_refuses),
         CASE(test_ack_waits_for_regions_and_says_when_it_did_not_get_them),

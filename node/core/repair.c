@@ -3,6 +3,7 @@
  * listed; what our `has` covers but our table lacks is fetched and merged. What still differs at
  * equal vectors after two such repairs makes the peer's region doubtful (DESIGN 2, Omission). */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 #include <string.h>
 
@@ -109,7 +110,7 @@ static void count_up(uint8_t *count)
 
 static void doubt_set(struct td_core *core, struct td_region_info *region, bool doubt)
 {
-    if (region->doubt != doubt) {
+    if (region->doubt != doubt && !TD_PLANTED(never_doubt)) {
         region->doubt = doubt;
         td_fx_trace(core, TD_TR_DIGEST_DOUBT, region->number, doubt, 0);
     }

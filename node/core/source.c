@@ -1,6 +1,7 @@
 /* source.c -- from whom each region's deltas come. Exactly one source per region, by default the
  * region itself; another one as soon as it is proven to be ahead (after Plumtree, Leitao 2007). */
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 #include <string.h>
 
@@ -318,6 +319,7 @@ static void direct_check(struct td_core *core, uint8_t slot)
         }
     }
     if (now >= region->direct_ok_since_ms + TD_SOURCE_BACK_MS && !link->late &&
+        !TD_PLANTED(source_never_changes_back) &&
         may_change(core, region)) {
         source_set(core, slot, direct);
     }

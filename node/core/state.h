@@ -434,6 +434,8 @@ void td_vectors_claim(struct td_core *core, const struct td_vv *claim);
 /* Vector of `received` for one region (WANT_LIVE), in scratch. */
 struct td_vv td_vectors_received_of(struct td_core *core, struct td_region region);
 struct td_vv td_vectors_has(const struct td_core *core);
+/* Something this region signed is known here, from its own life before ours or from the log. */
+bool td_vectors_know(const struct td_core *core, struct td_region region);
 /* `durable` + `received` cover what vv names? */
 bool td_vectors_durable_cover(const struct td_core *core, const struct td_vv *vv);
 /* Everything of this region that starts below start_below is closed and held: leaves the vectors. */

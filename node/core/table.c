@@ -504,7 +504,7 @@ static void note_equivocation(struct td_core *core, struct td_region region)
 {
     const uint8_t slot = core->slot_of[region.v];
     TD_COUNT(core, equivocations, 1);
-    if (slot != 255 && !core->regions[slot].equivocated) {
+    if (slot != 255 && !core->regions[slot].equivocated && !TD_PLANTED(fork_unnoticed)) {
         core->regions[slot].equivocated = true;
         td_fx_trace(core, TD_TR_EQUIVOCATION, region, 0, 0);
     }
@@ -548,7 +548,7 @@ enum td_merge td_table_merge(struct td_core *core, const struct td_delta *delta,
     const struct td_order current = td_register_order(core, &core->registers[index]);
     const int difference = TD_PLANTED(merge_lowers_rank) ? td_stamp_compare(in.order.stamp, current.stamp)
                                                          : td_order_compare(&in.order, &current);
-    if (difference == 0) {
+    if (difference == 0 || (TD_PLANTED(fork_first_wins) && td_dot_compare(in.order.dot, current.dot) == 0)) {
         return already_here(core, index, &in);
     }
     if (td_dot_compare(in.order.dot, current.dot) == 0) {

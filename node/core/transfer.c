@@ -312,7 +312,7 @@ static void cap_claim(struct td_core *core)
         struct td_vv_entry entry = claim->entries[i];
         uint16_t index = td_inc_find(core, entry.origin);
         uint64_t limit = index == TD_INC_NONE ? 0 : core->incs[index].signed_max;
-        if (entry.seq > limit) {
+        if (entry.seq > limit && !TD_PLANTED(claim_beyond_signed_head)) {
             TD_COUNT(core, rejected_bounds, 1);
             entry.seq = limit;
         }

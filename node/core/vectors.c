@@ -200,6 +200,14 @@ bool td_dot_durable(const struct td_core *core, struct td_dot dot)
            (dot.seq <= core->incs[index].durable || given_up(&core->incs[index], dot.seq));
 }
 
+bool td_vectors_know(const struct td_core *core, struct td_region region)
+{
+    const uint32_t at = order_position(core, (struct td_origin){ .region = region });
+    return core->fold_below[region.v] > 0 ||
+           (at < core->inc_order_count &&
+            core->incs[core->inc_order[at]].origin.region.v == region.v);
+}
+
 struct td_vv td_vectors_has(const struct td_core *core)
 {
     return core->has.vv;
@@ -471,7 +479,7 @@ void td_vectors_claim(struct td_core *core, const struct td_vv *claim)
         }
         struct td_inc *inc = &core->incs[index];
         uint64_t seq = entry->seq;
-        if (core->replaying && inc->signed_max < seq) {
+        if ((core->replaying || TD_PLANTED(claim_beyond_signed_head)) && inc->signed_max < seq) {
             inc->signed_max = seq; /* checked before it was written to our own log */
         }
         if (seq > inc->signed_max) {

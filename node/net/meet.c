@@ -462,6 +462,16 @@ static bool belongs_to_link(uint8_t type)
     return type >= TD_MSG_ROSTER && type <= TD_MSG_HELLO;
 }
 
+/* Somebody asked for its end, perhaps over the frame before this one in the same read. What follows a
+ * frame that was refused must not be taken: a transfer would seem complete that is not. */
+static bool is_unwanted(struct link *link)
+{
+    pthread_mutex_lock(&link->lock);
+    bool unwanted = link->close_asked;
+    pthread_mutex_unlock(&link->lock);
+    return unwanted;
+}
+
 /* From the channel. Once the link leaves, what still comes is dropped. */
 void link_frame(void *self, uint8_t type, uint8_t *take_payload, size_t payload_bytes)
 {
@@ -471,7 +481,8 @@ void link_frame(void *self, uint8_t type, uint8_t *take_payload, size_t payload_
     if (link->phase == PHASE_MEETING && link->info.kind == TD_LINK_CLIENT) {
         client_up(link); /* its first frame: the handshake was no replay */
     }
-    if ((link->phase != PHASE_MEETING && link->phase != PHASE_UP) || link->fail_err != TD_OK) {
+    if ((link->phase != PHASE_MEETING && link->phase != PHASE_UP) || link->fail_err != TD_OK ||
+        is_unwanted(link)) {
         free(take_payload);
         return;
     }

@@ -46,6 +46,34 @@ static void test_frames_arrive_in_order_in_both_directions(void **state)
     close_cluster(cluster);
 }
 
+/* All in one write: behind the refused frame more of them lie in the same read. */
+static void test_nothing_is_taken_behind_a_frame_that_was_refused(void **state)
+{
+    enum { FRAMES = 50 };
+    struct td_link_id link = {0}, again = {0};
+    uint8_t payload[8] = {0};
+    struct td_out_frame frames[FRAMES];
+
+    (void)state;
+    struct cluster *cluster = open_cluster(2);
+    open_all(cluster);
+    await_settled_mesh(cluster, 2);
+    assert_int_equal(links_with(&cluster->nodes[0], 2, &link), 1);
+    cluster->nodes[1].refuses = true;
+    for (size_t i = 0; i < FRAMES; i++) {
+        frames[i] = (struct td_out_frame){100, {payload, sizeof payload}};
+    }
+    assert_int_equal(td_net_send(cluster->nodes[0].net, link, frames, FRAMES), TD_OK);
+    AWAIT(cluster->nodes[1].frames > 0);
+    cluster->nodes[1].refuses = false;
+    AWAIT(links_with(&cluster->nodes[0], 2, &again) == 1 && again.v != link.v);
+    await_settled_mesh(cluster, 2);
+    send_numbered(&cluster->nodes[0], again, 0, 1, 8);
+    AWAIT(cluster->nodes[1].frames >= 2);
+    assert_int_equal(cluster->nodes[1].frames, 2);
+    close_cluster(cluster);
+}
+
 static void test_too_large_a_frame_is_refused_by_the_sender(void **state)
 {
     struct td_link_id link = {0};
@@ -224,6 +252,7 @@ int main(int count, char **arguments)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_three_regions_mesh_with_one_link_each),
         cmocka_unit_test(test_frames_arrive_in_order_in_both_directions),
+        cmocka_unit_test(test_nothing_is_taken_behind_a_frame_that_was_refused),
         cmocka_unit_test(test_too_large_a_frame_is_refused_by_the_sender),
         cmocka_unit_test(test_a_peer_that_comes_back_is_linked_again_and_nothing_is_left_over),
         cmocka_unit_test(test_a_key_not_in_the_roster_gets_the_roster_and_no_link),

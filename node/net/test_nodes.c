@@ -58,7 +58,9 @@ static void on_frame(void *self, const struct td_link_info *info, uint8_t type,
 {
     struct node *node = self;
 
-    (void)info;
+    if (node->refuses) {
+        td_net_close_link(node->net, info->link, TD_EFORMAT);
+    }
     if (type == 100 && payload_bytes >= 8) {
         uint64_t sequence;
         memcpy(&sequence, take_payload, sizeof sequence);

@@ -42,6 +42,7 @@ struct node {
     _Atomic uint64_t frames, rtts, late, offered_version;
     _Atomic uint64_t next_sequence; /* of frames of type 100: u64 first */
     atomic_bool out_of_order;
+    atomic_bool refuses; /* ends a link over every frame it gets */
 };
 
 struct cluster {
