@@ -258,6 +258,9 @@ void sim_node_step(struct sim_world *world, int index, struct td_event *event)
     if (node->core->started) {
         sim_check_i3_step(world, index);
     }
+    if (world->watch != NULL) {
+        world->watch->stepped(world->watch->self, world, index);
+    }
     schedule_tick(world, index);
 }
 
