@@ -15,7 +15,7 @@ enum scale_phase {
     SCALE_PHASES
 };
 /* What a frame is for. */
-enum scale_kind { SCALE_HEAD, SCALE_HAS, SCALE_PAYLOAD, SCALE_OTHER, SCALE_KINDS };
+enum scale_kind { SCALE_HEAD, SCALE_HAS, SCALE_PAYLOAD, SCALE_REPAIR, SCALE_OTHER, SCALE_KINDS };
 
 struct scale_settings {
     uint64_t seed;
@@ -46,7 +46,6 @@ struct scale_result {
     char failure[640];
     double head_bytes, has_bytes; /* of one, mean */
     uint64_t steps_per_node_s;    /* of the core, healthy */
-    uint64_t core_bytes;          /* address space of one replica */
     struct scale_row rows[SCALE_PHASES];
 };
 

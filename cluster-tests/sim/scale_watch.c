@@ -69,6 +69,11 @@ static enum scale_kind kind_of(uint8_t type)
     case TD_MSG_FETCHED:
     case TD_MSG_TRANSFER_CHUNK:
         return SCALE_PAYLOAD;
+    case TD_MSG_DIGEST_ASK:
+    case TD_MSG_DIGEST:
+    case TD_MSG_BUCKET_ASK:
+    case TD_MSG_BUCKET:
+        return SCALE_REPAIR;
     default:
         return SCALE_OTHER;
     }

@@ -165,6 +165,7 @@ struct td_region_info {
     uint64_t ask_ms;        /* when we last asked somebody for its head */
     /* Something of this region that others announced and we lack: since when (lag_since_ms). */
     struct td_dot lag_dot, stuck_dot;
+    struct td_link_id lag_first; /* who announced lag_dot first */
     uint64_t stuck_since_ms;
     uint8_t digest_differs;    /* heads in a row with our vectors and another digest */
     uint64_t fold_since_ms;    /* its own head names a fold that we do not have; 0 = no */
