@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What becomes durable so shortly before a boundary is on its way when it comes: it counts as
+ * later. */
+enum { IN_FLIGHT_MS = 200 };
+
 /* ---- windows ---- */
 static uint64_t sum_counter(const struct sim_world *world, enum td_counter_id counter)
 {
@@ -272,8 +276,9 @@ static void sum_phase(const struct scale_watch *watch, const struct sim_world *w
     TD_ASSERT(sums.last_ms != NULL);
     for (uint32_t i = 0; i < world->truth_count && i < watch->room; i++) {
         const struct sim_truth *truth = &world->truths[i];
-        if (truth->durable && truth->durable_ms >= watch->from_ms[phase] &&
-            truth->durable_ms < watch->to_ms[phase]) {
+        uint64_t moment_ms = truth->durable_ms + IN_FLIGHT_MS;
+        if (truth->durable && moment_ms >= watch->from_ms[phase] &&
+            moment_ms < watch->to_ms[phase]) {
             sum_truth(watch, world, i, phase == SCALE_CUTTING || phase == SCALE_CUT, &sums);
         }
     }
