@@ -1,5 +1,6 @@
-/* bounds_test.c -- one step has a bounded list of effects and bounded scratch memory, tables have a last
- * place: what does not fit waits for the next step or is refused by name, and nothing is answered wrongly. */
+/* bounds_test.c -- one step has a bounded list of effects and bounded scratch memory, tables have a
+ * last place: what does not fit waits for the next step or is refused by name, and nothing is
+ * answered wrongly. */
 #include "node/core/replica_peer.h"
 
 static int setup(void **state)
@@ -14,7 +15,7 @@ static int setup(void **state)
         .ring_batches = 32,
         .change_ring = 256,
     };
-    struct replica *replica = replica_new((struct replica_options){ .regions = 3, .limits = limits });
+    struct replica *replica = replica_new((struct replica_options){.regions = 3, .limits = limits});
     replica_start(replica);
     *state = replica;
     return 0;
@@ -34,10 +35,10 @@ static int teardown(void **state)
 /* A reader that has seen the report with this number of region 2 elsewhere. */
 static uint64_t read_after(struct replica *replica, const char *job, uint64_t seq)
 {
-    struct td_vv_entry entry = { replica_peer_origin(2), seq };
-    struct td_request get = { .op = TD_OP_GET, .timeout_ms = 5000 };
+    struct td_vv_entry entry = {replica_peer_origin(2), seq};
+    struct td_request get = {.op = TD_OP_GET, .timeout_ms = 5000};
 
-    get.after = (struct td_vv){ .entry_count = 1, .entries = &entry };
+    get.after = (struct td_vv){.entry_count = 1, .entries = &entry};
     get.u.get.job = test_text(job);
     get.u.get.job_hash = test_job_hash(job);
     return replica_request(replica, &get);
@@ -56,7 +57,8 @@ static void test_readers_woken_together_all_get_their_register(void **state)
     }
     assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 1, 1), TD_LANE_LIVE));
     replica_settle(replica);
-    for (unsigned ticks = 0; ticks < READERS && replica_reply(replica, ids[READERS - 1]) == NULL; ++ticks) {
+    for (unsigned ticks = 0; ticks < READERS && replica_reply(replica, ids[READERS - 1]) == NULL;
+         ++ticks) {
         replica_tick(replica, 0);
     }
     for (unsigned i = 0; i < READERS; ++i) {
@@ -74,7 +76,7 @@ static void test_watchers_woken_together_all_get_the_change(void **state)
 {
     enum { WATCHERS = 500 };
     struct replica *replica = *state;
-    struct td_request watch = { .op = TD_OP_WATCH, .timeout_ms = 60000 };
+    struct td_request watch = {.op = TD_OP_WATCH, .timeout_ms = 60000};
     uint64_t ids[WATCHERS];
 
     watch.u.watch.cursor = UINT64_MAX;
@@ -99,11 +101,11 @@ static void test_large_answers_are_spread_over_steps_and_stay_whole(void **state
 {
     enum { JOBS = 1200, READERS = 60 };
     struct replica *replica = *state;
-    struct td_vv_entry entry = { replica_peer_origin(2), JOBS };
-    struct td_request list = { .op = TD_OP_LIST, .timeout_ms = 5000 };
+    struct td_vv_entry entry = {replica_peer_origin(2), JOBS};
+    struct td_request list = {.op = TD_OP_LIST, .timeout_ms = 5000};
     uint64_t ids[READERS];
 
-    list.after = (struct td_vv){ .entry_count = 1, .entries = &entry };
+    list.after = (struct td_vv){.entry_count = 1, .entries = &entry};
     for (unsigned i = 0; i < READERS; ++i) {
         ids[i] = replica_request(replica, &list);
     }
@@ -169,11 +171,12 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_watchers_woken_together_all_get_the_change, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_large_answers_are_spread_over_steps_and_stay_whole, setup,
+        cmocka_unit_test_setup_teardown(test_large_answers_are_spread_over_steps_and_stay_whole,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_time_outs_of_one_moment_are_all_answered, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_time_outs_of_one_moment_are_all_answered, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_publishes_that_time_out_together_are_all_answered, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_publishes_that_time_out_together_are_all_answered,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
