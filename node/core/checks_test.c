@@ -279,6 +279,73 @@ static void test_a_read_that_lacks_too_much_does_not_wait(void **state)
     assert_int_equal(answer_of(replica, get), TD_ETIMEOUT);
 }
 
+/* A token may name a fold in place of what was folded: it is waited for like a report. */
+static void test_a_read_waits_for_the_fold_its_token_names(void **state)
+{
+    struct replica *replica = *state;
+    struct td_vv_entry entry = {replica_peer_origin(2), 1};
+    struct td_vv_fold fold = {{2}, 3};
+    struct td_request get = {.op = TD_OP_GET, .timeout_ms = 5000};
+
+    assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 1, 1), TD_LANE_LIVE));
+    replica_settle(replica);
+    get.after = (struct td_vv){1, 1, &entry, &fold};
+    get.u.get.job = test_text("p2-1");
+    get.u.get.job_hash = test_job_hash("p2-1");
+    get.u.get.attempt = 1;
+    const uint64_t id = replica_request(replica, &get);
+    replica_tick(replica, 10);
+    assert_null(replica_reply(replica, id));
+    td_vectors_fold(replica->core, (struct td_region){2}, 2);
+    replica_tick(replica, 10);
+    assert_null(replica_reply(replica, id));
+    td_vectors_fold(replica->core, (struct td_region){2}, 3);
+    replica_tick(replica, 10);
+    assert_non_null(replica_reply(replica, id));
+    assert_int_equal(replica_reply(replica, id)->count, 1);
+}
+
+/* One attempt, by number: of several, and of none. */
+static void test_an_attempt_is_shown_and_explained_by_its_number(void **state)
+{
+    struct replica *replica = *state;
+    struct td_request get = {.op = TD_OP_GET};
+
+    (void)replica_publish_one(replica, test_update("n", 1, TD_STATE_FAILED));
+    (void)replica_publish_one(replica, test_update("n", 2, TD_STATE_RUNNING));
+    get.u.get.job = test_text("n");
+    get.u.get.job_hash = test_job_hash("n");
+    for (uint16_t attempt = 1; attempt <= 3; ++attempt) {
+        get.u.get.attempt = attempt;
+        get.op = TD_OP_GET;
+        const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &get));
+        assert_int_equal(reply->err, attempt < 3 ? TD_OK : TD_EUNKNOWN);
+        assert_int_equal(reply->count, attempt < 3);
+        assert_int_equal(attempt < 3 ? reply->views[0].attempt : attempt, attempt);
+        get.op = TD_OP_EXPLAIN;
+        reply = replica_reply(replica, replica_request(replica, &get));
+        assert_int_equal(reply->err, attempt < 3 ? TD_OK : TD_EUNKNOWN);
+    }
+}
+
+/* From the beginning: everything known, then the changes. */
+static void test_a_watch_from_the_beginning_shows_what_is_there(void **state)
+{
+    struct replica *replica = *state;
+    struct td_request watch = {.op = TD_OP_WATCH, .timeout_ms = 1000};
+
+    (void)replica_publish_one(replica, test_update("there", 1, TD_STATE_RUNNING));
+    watch.u.watch.process = td_core_process(replica->core);
+    const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &watch));
+    assert_int_equal(reply->count, 1);
+    assert_false(reply->reset);
+    watch.u.watch.cursor = reply->next_cursor;
+    const uint64_t id = replica_request(replica, &watch);
+    assert_null(replica_reply(replica, id));
+    (void)replica_publish_one(replica, test_update("new", 1, TD_STATE_RUNNING));
+    assert_int_equal(replica_reply(replica, id)->count, 1);
+}
+
 /* Reports whose token lies far ahead wait in a bounded number of places. */
 static void test_reports_that_wait_for_their_token_have_a_bound(void **state)
 {
@@ -354,6 +421,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_watches_of_many_names_have_a_bound_and_places_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_read_that_lacks_too_much_does_not_wait, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_read_waits_for_the_fold_its_token_names, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_an_attempt_is_shown_and_explained_by_its_number, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_watch_from_the_beginning_shows_what_is_there, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_reports_that_wait_for_their_token_have_a_bound, setup,
                                         teardown),

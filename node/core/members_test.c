@@ -139,6 +139,61 @@ static void test_our_own_head_with_another_hash_is_a_clone(void **state)
     stop(replica);
 }
 
+/* Somebody folded our start number away while our disk was old: what we said under it is said
+ * again. */
+static void test_what_was_said_under_a_folded_number_is_said_again(void **state)
+{
+    struct replica *replica = started(2);
+    struct td_head head = {.origin = replica_peer_origin(2), .number = 1};
+    struct td_vv_fold fold = {{1}, 9};
+
+    (void)state;
+    (void)replica_publish_one(replica, test_update("said", 1, TD_STATE_RUNNING));
+    const struct td_incarnation before = td_core_process(replica->core);
+    replica_link_up(replica, 7, 2);
+    head.has = (struct td_vv){.fold_count = 1, .folds = &fold};
+    replica_head(replica, 7, head);
+    replica_settle(replica);
+    replica_tick(replica, 10);
+    replica_settle(replica);
+    const struct td_incarnation now = td_core_process(replica->core);
+    assert_true(before.start < 9 && now.start >= 9);
+    const uint32_t reg = td_table_find(replica->core, test_job_hash("said"), test_text("said"), 1);
+    const struct td_dot dot = td_register_dot(replica->core, &replica->core->registers[reg]);
+    assert_int_equal(td_incarnation_compare(dot.origin.incarnation, now), 0);
+    assert_true(td_dot_durable(replica->core, dot));
+    stop(replica);
+}
+
+/* An old backup: a member names more of us than we have, and our own head of then proves it. */
+static void test_a_log_older_than_what_others_hold_recovers(void **state)
+{
+    struct replica *replica = started(2);
+    struct td_head head = {.origin = replica_peer_origin(2), .number = 1};
+
+    (void)state;
+    (void)replica_publish_one(replica, test_update("a", 1, TD_STATE_RUNNING));
+    const uint32_t backup = replica->log_count;
+    (void)replica_publish_one(replica, test_update("b", 1, TD_STATE_RUNNING));
+    const struct td_vv_entry entry = {{{1}, td_core_process(replica->core)}, 2};
+    replica->log_count = backup;
+    replica_restart(replica);
+    assert_int_equal(replica_state(replica, "b", 1), TD_STATE_COUNT);
+    assert_false(replica->core->recovering);
+    replica_link_up(replica, 7, 2);
+    head.has = (struct td_vv){.entry_count = 1, .entries = &entry};
+    replica_head(replica, 7, head);
+    assert_false(replica->core->recovering); /* one member's word, without our signature */
+    assert_true(replica->sent[TD_MSG_HEAD_ASK] > 0);
+    replica_head(replica, 7, (struct td_head){.origin = entry.origin, .number = 5, .seq = 2});
+    head.number = 2;
+    replica_head(replica, 7, head);
+    assert_true(replica->core->recovering);
+    assert_int_equal(replica->traces[TD_TR_ROLLED_BACK], 1);
+    assert_true(region_of(replica, 1)->rolled_back);
+    stop(replica);
+}
+
 /* ---- losses ---- */
 
 /* DESIGN 1, Closing: closed as lost is counted by what is missing here, and alerts once. */
@@ -264,6 +319,78 @@ static void test_without_a_limit_of_absence_nobody_is_fenced(void **state)
     stop(replica);
 }
 
+/* ---- live lanes ---- */
+
+/* What nobody can have asked us for is counted and dropped. */
+static void test_live_reports_of_strangers_and_of_ourselves_are_dropped(void **state)
+{
+    struct replica *replica = started(3);
+    struct td_msg live = {.type = TD_MSG_LIVE};
+
+    (void)state;
+    replica_link_up(replica, 7, 2);
+    replica_frame_batch(replica, 7, &live, replica_peer_batch(replica, 9, 1, 1));
+    replica_frame_batch(replica, 7, &live, replica_peer_batch(replica, 1, 1, 1));
+    assert_int_equal(replica_counter(replica, TD_COUNTER_rejected_closed), 2);
+    assert_int_equal(replica_state(replica, "p9-1", 1), TD_STATE_COUNT);
+    stop(replica);
+}
+
+/* A slow peer costs no memory: the ring overtakes it, and it is told that it lacks something. */
+static void test_who_is_overtaken_by_the_ring_is_told(void **state)
+{
+    struct replica *replica = started(3);
+    struct td_msg want = {.type = TD_MSG_WANT_LIVE};
+    struct td_msg credit = {.type = TD_MSG_CREDIT};
+
+    (void)state;
+    replica_link_up(replica, 7, 2);
+    want.u.want_live.region.v = 3;
+    want.u.want_live.on = true;
+    replica_frame(replica, 7, &want);
+    for (uint64_t seq = 1; seq <= 20; ++seq) { /* the ring holds eight */
+        assert_true(replica_receive(replica, replica_peer_batch(replica, 3, seq, 1), TD_LANE_LIVE));
+        replica_settle(replica);
+    }
+    assert_int_equal(replica->sent[TD_MSG_LIVE], 0); /* no credit */
+    assert_true(replica->sent[TD_MSG_NOT_WHOLE] > 0);
+    const uint32_t told = replica->sent[TD_MSG_NOT_WHOLE];
+    credit.u.credit.lane = TD_LANE_LIVE;
+    credit.u.credit.bytes = 1 << 20;
+    replica_frame(replica, 7, &credit);
+    assert_true(replica_receive(replica, replica_peer_batch(replica, 3, 21, 1), TD_LANE_LIVE));
+    replica_settle(replica);
+    replica_tick(replica, 0);
+    assert_true(replica->sent[TD_MSG_LIVE] > 0 && replica->sent[TD_MSG_LIVE] <= 9);
+    assert_int_equal(replica->sent[TD_MSG_NOT_WHOLE], told);
+    stop(replica);
+}
+
+/* A link that answered at a steady pace and then does not: late, and up again with the next answer.
+ */
+static void test_a_link_that_stops_answering_is_late(void **state)
+{
+    struct replica *replica = started(2);
+    struct td_event rtt = {.type = TD_EV_LINK_RTT};
+
+    (void)state;
+    replica_link_up(replica, 7, 2);
+    rtt.u.link_rtt.link.v = 7;
+    rtt.u.link_rtt.answered = true;
+    rtt.u.link_rtt.rtt_us = 1000;
+    for (unsigned i = 0; i < 10; ++i) {
+        replica_step(replica, &rtt);
+        wait_ms(replica, 500);
+    }
+    const uint8_t slot = replica->core->slot_of[2];
+    assert_int_equal(td_peers_view(replica->core, slot), TD_LINK_UP);
+    wait_ms(replica, 3000);
+    assert_int_equal(td_peers_view(replica->core, slot), TD_LINK_LATE);
+    replica_step(replica, &rtt);
+    assert_int_equal(td_peers_view(replica->core, slot), TD_LINK_UP);
+    stop(replica);
+}
+
 /* ---- more than one step can say ---- */
 
 /* A mesh of the largest size: all heads and all wants go over to the one link that is left. */
@@ -323,11 +450,16 @@ int main(void)
         cmocka_unit_test(test_used_up_start_numbers_stop_publishing),
         cmocka_unit_test(test_two_processes_that_both_answer_are_a_clone),
         cmocka_unit_test(test_our_own_head_with_another_hash_is_a_clone),
+        cmocka_unit_test(test_what_was_said_under_a_folded_number_is_said_again),
+        cmocka_unit_test(test_a_log_older_than_what_others_hold_recovers),
         cmocka_unit_test(test_a_closing_as_lost_counts_what_nobody_has),
         cmocka_unit_test(test_a_closing_of_an_empty_life_leaves_no_trace),
         cmocka_unit_test(test_a_head_of_an_earlier_process_is_not_believed),
         cmocka_unit_test(test_who_is_away_too_long_is_fenced_until_it_has_caught_up),
         cmocka_unit_test(test_without_a_limit_of_absence_nobody_is_fenced),
+        cmocka_unit_test(test_live_reports_of_strangers_and_of_ourselves_are_dropped),
+        cmocka_unit_test(test_who_is_overtaken_by_the_ring_is_told),
+        cmocka_unit_test(test_a_link_that_stops_answering_is_late),
         cmocka_unit_test(test_what_exceeds_one_step_is_sent_in_the_next),
         cmocka_unit_test(test_a_vector_that_is_too_long_is_not_taken_over),
     };

@@ -115,6 +115,32 @@ static void test_a_batch_without_room_is_not_kept(void **state)
     replica_free(replica);
 }
 
+/* DESIGN 4, Quotas: in bytes as in registers; what shrinks or stays is always taken. */
+static void test_a_quota_of_bytes_refuses_growth_only(void **state)
+{
+    struct replica *replica =
+        replica_new((struct replica_options){.regions = 2, .limits = small, .quota_bytes = 2048});
+    (void)state;
+    replica_start(replica);
+    unsigned job = 0;
+    while (replica_counter(replica, TD_COUNTER_refused_quota) == 0) {
+        publish_sized(replica, job++, 300, 1);
+        assert_true(job < 20);
+    }
+    assert_true(job > 4);
+    publish_sized(replica, 0, 300, 2);
+    publish_sized(replica, 0, 10, 3);
+    assert_int_equal(replica_counter(replica, TD_COUNTER_refused_quota), 1);
+    assert_int_equal(detail_bytes_of(replica, 0), 10);
+    publish_sized(replica, 1, 512, 4); /* the room that the first one freed */
+    assert_int_equal(replica_counter(replica, TD_COUNTER_refused_quota), 1);
+    for (unsigned grown = 2; grown <= 4; ++grown) {
+        publish_sized(replica, grown, 512, 4);
+    }
+    assert_true(replica_counter(replica, TD_COUNTER_refused_quota) > 1);
+    replica_free(replica);
+}
+
 /* ---- attempts ---- */
 
 static uint32_t attempt_at(const struct replica *replica, uint16_t attempt)
@@ -257,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies_of_changing_size_never_mix),
         cmocka_unit_test(test_a_batch_without_room_is_not_kept),
+        cmocka_unit_test(test_a_quota_of_bytes_refuses_growth_only),
         cmocka_unit_test(test_attempts_leave_their_chain_in_any_order),
         cmocka_unit_test(test_a_region_has_a_bounded_number_of_open_incarnations),
         cmocka_unit_test(test_folded_incarnations_are_forgotten_when_room_is_needed),
