@@ -257,6 +257,53 @@ static void test_used_up_arena_is_an_error_not_a_crash(void **state)
     assert_true(refused > 1 && refused < 60);
 }
 
+/* What a program hands over, before it is encoded: the same rules as on the wire. */
+static void test_a_status_is_checked_by_the_rules_of_the_wire(void **state)
+{
+    struct td_label labels[TD_LABELS_MAX + 1];
+    static char big[TD_LABELS_BYTES_MAX + 1];
+    (void)state;
+    memset(big, 'x', sizeof big);
+    for (unsigned i = 0; i <= TD_LABELS_MAX; i++) {
+        labels[i] = (struct td_label){{&"abcdefghijklmnopq"[i], 1}, {"v", 1}};
+    }
+    const struct td_label nameless = {{"", 0}, {"v", 1}};
+    const struct td_label heavy = {{"k", 1}, {big, TD_LABELS_BYTES_MAX}};
+    const struct td_label twice[] = {labels[1], labels[1]};
+    const struct {
+        const char *what;
+        struct td_status status;
+        enum td_err err;
+    } rows[] = {
+        {"nothing set", {.state = TD_STATE_PENDING}, TD_OK},
+        {"no such state", {.state = TD_STATE_COUNT}, TD_ESTATE},
+        {"all done", {.progress_known = true, .progress = TD_PROGRESS_MAX}, TD_OK},
+        {"more than done", {.progress_known = true, .progress = TD_PROGRESS_MAX + 1}, TD_EPROGRESS},
+        {"progress unknown but set", {.progress = 1}, TD_EPROGRESS},
+        {"longest detail", {.detail = {big, TD_DETAIL_BYTES_MAX}}, TD_OK},
+        {"longer detail", {.detail = {big, TD_DETAIL_BYTES_MAX + 1}}, TD_EDETAIL},
+        {"a NUL in the detail", {.detail = {"a\0b", 3}}, TD_EDETAIL},
+        {"most labels", {.labels = labels, .label_count = TD_LABELS_MAX}, TD_OK},
+        {"more labels", {.labels = labels, .label_count = TD_LABELS_MAX + 1}, TD_ELABELS},
+        {"a label without a key", {.labels = &nameless, .label_count = 1}, TD_ELABELS},
+        {"labels too heavy", {.labels = &heavy, .label_count = 1}, TD_ELABELS},
+        {"one key twice", {.labels = twice, .label_count = 2}, TD_ELABELS},
+        {"longest writer", {.writer = {big, TD_WRITER_BYTES_MAX}}, TD_OK},
+        {"longer writer", {.writer = {big, TD_WRITER_BYTES_MAX + 1}}, TD_EWRITER},
+        {"parent too long", {.parent = {big, TD_JOB_BYTES_MAX + 1}}, TD_EPARENT},
+        {"a year's promise", {.expect_every_s = TD_EXPECT_EVERY_S_MAX}, TD_OK},
+        {"a longer promise", {.expect_every_s = TD_EXPECT_EVERY_S_MAX + 1}, TD_EEXPECT},
+        {"entered in 2100", {.entered_ms = {TD_STAMP_MS_MAX + 1}}, TD_EFORMAT},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        enum td_err err = td_status_check(&rows[i].status);
+        if (err != rows[i].err) {
+            fail_msg("%s: %d instead of %d", rows[i].what, (int)err, (int)rows[i].err);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +314,7 @@ int main(void)
         TD_UNIT_TEST(test_each_field_rule_has_its_own_code_at_the_edge),
         TD_UNIT_TEST(test_lists_ascend_and_have_no_duplicates),
         TD_UNIT_TEST(test_used_up_arena_is_an_error_not_a_crash),
+        cmocka_unit_test(test_a_status_is_checked_by_the_rules_of_the_wire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

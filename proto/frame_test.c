@@ -118,6 +118,40 @@ static void test_register_hash_is_never_zero_and_differs_by_attempt(void **state
     assert_true(td_register_hash(0, 0) != 0);
 }
 
+/* A list written flat whose last entry is cut short, in each message that has one. */
+static void test_flat_lists_consist_of_whole_entries(void **state)
+{
+    struct td_test *test = *state;
+    static const struct {
+        enum td_msg_type type;
+        const char *payload; /* hex */
+    } rows[] = {
+        {TD_MSG_HAS, "9192 95 0101010102 90"},     /* [[1 1 1 1 2], []]: four numbers an entry */
+        {TD_MSG_HAS, "9192 90 9101"},              /* [[], [1]]: two a fold */
+        {TD_MSG_WANT_LIVE, "93 01 01 9401010101"}, /* [1, 1, [1 1 1 1]]: three */
+        {TD_MSG_WANT_LIVE, "93 01 01 96010105010103"}, /* [1, 1, [1 1 5 1 1 3]]: one life twice */
+        {TD_MSG_FETCH, "91 9301 01 01"},               /* [[1 1 1]]: four a dot */
+        {TD_MSG_BUCKET, "93 00 00 92 95050101 0101 95040101 0101"}, /* hashes 5, 4: not ascending */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct td_msg got;
+        size_t count = 0;
+        for (const char *at = rows[i].payload; *at != '\0';) {
+            unsigned byte = 0;
+            int used = 0;
+            if (sscanf(at, " %2x%n", &byte, &used) != 1) {
+                break;
+            }
+            test->out[count++] = (uint8_t)byte;
+            at += used;
+        }
+        enum td_err err = decode(test, rows[i].type, (struct td_bytes){test->out, count}, &got);
+        if (err != TD_EFORMAT) {
+            fail_msg("row %zu: %d", i, (int)err);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +159,7 @@ int main(void)
         TD_UNIT_TEST(test_altered_messages_are_refused_or_another_message),
         TD_UNIT_TEST(test_raw_messages_pass_their_bytes_and_heads_are_decoded),
         TD_UNIT_TEST(test_unknown_types_and_client_types_are_refused),
+        TD_UNIT_TEST(test_flat_lists_consist_of_whole_entries),
         TD_UNIT_TEST(test_register_hash_is_never_zero_and_differs_by_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

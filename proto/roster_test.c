@@ -1,6 +1,7 @@
 /* roster_test.c -- only the root signs, nothing in it stands twice, and lookups find what is there.
  */
 #include "proto/roster.h"
+#include "proto/signed.h"
 #include "proto/test_main.h"
 
 static enum td_err decode(struct td_test *test, struct td_bytes raw, struct td_roster *ret_roster)
@@ -240,6 +241,60 @@ static void test_longer_header_around_the_signed_bytes_is_refused(void **state)
                      TD_EFORMAT);
 }
 
+/* The root signed it, but in a form of another time. */
+static void test_rosters_and_cards_of_another_format_are_named(void **state)
+{
+    struct td_test *test = *state;
+    struct td_roster made;
+    struct td_roster got;
+    struct td_card card;
+    struct td_bytes inner = {0};
+    struct td_signature signature;
+    td_test_roster(test, 2, 1, &made);
+    assert_int_equal(encode_decode(test, &made, &got), TD_OK);
+    assert_true(td_signed_open(made.raw, &inner, &signature));
+    size_t format_at = inner.bytes[0] == 0xdc ? 3 : 1;
+    memmove(test->out_again + TD_SIGNED_INNER_AT, inner.bytes, inner.count);
+    assert_int_equal(test->out_again[TD_SIGNED_INNER_AT + format_at], 1);
+    test->out_again[TD_SIGNED_INNER_AT + format_at] = 2;
+    size_t count = td_signed_close(test->out_again, TD_TEST_OUT_BYTES, inner.count, &test->signer,
+                                   TD_CONTEXT_ROSTER);
+    assert_int_equal(decode(test, (struct td_bytes){test->out_again, count}, &got), TD_EVERSION);
+
+    td_test_card(test, &card);
+    count = td_card_encode(&card, &test->signer, test->out, TD_TEST_OUT_BYTES);
+    assert_true(td_signed_open((struct td_bytes){test->out, count}, &inner, &signature));
+    memmove(test->out_again + TD_SIGNED_INNER_AT, inner.bytes, inner.count);
+    test->out_again[TD_SIGNED_INNER_AT + 1] = 2;
+    count = td_signed_close(test->out_again, TD_TEST_OUT_BYTES, inner.count, &test->signer,
+                            TD_CONTEXT_CARD);
+    assert_int_equal(td_card_decode((struct td_bytes){test->out_again, count}, &test->signer,
+                                    &test->key, test->reader, &card),
+                     TD_EVERSION);
+}
+
+/* Keys ascend by number: the newest is the last one. */
+static void test_keys_of_a_region_ascend(void **state)
+{
+    struct td_test *test = *state;
+    struct td_roster made;
+    struct td_roster got;
+    struct td_region_key keys[2];
+    td_test_roster(test, 1, 0, &made);
+    struct td_roster_region *region = region_at(&made, 0);
+    for (size_t i = 0; i < 2; i++) {
+        keys[i] = region->keys[0];
+        keys[i].number = (uint16_t)(i + 1);
+        keys[i].sign_key.bytes[0] ^= (uint8_t)i;
+        keys[i].link_key.bytes[0] ^= (uint8_t)i;
+    }
+    region->keys = keys;
+    region->key_count = 2;
+    assert_int_equal(encode_decode(test, &made, &got), TD_OK);
+    keys[0].number = 2;
+    assert_int_equal(encode_decode(test, &made, &got), TD_EROSTER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +307,8 @@ int main(void)
         TD_UNIT_TEST(test_client_touches_only_its_prefixes),
         TD_UNIT_TEST(test_card_survives_and_no_bit_of_it_can_be_changed),
         TD_UNIT_TEST(test_longer_header_around_the_signed_bytes_is_refused),
+        TD_UNIT_TEST(test_rosters_and_cards_of_another_format_are_named),
+        TD_UNIT_TEST(test_keys_of_a_region_ascend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -285,6 +287,53 @@ static void test_key_files_with_other_contents_are_refused(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* A name in a folder that cannot exist, and one longer than any path. */
+static void test_a_key_file_out_of_reach_is_named_with_the_reason(void **state)
+{
+    static char endless[8192];
+    struct td_secret *secret = NULL;
+    char why[sizeof endless + WHY_BYTES] = "";
+
+    (void)state;
+    memset(endless, 'a', sizeof endless - 3);
+    memcpy(endless + sizeof endless - 3, "/k", 3);
+    assert_int_equal(td_key_file_read(endless, &secret, why, sizeof why), TD_EKEYFILE);
+    assert_non_null(strstr(why, "too long"));
+    assert_int_equal(td_key_file_create(endless, &secret, why, sizeof why), TD_EKEYFILE);
+    assert_non_null(strstr(why, "too long"));
+    refused("/tmp/tidings-no-such-folder/node.key", "cannot read the folder");
+    refused("/tidings-no-such-key", "No such file");
+    refused("tidings-no-such-key", "No such file");
+    assert_int_equal(td_key_file_create("/proc/tidings.key", &secret, why, sizeof why), TD_EKEYFILE);
+    assert_non_null(strstr(why, "/proc/tidings.key"));
+    assert_null(secret);
+}
+
+/* A disk that takes only a part of the key must not leave a file that looks like one. */
+static void test_a_key_that_cannot_be_written_whole_leaves_no_file(void **state)
+{
+    char folder[] = "/tmp/tidings-key-test-XXXXXX";
+    char path[PATH_BYTES];
+    char why[WHY_BYTES] = "";
+    struct td_secret *secret = NULL;
+    struct rlimit before;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/node.key", folder);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit little = {10, before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    enum td_err err = td_key_file_create(path, &secret, why, sizeof why);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(err, TD_EIO);
+    assert_non_null(strstr(why, "writing failed"));
+    assert_null(secret);
+    assert_int_equal(rmdir(folder), 0); /* it is empty */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_a_created_key_file_is_private_and_never_overwritten),
         cmocka_unit_test(test_key_files_that_others_could_touch_are_refused_with_the_remedy),
         cmocka_unit_test(test_key_files_with_other_contents_are_refused),
+        cmocka_unit_test(test_a_key_file_out_of_reach_is_named_with_the_reason),
+        cmocka_unit_test(test_a_key_that_cannot_be_written_whole_leaves_no_file),
     };
 
     if (td_sodium_init() != TD_OK) {

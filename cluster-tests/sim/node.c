@@ -282,6 +282,9 @@ void sim_node_step(struct sim_world *world, int index, struct td_event *event)
     if (world->story != NULL) {
         sim_story_look(world, index);
     }
+    if (world->watch != NULL) {
+        world->watch->stepped(world->watch->self, world, index);
+    }
     schedule_tick(world, index);
 }
 

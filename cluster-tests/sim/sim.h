@@ -189,6 +189,15 @@ struct sim_story;
 struct sim_secure;
 struct sim_life;
 struct sim_replay;
+struct sim_world;
+
+/* Somebody who counts while a world runs (scale_watch.c): told of each frame that arrives, before it is
+ * looked at, and of each step of a core, after its effects. */
+struct sim_watch {
+    void *self;
+    void (*received)(void *self, struct sim_world *world, int node, const struct sim_frame *frame);
+    void (*stepped)(void *self, struct sim_world *world, int node);
+};
 
 struct sim_counts {
     uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames,
@@ -199,6 +208,7 @@ struct sim_world {
     struct sim_options options;
     uint64_t now_ms, number, trace_hash, rounds;
     FILE *trace;
+    const struct sim_watch *watch; /* NULL = nobody */
     struct sim_random r_net, r_disk, r_load, r_fault, r_node;
     struct sim_due *heap;
     struct sim_event *events; /* by slot */

@@ -380,6 +380,9 @@ void sim_wire_receive(struct sim_world *world, int index, int other, struct sim_
     struct incoming in;
     struct td_arena arena;
 
+    if (world->watch != NULL) {
+        world->watch->received(world->watch->self, world, index, frame);
+    }
     memset(&in, 0, sizeof in);
     in.message = calloc(1, sizeof *in.message);
     TD_ASSERT(in.message != NULL);

@@ -4,7 +4,7 @@
 
 #include "node/core/state.h"
 
-bool td_query_explain(struct td_core *core, uint32_t client_link, const struct td_request *request);
+void td_query_explain(struct td_core *core, uint32_t client_link, const struct td_request *request);
 void td_query_status(struct td_core *core, uint32_t client_link, const struct td_request *request);
 
 #endif

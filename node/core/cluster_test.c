@@ -53,6 +53,23 @@ static void test_stalled_path_is_left_when_another_is_ahead(void **state)
     cluster_free(cluster);
 }
 
+/* Of two relays that have it the nearer one is taken, whatever order they were linked in. */
+static void test_a_stalled_path_is_left_for_the_nearest_relay(void **state)
+{
+    (void)state;
+    for (unsigned near = 2; near <= 3; near++) {
+        struct cluster *cluster = started(4, 10);
+        cluster_delay(cluster, 1, 5 - near, 40);
+        cluster_run(cluster, 3000);
+        cluster_stall(cluster, 0, 1, true);
+        cluster_publish(cluster, 0, "job-1", 1, TD_STATE_COMPLETED);
+        struct seen seen = {1, "job-1", TD_STATE_COMPLETED};
+        assert_true(cluster_run_until(cluster, 300, sees, &seen));
+        assert_int_equal(cluster_fresh(cluster, 1, 0, NULL).via.v, near + 1);
+        cluster_free(cluster);
+    }
+}
+
 static void publish_many(struct cluster *cluster, unsigned node, unsigned jobs, unsigned rounds)
 {
     for (unsigned round = 0; round < rounds; round++) {
@@ -203,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_publish_is_seen_by_all),
         cmocka_unit_test(test_cut_between_two_goes_through_the_third),
         cmocka_unit_test(test_stalled_path_is_left_when_another_is_ahead),
+        cmocka_unit_test(test_a_stalled_path_is_left_for_the_nearest_relay),
         cmocka_unit_test(test_heal_moves_the_newest_only),
         cmocka_unit_test(test_late_joiner_gets_everything),
         cmocka_unit_test(test_restart_is_a_catch_up_from_oneself),

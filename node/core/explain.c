@@ -59,23 +59,24 @@ static void add_losers(const struct td_core *core, struct versions *versions, ui
     }
 }
 
-bool td_query_explain(struct td_core *core, uint32_t client_link, const struct td_request *request)
+void td_query_explain(struct td_core *core, uint32_t client_link, const struct td_request *request)
 {
     struct td_response *response = td_query_reply(core, client_link, request->id, TD_OP_EXPLAIN);
     struct versions versions = {
         .views = td_fx_scratch(core, TD_VERSIONS_SHOWN_MAX, sizeof *versions.views),
     };
-    if (response == NULL || versions.views == NULL) {
-        return response != NULL;
-    }
+    TD_ASSERT(response != NULL); /* td_query_room */
+    TD_ASSERT(versions.views != NULL);
     const uint32_t reg =
         request->u.get.attempt != 0
             ? td_table_find(core, request->u.get.job_hash, request->u.get.job, request->u.get.attempt)
             : td_table_highest(core, request->u.get.job_hash, request->u.get.job);
-    if (reg == TD_NONE || !td_register_view(core, reg, &versions.views[0].view)) {
+    if (reg == TD_NONE) {
         response->err = TD_EUNKNOWN;
-        return true;
+        return;
     }
+    const bool got = td_register_view(core, reg, &versions.views[0].view);
+    TD_ASSERT(got); /* td_query_room */
     const struct td_register *winner = &core->registers[reg];
     const struct td_slot *slot = &core->slots[winner->slot];
     versions.count = 1;
@@ -87,5 +88,4 @@ bool td_query_explain(struct td_core *core, uint32_t client_link, const struct t
     add_losers(core, &versions, TD_VERSIONS_SHOWN_MAX, false);
     response->u.explain.count = versions.count;
     response->u.explain.versions = versions.views;
-    return true;
 }

@@ -440,6 +440,12 @@ static void wake_durable(struct td_core *core)
     }
 }
 
+/* Others wait for the next step: it comes at once. */
+static bool answer_room(const struct td_core *core)
+{
+    return td_fx_room(core) > REPLIES_KEEP_FREE && td_query_room(core);
+}
+
 static void wake_reads(struct td_core *core)
 {
     struct td_pending_state *state = core->pending;
@@ -447,11 +453,11 @@ static void wake_reads(struct td_core *core)
         struct waiter *waiter = &state->waiters[index];
         const uint32_t next = waiter->next;
         if (td_read_covered(core, waiter)) {
-            if (td_fx_room(core) <= REPLIES_KEEP_FREE ||
-                !td_query_answer(core, waiter->client_link, &waiter->request)) {
+            if (!answer_room(core)) {
                 td_deadline(core, core->now.boot_ms);
                 return;
             }
+            td_query_answer(core, waiter->client_link, &waiter->request);
             td_waiter_free(core, index);
         }
         index = next;
@@ -481,7 +487,7 @@ void td_pending_changed(struct td_core *core)
     for (uint32_t i = 0; i < count; ++i) {
         const uint32_t index = state->lists[LIST_WATCH].first;
         struct waiter *waiter = &state->waiters[index];
-        if (budget == 0 || td_fx_room(core) <= REPLIES_KEEP_FREE) {
+        if (budget == 0 || !answer_room(core)) {
             state->watch_due = true;
             td_deadline(core, core->now.boot_ms);
             return;
@@ -560,7 +566,7 @@ void td_pending_tick(struct td_core *core)
             td_deadline(core, state->waiters[index].deadline_ms);
             break;
         }
-        if (td_fx_room(core) <= REPLIES_KEEP_FREE || !timed_out(core, index)) {
+        if (!answer_room(core) || !timed_out(core, index)) {
             td_deadline(core, core->now.boot_ms);
             break;
         }

@@ -7,6 +7,9 @@
 enum {
     ANSWER_BYTES_MAX = 900 * 1024, /* encoded, estimated */
     SCAN_MAX = 2000,               /* registers looked at for one answer */
+    ENVELOPE_BYTES = 64 * 1024,    /* answer, freshness, names */
+    VIEW_BYTES = sizeof(struct td_register_view) + TD_LABELS_MAX * sizeof(struct td_label) +
+                 TD_CLOCK_ENTRIES_MAX * sizeof(struct td_dot) + 2 * 16,
 };
 
 /* A cursor of a walk over everything known: the register to go on with, and the change number from which
@@ -86,6 +89,22 @@ struct td_response *td_query_reply(struct td_core *core, uint32_t client_link, u
     return response;
 }
 
+/* An answer is begun only when the largest one has room: a view left out for want of memory would look
+ * like a register that does not exist. A step that begins with a request always has it. */
+bool td_query_room(const struct td_core *core)
+{
+    return td_fx_room(core) > 0 &&
+           td_fx_scratch_left(core) >= TD_LIST_LIMIT_MAX * VIEW_BYTES + ENVELOPE_BYTES;
+}
+
+static struct td_response *answer(struct td_core *core, uint32_t client_link,
+                                  const struct td_request *request)
+{
+    struct td_response *response = td_query_reply(core, client_link, request->id, request->op);
+    TD_ASSERT(response != NULL); /* td_query_room */
+    return response;
+}
+
 bool td_query_error(struct td_core *core, uint32_t client_link, uint64_t id, enum td_op op,
                     enum td_err err)
 {
@@ -115,14 +134,17 @@ struct collector {
     uint64_t bytes;
 };
 
-static bool collector_init(struct td_core *core, uint32_t limit, struct collector *ret_collector)
+/* there: no more registers than that can be found, so that small answers need little memory. */
+static struct collector collector_new(struct td_core *core, uint32_t limit, uint64_t there)
 {
-    const uint32_t max = limit == 0 || limit > TD_LIST_LIMIT_MAX ? TD_LIST_LIMIT_MAX : limit;
-    *ret_collector = (struct collector){
-        .views = td_fx_scratch(core, max, sizeof *ret_collector->views),
+    uint32_t max = limit == 0 || limit > TD_LIST_LIMIT_MAX ? TD_LIST_LIMIT_MAX : limit;
+    max = there < max ? (uint32_t)there + 1 : max;
+    const struct collector collector = {
+        .views = td_fx_scratch(core, max, sizeof *collector.views),
         .max = max,
     };
-    return ret_collector->views != NULL;
+    TD_ASSERT(collector.views != NULL); /* td_query_room */
+    return collector;
 }
 
 /* False when the answer is full. */
@@ -132,9 +154,8 @@ static bool collect(struct td_core *core, struct collector *collector, uint32_t 
         return false;
     }
     struct td_register_view *view = &collector->views[collector->count];
-    if (!td_register_view(core, reg, view)) {
-        return false;
-    }
+    const bool got = td_register_view(core, reg, view);
+    TD_ASSERT(got); /* td_query_room */
     const uint32_t bytes = view_bytes(view);
     if (collector->count > 0 && collector->bytes + bytes > ANSWER_BYTES_MAX) {
         return false;
@@ -202,14 +223,11 @@ static bool matches(const struct td_core *core, const struct td_filter *filter,
 
 /* ---- GET and LIST ---- */
 
-static bool answer_get(struct td_core *core, uint32_t client_link, const struct td_request *request)
+static void answer_get(struct td_core *core, uint32_t client_link, const struct td_request *request)
 {
-    struct collector collector;
-    struct td_response *response =
-        td_query_reply(core, client_link, request->id, request->op);
-    if (response == NULL || !collector_init(core, 0, &collector)) {
-        return response != NULL;
-    }
+    struct td_response *response = answer(core, client_link, request);
+    struct collector collector =
+        collector_new(core, 0, request->u.get.all_attempts ? TD_LIST_LIMIT_MAX : 1);
     uint32_t at = request->u.get.attempt != 0
                       ? td_table_find(core, request->u.get.job_hash, request->u.get.job,
                                       request->u.get.attempt)
@@ -221,17 +239,13 @@ static bool answer_get(struct td_core *core, uint32_t client_link, const struct 
         at = request->u.get.all_attempts ? core->registers[at].lower_attempt : TD_NONE;
     }
     give(response, &collector);
-    return true;
 }
 
-static bool answer_list(struct td_core *core, uint32_t client_link, const struct td_request *request)
+static void answer_list(struct td_core *core, uint32_t client_link, const struct td_request *request)
 {
-    struct collector collector;
-    struct td_response *response =
-        td_query_reply(core, client_link, request->id, request->op);
-    if (response == NULL || !collector_init(core, request->u.list.limit, &collector)) {
-        return response != NULL;
-    }
+    struct td_response *response = answer(core, client_link, request);
+    struct collector collector =
+        collector_new(core, request->u.list.limit, core->register_count);
     uint64_t at = request->u.list.cursor;
     uint32_t scanned = 0;
     while (at < core->register_used_max && scanned < SCAN_MAX) {
@@ -244,20 +258,21 @@ static bool answer_list(struct td_core *core, uint32_t client_link, const struct
     }
     give(response, &collector);
     response->u.registers.next_cursor = at < core->register_used_max ? at : 0;
-    return true;
 }
 
-bool td_query_answer(struct td_core *core, uint32_t client_link, const struct td_request *request)
+void td_query_answer(struct td_core *core, uint32_t client_link, const struct td_request *request)
 {
     switch (request->op) {
-    case TD_OP_GET:
-        return answer_get(core, client_link, request);
     case TD_OP_LIST:
-        return answer_list(core, client_link, request);
+        answer_list(core, client_link, request);
+        break;
     case TD_OP_EXPLAIN:
-        return td_query_explain(core, client_link, request);
-    default:
-        return td_query_error(core, client_link, request->id, request->op, TD_EUSAGE);
+        td_query_explain(core, client_link, request);
+        break;
+    default: /* check_request lets nothing else come here */
+        TD_ASSERT(request->op == TD_OP_GET);
+        answer_get(core, client_link, request);
+        break;
     }
 }
 
@@ -284,28 +299,22 @@ static uint64_t walk_follow_from(const struct td_core *core, uint64_t cursor)
     return full;
 }
 
-static bool reply_watch(struct td_core *core, uint32_t client_link, const struct td_request *request,
+static void reply_watch(struct td_core *core, uint32_t client_link, const struct td_request *request,
                         const struct collector *collector, uint64_t next_cursor, bool reset)
 {
-    struct td_response *response = td_query_reply(core, client_link, request->id, TD_OP_WATCH);
-    if (response == NULL) {
-        return false;
-    }
+    struct td_response *response = answer(core, client_link, request);
     give(response, collector);
     response->u.registers.next_cursor = next_cursor;
     response->u.registers.reset = reset;
     TD_COUNT(core, watch_resets, reset);
-    return true;
 }
 
 /* One slice of everything known. skip: what the caller has seen, by its token. */
-static bool walk(struct td_core *core, uint32_t client_link, const struct td_request *request,
+static void walk(struct td_core *core, uint32_t client_link, const struct td_request *request,
                  uint64_t cursor, bool reset, const struct td_vv *skip)
 {
-    struct collector collector;
-    if (!collector_init(core, request->u.watch.limit, &collector)) {
-        return false;
-    }
+    struct collector collector =
+        collector_new(core, request->u.watch.limit, core->register_count);
     const uint64_t follow_from = walk_follow_from(core, cursor);
     uint64_t at = (cursor & ~WALK_BIT) >> 32;
     uint32_t scanned = 0;
@@ -323,7 +332,7 @@ static bool walk(struct td_core *core, uint32_t client_link, const struct td_req
     }
     const uint64_t next =
         at < core->register_used_max ? walk_cursor(at, follow_from) : follow_from;
-    return reply_watch(core, client_link, request, &collector, next, reset);
+    reply_watch(core, client_link, request, &collector, next, reset);
 }
 
 /* Follows the change ring. A register that changed again later is shown at its newest change. */
@@ -348,23 +357,24 @@ bool td_query_watch(struct td_core *core, uint32_t client_link, const struct td_
                     uint64_t *cursor, bool timed_out, uint32_t *budget)
 {
     if ((*cursor & WALK_BIT) != 0) {
-        return walk(core, client_link, request, *cursor, false, NULL);
+        walk(core, client_link, request, *cursor, false, NULL);
+        return true;
     }
     if (*cursor < oldest_change(core) || *cursor > core->change_number) {
-        return walk(core, client_link, request, walk_cursor(0, core->change_number), true, NULL);
+        walk(core, client_link, request, walk_cursor(0, core->change_number), true, NULL);
+        return true;
     }
     if (*cursor == core->change_number && !timed_out) {
         return false;
     }
-    struct collector collector;
-    if (!collector_init(core, request->u.watch.limit, &collector)) {
-        return false;
-    }
+    struct collector collector =
+        collector_new(core, request->u.watch.limit, core->change_number - *cursor);
     (void)follow(core, &collector, &request->u.watch.filter, cursor, budget);
     if (collector.count == 0 && !timed_out) {
         return false;
     }
-    return reply_watch(core, client_link, request, &collector, *cursor, false);
+    reply_watch(core, client_link, request, &collector, *cursor, false);
+    return true;
 }
 
 static void begin_watch(struct td_core *core, const struct td_event *event)
@@ -373,18 +383,17 @@ static void begin_watch(struct td_core *core, const struct td_event *event)
     const uint32_t client_link = event->u.request.client_link;
     uint64_t cursor = request->u.watch.cursor;
     uint32_t budget = 64 * SCAN_MAX;
-    bool answered = false;
     if (cursor == UINT64_MAX) {
         cursor = core->change_number;
     } else if (cursor == 0) {
-        answered = walk(core, client_link, request, walk_cursor(0, core->change_number), false, NULL);
+        walk(core, client_link, request, walk_cursor(0, core->change_number), false, NULL);
+        return;
     } else if (td_incarnation_compare(request->u.watch.process, core->process) != 0) {
-        answered = walk(core, client_link, request, walk_cursor(0, core->change_number), true,
-                        &request->after);
+        walk(core, client_link, request, walk_cursor(0, core->change_number), true, &request->after);
+        return;
     }
-    if (!answered) {
-        answered = td_query_watch(core, client_link, request, &cursor, request->timeout_ms == 0, &budget);
-    }
+    const bool answered = td_query_watch(core, client_link, request, &cursor,
+                                         request->timeout_ms == 0, &budget);
     if (!answered && !td_pending_keep(core, event, cursor)) {
         TD_COUNT(core, refused_busy, 1);
         (void)td_query_error(core, client_link, request->id, request->op, TD_EBUSY);
@@ -417,7 +426,7 @@ static void read_or_wait(struct td_core *core, const struct td_event *event)
     const uint32_t client_link = event->u.request.client_link;
     td_heads_ask(core);
     if (td_vectors_durable_cover(core, &request->after)) {
-        (void)td_query_answer(core, client_link, request);
+        td_query_answer(core, client_link, request);
     } else if (request->timeout_ms == 0 || !td_pending_keep(core, event, 0)) {
         (void)td_query_error(core, client_link, request->id, request->op, TD_ETIMEOUT);
     }

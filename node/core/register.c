@@ -76,24 +76,6 @@ uint32_t td_register_seen(const struct td_core *core, uint32_t index, struct td_
     return count;
 }
 
-bool td_register_delta(struct td_core *core, uint32_t index, struct td_delta *ret_delta)
-{
-    const struct td_register *reg = &core->registers[index];
-    struct td_body_view *view = td_fx_scratch(core, 1, sizeof *view);
-    if (view == NULL) {
-        return false;
-    }
-    td_body_unpack(core, reg->body, view);
-    *ret_delta = view->delta;
-    ret_delta->attempt = reg->attempt;
-    ret_delta->stamp = reg->stamp;
-    ret_delta->status.state = (enum td_state)reg->state;
-    ret_delta->job_hash = reg->job_hash;
-    ret_delta->leaf = reg->leaf;
-    ret_delta->index = reg->index;
-    return true;
-}
-
 /* Whether the writer broke its promise to report (DESIGN 1, expect_every). */
 static bool is_silent(const struct td_core *core, const struct td_register *reg, uint32_t expect_s)
 {

@@ -148,9 +148,28 @@ static void keep_reply(struct replica *replica, const struct td_response *respon
     case TD_OP_STATUS:
         reply->count = response->u.status.region_count;
         reply->publishing = response->u.status.publishing;
+        reply->regions = pool_copy(&replica->pool, response->u.status.regions, reply->count,
+                                   sizeof *reply->regions);
+        for (uint32_t i = 0; i < reply->count; ++i) {
+            struct td_region_view *view = &reply->regions[i];
+            view->hears = pool_copy(&replica->pool, view->hears, view->hears_count,
+                                    sizeof *view->hears);
+        }
         break;
     default:
         break;
+    }
+}
+
+static void count_sends(struct replica *replica, const struct td_effect *effect)
+{
+    static const uint8_t types[] = { [TD_OUT_HEAD] = TD_MSG_HEAD,
+                                     [TD_OUT_LIVE] = TD_MSG_LIVE,
+                                     [TD_OUT_CHUNK] = TD_MSG_TRANSFER_CHUNK,
+                                     [TD_OUT_FETCHED] = TD_MSG_FETCHED };
+    for (uint32_t i = 0; i < effect->u.send.count; ++i) {
+        const struct td_out *out = &effect->u.send.out[i];
+        replica->sent[out->type == TD_OUT_MSG ? out->u.msg.type : types[out->type]] += 1;
     }
 }
 
@@ -172,8 +191,14 @@ static void perform(struct replica *replica, const struct td_effect *effects, si
             replica->traces[effects[i].u.trace.code] += 1;
             break;
         case TD_FX_SEND:
-        case TD_FX_SIGN_HEAD:
+            count_sends(replica, &effects[i]);
+            break;
         case TD_FX_CLOSE_LINK:
+            replica->closed_count += 1;
+            replica->closed_link = effects[i].u.close_link.link.v;
+            replica->closed_why = effects[i].u.close_link.why;
+            break;
+        case TD_FX_SIGN_HEAD:
             break;
         }
     }

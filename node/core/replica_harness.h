@@ -44,6 +44,7 @@ struct replica_reply {
     struct td_result *results;
     struct td_register_view *views;
     struct td_version_view *versions;
+    struct td_region_view *regions; /* STATUS; `hears` copied as well */
 };
 
 struct replica {
@@ -63,6 +64,9 @@ struct replica {
     struct replica_reply replies[REPLICA_REPLIES_MAX];
     uint32_t reply_count;
     uint32_t traces[64];
+    uint32_t sent[256]; /* by enum td_msg_type */
+    uint32_t closed_count, closed_link; /* links that the replica wanted closed; the newest, and why */
+    enum td_err closed_why;
     /* What the log holds. */
     struct td_record *log;
     uint32_t log_count, log_max;

@@ -203,6 +203,21 @@ static uint32_t who_is_ahead(const struct td_core *core, uint8_t slot, struct td
     return best;
 }
 
+/* Whoever announced it first has the shortest way to it, as far as is known here (Plumtree's choice too);
+ * whether that one also brings it is seen next time. */
+static uint32_t who_is_better(const struct td_core *core, uint8_t slot)
+{
+    const struct td_region_info *region = &core->regions[slot];
+    struct td_dot dot = {0};
+    uint32_t first = td_link_find(core, region->lag_first);
+
+    if (first != TD_NONE && td_link_up(&core->links[first]) && first != region->source &&
+        ahead(core, &core->links[first].has.vv, region->number).seq != 0) {
+        return first;
+    }
+    return who_is_ahead(core, slot, &dot);
+}
+
 /* Whose echo table names a head of this region that is newer than ours. */
 static uint32_t who_heard_more(const struct td_core *core, uint8_t slot)
 {
@@ -252,7 +267,7 @@ static void lag_check(struct td_core *core, uint8_t slot)
             td_deadline(core, due);
             return;
         }
-        uint32_t better = who_is_ahead(core, slot, &dot);
+        uint32_t better = who_is_better(core, slot);
         if (better == TD_NONE) {
             region->lag_dot.seq = 0;
         } else if (may_change(core, region)) {
@@ -261,8 +276,10 @@ static void lag_check(struct td_core *core, uint8_t slot)
         return;
     }
     region->lag_dot.seq = 0;
-    if (who_is_ahead(core, slot, &dot) != TD_NONE) {
+    uint32_t first = who_is_ahead(core, slot, &dot);
+    if (first != TD_NONE) {
         region->lag_dot = dot;
+        region->lag_first = core->links[first].id;
         region->lag_since_ms = core->now.boot_ms;
         td_deadline(core, core->now.boot_ms + lag_bound_ms(core, slot));
     }
@@ -388,6 +405,7 @@ void td_source_has(struct td_core *core, uint32_t index)
         region->lag_dot.seq = 0;
         if (entry_ahead(core, entry)) {
             region->lag_dot = dot;
+            region->lag_first = link->id;
             region->lag_since_ms = core->now.boot_ms;
             td_deadline(core, core->now.boot_ms + lag_bound_ms(core, slot));
         }

@@ -165,6 +165,7 @@ struct td_region_info {
     uint64_t ask_ms;        /* when we last asked somebody for its head */
     /* Something of this region that others announced and we lack: since when (lag_since_ms). */
     struct td_dot lag_dot, stuck_dot;
+    struct td_link_id lag_first; /* who announced lag_dot first */
     uint64_t stuck_since_ms;
     uint8_t digest_differs;    /* heads in a row with our vectors and another digest */
     uint64_t fold_since_ms;    /* its own head names a fold that we do not have; 0 = no */
@@ -485,7 +486,6 @@ struct td_dot td_register_dot(const struct td_core *core, const struct td_regist
 struct td_text td_register_job(const struct td_core *core, const struct td_register *reg);
 /* Unpacks the body; slices point into the body, arrays into step scratch. False when scratch is used up. */
 bool td_register_view(struct td_core *core, uint32_t reg, struct td_register_view *ret_view);
-bool td_register_delta(struct td_core *core, uint32_t reg, struct td_delta *ret_delta);
 /* Warms the cache for a merge that comes soon: 0 its bucket, 1 its register, 2 body and neighbours. */
 enum { TD_PREFETCH_STAGES = 3, TD_PREFETCH_AHEAD = 5 };
 void td_table_prefetch(const struct td_core *core, uint64_t job_hash, uint32_t stage);
@@ -574,9 +574,10 @@ void td_pending_opened(struct td_core *core, uint32_t waiter);
 bool td_pending_keep(struct td_core *core, const struct td_event *event, uint64_t cursor);
 /* Settles the node at once or lets it wait; publish.c. */
 void td_publish_update(struct td_core *core, uint32_t node, const struct td_update *update);
-/* Answers now; false = not answered for want of room in this step, or (WATCH) nothing to say yet. */
-bool td_query_answer(struct td_core *core, uint32_t client_link, const struct td_request *request);
-/* Moves *cursor over what it looked at; answers when something matched or timed_out. */
+/* Whether this step has room for another answer, however large; the three below take it for granted. */
+bool td_query_room(const struct td_core *core);
+void td_query_answer(struct td_core *core, uint32_t client_link, const struct td_request *request);
+/* Moves *cursor over what it looked at; answers when something matched or timed_out, else false. */
 bool td_query_watch(struct td_core *core, uint32_t client_link, const struct td_request *request,
                     uint64_t *cursor, bool timed_out, uint32_t *budget);
 bool td_query_error(struct td_core *core, uint32_t client_link, uint64_t id, enum td_op op,

@@ -9,7 +9,7 @@
 
 enum { SIGNED_WAIT_MS = 500, AVOID_MS = 5000, PAUSE_MS = 100, PAUSE_MAX_MS = 10000 };
 enum { UNSIGNED_EVERY_MS = 60000 };
-enum ended { ENDED_QUIET = 1, ENDED_REFUSED, ENDED_BROKEN, ENDED_POISONED, ENDED_CLOSED };
+enum ended { ENDED_QUIET = 1, ENDED_REFUSED, ENDED_BROKEN, ENDED_POISONED };
 
 static void give_up(struct td_core *core, enum ended reason)
 {
