@@ -1,6 +1,7 @@
 /* check_i10.c -- I10: nothing collected comes back. What exists of collecting is the folding of
  * closed incarnations below the stable cut: who folds holds everything below, and when the origin
- * itself folds every member covers it; after that nothing from below wins a register any more; and
+ * itself folds every member covers it
+ * that is not away for too long; after that nothing from below wins a register any more; and
  * the stable cut counts no head whose own part is not here. */
 #include "cluster-tests/sim/sim.h"
 
@@ -30,6 +31,8 @@ static int lacking(const struct sim_world *world, int index, struct td_dot dot)
         const struct sim_node *node = &world->nodes[i];
         struct td_vv has = node->up ? td_core_has(node->core) : node->has_down.vv;
         bool asked = i == index || world->nodes[index].region.v == dot.origin.region.v;
+        uint8_t slot = world->nodes[index].core->slot_of[node->region.v];
+        asked = asked && (i == index || !world->nodes[index].core->regions[slot].fenced);
         if (asked && !sim_is_bad(world, i) && !td_vv_covers_dot(&has, dot)) {
             return i;
         }
@@ -71,11 +74,12 @@ void sim_check_i10_step(struct sim_world *world, int index)
             sim_fail(world, "I10", "node %d: the fold of region %u went back from %u to %u",
                      index + 1, region, node->fold_seen[region], below);
         }
-        if (!is_exempt(world, region) && !sim_is_bad(world, index)) {
+        if (!node->booting && !is_exempt(world, region) && !sim_is_bad(world, index)) {
             folded(world, index, region, node->fold_seen[region], below);
         }
         node->fold_seen[region] = below;
     }
+    node->booting = false; /* what its log told was decided in an earlier life */
 }
 
 /* A register changed in this step; before it the folds were those of fold_seen. */

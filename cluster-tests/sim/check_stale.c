@@ -43,7 +43,8 @@ bool sim_check_stale_settled(struct sim_world *world, int index, char *ret_why, 
         bool fresh = rows[i].age_known && !rows[i].recovering && !rows[i].doubt &&
                      rows[i].age_ms <= SETTLED_MS;
         if (!fresh && rows[i].region.v != world->bad_region) {
-            snprintf(ret_why, why_bytes, "node %d: not fresh of region %u: age %lld, recovering %d, doubt %d",
+            snprintf(ret_why, why_bytes,
+                     "node %d: not fresh of region %u: age %lld, recovering %d, doubt %d",
                      index + 1, rows[i].region.v,
                      rows[i].age_known ? (long long)rows[i].age_ms : -1LL, rows[i].recovering,
                      rows[i].doubt);

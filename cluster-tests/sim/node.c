@@ -374,6 +374,7 @@ static void reset(struct sim_world *world, struct sim_node *node)
     node->change_seen = 0;
     node->unproved_count = 0;
     node->acks_taken = 0;
+    node->booting = true;
     memset(node->fold_seen, 0, sizeof node->fold_seen);
     memset(node->fresh_cursor, 0, sizeof node->fresh_cursor);
     if (node->shadow_room > 0) {

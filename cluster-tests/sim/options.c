@@ -143,9 +143,11 @@ struct sim_options sim_options_draw(uint64_t seed)
     if (options.faults != 0) { /* the healthy worlds stay healthy */
         options.faults |= draw_later_faults(seed);
     }
-    struct sim_random forged = sim_random_new(seed, 13);
+    struct sim_random rare = sim_random_new(seed, 13);
     options.forged_percent =
-        sim_random_chance(&forged, 25) ? (uint32_t)sim_random_between(&forged, 1, 50) : 0;
+        sim_random_chance(&rare, 25) ? (uint32_t)sim_random_between(&rare, 1, 50) : 0;
+    options.absence_s =
+        sim_random_chance(&rare, 10) ? (uint32_t)sim_random_between(&rare, 5, 20) : 7 * 86400;
     draw_lives(&options);
     draw_wire(&options); /* may make it smaller */
     draw_byz(&options);
@@ -160,14 +162,34 @@ static const struct {
     {                                                                                              \
 #name, offsetof(struct sim_options, name)                                                  \
     }
-    FIELD(regions),      FIELD(fault_ms),      FIELD(settle_ms),          FIELD(delay_ms_min),
-    FIELD(delay_ms_max), FIELD(jitter_ms),     FIELD(flush_ms_min),       FIELD(flush_ms_max),
-    FIELD(jobs),         FIELD(gap_ms),        FIELD(workers_per_region), FIELD(reports_max),
-    FIELD(ring_batches), FIELD(segment_bytes), FIELD(ack_percent),        FIELD(fault_gap_ms),
-    FIELD(faults_max),   FIELD(bad_region),    FIELD(forged_percent),
+    FIELD(regions),
+    FIELD(fault_ms),
+    FIELD(settle_ms),
+    FIELD(delay_ms_min),
+    FIELD(delay_ms_max),
+    FIELD(jitter_ms),
+    FIELD(flush_ms_min),
+    FIELD(flush_ms_max),
+    FIELD(jobs),
+    FIELD(gap_ms),
+    FIELD(workers_per_region),
+    FIELD(reports_max),
+    FIELD(ring_batches),
+    FIELD(segment_bytes),
+    FIELD(ack_percent),
+    FIELD(fault_gap_ms),
+    FIELD(faults_max),
+    FIELD(bad_region),
+    FIELD(forged_percent),
+    FIELD(absence_s),
     FIELD(wire),
-    FIELD(lives),        FIELD(skew),          FIELD(children),           FIELD(rivals),
-    FIELD(retries),      FIELD(silent),        FIELD(burst_gap_ms),
+    FIELD(lives),
+    FIELD(skew),
+    FIELD(children),
+    FIELD(rivals),
+    FIELD(retries),
+    FIELD(silent),
+    FIELD(burst_gap_ms),
 #undef FIELD
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };

@@ -79,6 +79,7 @@ struct sim_options {
     uint32_t ring_batches;
     uint32_t segment_bytes;
     uint32_t ack_percent;    /* reports that ask for one other region */
+    uint32_t absence_s; /* the roster's max_absence: who is away longer holds nothing up any more */
     uint32_t forged_percent; /* meddlers' reports that carry a token of the year 2099 */
     uint32_t fault_gap_ms;   /* mean time between two faults */
     uint32_t faults_max;

@@ -99,7 +99,7 @@ struct sim_shadow {
 struct sim_node {
     struct td_region region;
     bool used, up, clone, ruined; /* ruined: its disk lost or damaged something */
-    bool dying;
+    bool dying, booting;
     uint32_t generation;
     struct td_core *core;
     void *block;

@@ -257,13 +257,14 @@ static void make_roster(struct sim_world *world)
             .key_count = 1,
             .keys = &world->keys[i]};
     }
-    world->roster = (struct td_roster){.cluster = {{7, 7}},
-                                       .cluster_name = {"sim", 3},
-                                       .version = 1,
-                                       .issued_ms = SIM_WALL_MS - 1000,
-                                       .policy = {30 * 86400, 365 * 86400, 7 * 86400, 0, 0},
-                                       .region_count = world->options.regions,
-                                       .regions = world->roster_regions};
+    world->roster =
+        (struct td_roster){.cluster = {{7, 7}},
+                           .cluster_name = {"sim", 3},
+                           .version = 1,
+                           .issued_ms = SIM_WALL_MS - 1000,
+                           .policy = {30 * 86400, 365 * 86400, world->options.absence_s, 0, 0},
+                           .region_count = world->options.regions,
+                           .regions = world->roster_regions};
     if (world->secure != NULL) {
         world->roster.cluster = sim_secure_cluster(world->secure);
     }
