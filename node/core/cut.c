@@ -66,7 +66,6 @@ static bool own_part_covered(const struct td_core *core, const struct td_region_
 
 void td_cut_covered(struct td_core *core)
 {
-    log_joined(core);
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         struct td_region_info *region = &core->regions[slot];
         if (region->number.v != 0 && slot != core->self_slot && region->heard &&
@@ -231,6 +230,7 @@ void td_cut_tick(struct td_core *core)
     }
     core->cut_next_ms = core->now.boot_ms + 1000;
     td_deadline(core, core->cut_next_ms);
+    log_joined(core);
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         if (core->regions[slot].number.v != 0 && slot != core->self_slot) {
             fence(core, slot);

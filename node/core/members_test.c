@@ -177,6 +177,7 @@ static void test_a_log_older_than_what_others_hold_recovers(void **state)
     (void)replica_publish_one(replica, test_update("b", 1, TD_STATE_RUNNING));
     const struct td_vv_entry entry = {{{1}, td_core_process(replica->core)}, 2};
     replica->log_count = backup;
+    replica->log[replica->log_count++] = (struct td_record){.type = TD_RECORD_RECOVERED, .u.recovered = true};
     replica_restart(replica);
     assert_int_equal(replica_state(replica, "b", 1), TD_STATE_COUNT);
     assert_false(replica->core->recovering);

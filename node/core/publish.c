@@ -389,7 +389,7 @@ static void accept(struct td_core *core, uint32_t node, const struct td_update *
     delta.stamp = td_stamp_next(TD_PLANTED(wall_clock_only) ? (struct td_stamp){ 0 } : floor,
                                 core->now.wall_ms);
     if (delta.stamp.ms > TD_STAMP_MS_MAX) { /* somebody has used up the stamps of this register */
-        if (known->exists && td_state_rank(delta.status.state) <= known->rank) {
+        if (!known->exists || td_state_rank(delta.status.state) <= known->rank) {
             refuse(core, node, TD_ECLOCK, known);
             return;
         }
