@@ -305,6 +305,23 @@ static void pass_on(struct td_core *core, uint8_t slot, uint32_t from)
     }
 }
 
+/* Everybody follows the closings of the life that ranks highest, a clone's too: what it made void of ours
+ * is said again under an incarnation that is not closed. */
+static void own_closed(struct td_core *core, const struct td_head *head)
+{
+    for (uint32_t i = 0; i < head->closing_count; i++) {
+        const struct td_closing *closing = &head->closings[i];
+        uint16_t index = td_inc_find(core, (struct td_origin){core->config.self, closing->incarnation});
+        struct td_inc *inc = index == TD_INC_NONE ? NULL : &core->incs[index];
+        if (inc != NULL && !inc->folded && inc->received > closing->last_seq &&
+            (!inc->closed || inc->closed_last > closing->last_seq)) {
+            inc->closed = true;
+            inc->closed_last = closing->last_seq;
+            core->again_closed = true;
+        }
+    }
+}
+
 /* Ours, come back: an older life of ours tells what we once signed; a later or equal one of
  * somebody else is a clone. */
 static void own_received(struct td_core *core, const struct td_head *head)
@@ -327,9 +344,13 @@ static void own_received(struct td_core *core, const struct td_head *head)
         }
         self->clone_suspected = true;
     }
+    if (order > 0) {
+        own_closed(core, head);
+    }
     if (foreign || order > 0) {
         td_incarnation_seen(core, head->origin.incarnation);
     }
+    td_publish_again_closed(core);
     td_recover_check(core);
 }
 

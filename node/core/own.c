@@ -545,6 +545,18 @@ void td_publish_again(struct td_core *core)
     }
 }
 
+void td_publish_again_closed(struct td_core *core)
+{
+    const struct td_origin running = { core->config.self, core->process };
+    const uint16_t index = td_inc_find(core, running);
+    if (!core->again_closed || !core->incarnation_durable || core->incarnation_wanted ||
+        (index != TD_INC_NONE && core->incs[index].closed)) {
+        return;
+    }
+    core->again_closed = false;
+    td_publish_again(core);
+}
+
 /* A disk lost: we began anew with a start number that others have folded as closed and held long ago,
  * and they take nothing of it any more. What was accepted under it is said again under a later one. */
 void td_publish_again_below(struct td_core *core, uint32_t start_below)

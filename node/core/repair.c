@@ -20,6 +20,7 @@ struct repair_link {
     uint16_t listed_last;               /* round robin over differing buckets */
     uint8_t differ[TD_DIGEST_BUCKETS];  /* rounds in a row */
     uint8_t repairs[TD_DIGEST_BUCKETS]; /* listings since it was last equal */
+    uint16_t looked; /* buckets behind listed_last not yet looked at for this digest */
 };
 enum stage { STAGE_ASK = 1, STAGE_ASKED, STAGE_COMPARE, STAGE_FETCH };
 
@@ -155,7 +156,21 @@ static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket)
     repair->ask.from = 0;
     repair->ask.repaired = 0;
     repair->ask.last_ms = core->now.boot_ms;
-    repair->links[index].listed_last = bucket;
+}
+
+/* The next bucket of the newest digest that has differed for long enough; listed one after the other. */
+static void list_next(struct td_core *core, uint32_t index)
+{
+    struct repair_link *state = link_state(core, index);
+
+    while (state->looked > 0 && !core->repair->ask.active) {
+        uint16_t bucket = (uint16_t)((state->listed_last + 1) % TD_DIGEST_BUCKETS);
+        state->looked--;
+        state->listed_last = bucket;
+        if (state->differ[bucket] >= DIFFER_ROUNDS) {
+            list_begin(core, index, bucket);
+        }
+    }
 }
 
 static void digest_received(struct td_core *core, uint32_t index, const struct td_msg *msg)
@@ -164,14 +179,12 @@ static void digest_received(struct td_core *core, uint32_t index, const struct t
     struct td_region_info *region = td_link_region(core, &core->links[index]);
     bool settled = vectors_equal(core, &msg->u.digest.has) && core->store_first == core->store_next;
     bool differs = false, hopeless = false;
-    uint32_t pick = TD_NONE;
 
     if (!state->asked) {
         return;
     }
     state->asked = false;
-    for (uint32_t i = 1; i <= TD_DIGEST_BUCKETS; i++) {
-        uint32_t bucket = (state->listed_last + i) % TD_DIGEST_BUCKETS;
+    for (uint32_t bucket = 0; bucket < TD_DIGEST_BUCKETS; bucket++) {
         if (memcmp(&msg->u.digest.buckets[bucket], &core->digest[bucket], sizeof(struct td_hash)) ==
             0) {
             state->differ[bucket] = state->repairs[bucket] = 0;
@@ -180,9 +193,6 @@ static void digest_received(struct td_core *core, uint32_t index, const struct t
         differs = true;
         count_up(&state->differ[bucket]);
         hopeless = hopeless || state->repairs[bucket] >= DOUBT_REPAIRS;
-        if (pick == TD_NONE && state->differ[bucket] >= DIFFER_ROUNDS) {
-            pick = bucket;
-        }
     }
     if (settled) {
         TD_COUNT(core, digest_match, !differs);
@@ -193,9 +203,8 @@ static void digest_received(struct td_core *core, uint32_t index, const struct t
     } else if (hopeless && settled) { /* what it withholds comes by the rounds with other peers */
         doubt_set(core, region, true);
     }
-    if (pick != TD_NONE) {
-        list_begin(core, index, (uint16_t)pick);
-    }
+    state->looked = TD_DIGEST_BUCKETS;
+    list_next(core, index);
 }
 
 /* ---- the listing we asked for ---- */
@@ -256,6 +265,7 @@ static void page_done(struct td_core *core)
     }
     count_up(&state->repairs[repair->ask.bucket]);
     repair->ask.active = false;
+    list_next(core, repair->ask.link);
 }
 
 static void fetched(struct td_core *core, uint32_t index, const struct td_event *event)

@@ -294,6 +294,7 @@ struct td_core {
     struct td_incarnation process; /* our incarnation; start 0 = none drawn yet */
     uint16_t own_inc;              /* interned once it has a delta; TD_INC_NONE before */
     uint32_t again_below;          /* newest fold of our region that others named beyond ours */
+    bool again_closed;             /* a clone's closing made reports of ours void: said again when possible */
     bool again_wanted;             /* what we accepted below it waits for the next incarnation */
     uint32_t start_highest;        /* highest start number known from log or peers for our region */
     bool incarnation_wanted, incarnation_durable;
@@ -552,6 +553,8 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
 void td_publish_tick(struct td_core *core);
 /* Queues again, as new deltas, the winners that lie in a void group. */
 void td_publish_again(struct td_core *core);
+/* Does it for what a clone closed away, once our running incarnation is not among that. */
+void td_publish_again_closed(struct td_core *core);
 /* The same for what was accepted here under start numbers below, which others have folded. */
 void td_publish_again_below(struct td_core *core, uint32_t start_below);
 size_t td_pending_layout(struct td_core *core, struct td_block *block);
