@@ -261,15 +261,22 @@ struct accepted {
     uint32_t won, kept, no_room;
 };
 
-/* Loops the merge over what is present; void seqs beyond a closing are left out. Not so in repair: who
- * merged such a delta before the closing came will never give it up, so all must have it or none. Only
- * the list of a region closed by the roster stands above that. */
-static struct accepted merge_present(struct td_core *core, const struct td_batch *batch, uint32_t slot,
-                                     enum td_lane lane)
+/* Whether what lies beyond the closing of its incarnation is merged all the same. A closing says what
+ * counts, but who merged such a delta before the closing came will never give it up, and what it beat there
+ * is not sent any more: all must have it, or none. None: what failed to be written here and was issued anew
+ * (own log), and what the list of a region closed by the roster leaves out. */
+static bool merged_beyond(const struct td_core *core, const struct td_inc *inc)
+{
+    const bool own_log = core->replaying && inc->origin.region.v == core->config.self.v;
+    return !own_log && core->slot_of[inc->origin.region.v] != 255 && !TD_PLANTED(closed_refused);
+}
+
+/* Loops the merge over what is present. */
+static struct accepted merge_present(struct td_core *core, const struct td_batch *batch, uint32_t slot)
 {
     struct accepted result = { 0 };
     const struct td_inc *inc = &core->incs[core->slots[slot].inc];
-    const bool repaired = lane == TD_LANE_REPAIR && !TD_PLANTED(repair_refuses_closed) && core->slot_of[inc->origin.region.v] != 255;
+    const bool beyond = merged_beyond(core, inc);
     const uint64_t concurrent_before = core->loser_concurrent_number;
     for (uint32_t i = 0; i < batch->present_count; ++i) {
         for (uint32_t stage = 0; stage < TD_PREFETCH_STAGES; ++stage) {
@@ -280,7 +287,7 @@ static struct accepted merge_present(struct td_core *core, const struct td_batch
         }
         const struct td_delta *delta = &batch->deltas[i];
         const uint64_t seq = core->slots[slot].first_seq + delta->index;
-        if (inc->closed && seq > inc->closed_last && !repaired) {
+        if (inc->closed && seq > inc->closed_last && !beyond) {
             TD_COUNT(core, rejected_closed, 1);
             continue;
         }
@@ -413,7 +420,7 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     const uint64_t loser_from = core->loser_number;
     const uint64_t concurrent_from = core->loser_concurrent_number;
     core->slots[slot].in_ring = true; /* keeps the slot while we look at what it won */
-    const struct accepted result = merge_present(core, batch, slot, lane);
+    const struct accepted result = merge_present(core, batch, slot);
     core->slots[slot].in_ring = false;
     TD_COUNT(core, rejected_bounds, result.no_room);
     if (header->origin.region.v != core->config.self.v) {
@@ -472,7 +479,7 @@ void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct 
     td_inc_signed(core, header->origin, header->first_seq + header->count - 1);
     core->slots[slot].in_ring = true;
     td_slot_anchor(core, slot);
-    const struct accepted result = merge_present(core, batch, slot, TD_LANE_LIVE);
+    const struct accepted result = merge_present(core, batch, slot);
     core->slots[slot].in_ring = false;
     TD_COUNT(core, rejected_bounds, result.no_room);
     const uint8_t region_slot = core->slot_of[header->origin.region.v];

@@ -54,7 +54,8 @@ static bool fill_echo(struct td_core *core, struct td_head *head)
 
 /* Our earlier incarnations, each with its newest durable seq. What lies beyond a closing is void,
  * and we may hold less than we once signed (an old backup does not know that it is one): nothing is
- * closed before every member has told, since we came up, what it holds of us. */
+ * closed before every member has told, since we came up, what it holds of us, nor while another process,
+ * a clone, goes on using it. */
 static bool fill_closings(struct td_core *core, struct td_head *head)
 {
     struct td_closing *closings = td_fx_scratch(core, TD_CLOSINGS_MAX, sizeof *closings);
@@ -73,7 +74,8 @@ static bool fill_closings(struct td_core *core, struct td_head *head)
             continue;
         }
         if (!inc->closed) {
-            if (!settled || inc->signed_max > inc->durable || inc->hole_count > 0) {
+            if (!settled || inc->signed_max > inc->durable || inc->hole_count > 0 ||
+                td_recover_alive(core, inc->origin.incarnation)) {
                 continue;
             }
             inc->closed = true;

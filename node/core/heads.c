@@ -318,6 +318,9 @@ static void own_closed(struct td_core *core, const struct td_head *head)
             inc->closed = true;
             inc->closed_last = closing->last_seq;
             core->again_closed = true;
+            if (td_incarnation_compare(closing->incarnation, core->process) == 0) {
+                td_incarnation_draw(core, TD_DRAW_OUTNUMBERED); /* nobody takes more of it */
+            }
         }
     }
 }

@@ -150,6 +150,8 @@ void td_equivocation(struct td_core *core, uint8_t region_slot);
 void td_recover_head(struct td_core *core, const struct td_head *head);
 void td_recover_check(struct td_core *core);
 bool td_recover_settled(struct td_core *core, bool *ret_unsigned);
+/* Another process of our region seems to use this incarnation still. */
+bool td_recover_alive(const struct td_core *core, struct td_incarnation incarnation);
 /* First start number of this region that the vector does not fold; 0 = it names no fold. */
 uint32_t td_vv_fold_below(const struct td_vv *vv, struct td_region region);
 /* This member folds lives of ours that we know nothing of, and has not yet handed all it has to us. */

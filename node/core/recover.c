@@ -3,7 +3,7 @@
 #include "node/core/peers.h"
 #include "node/core/plant.h"
 
-enum { UNSIGNED_PATIENCE_MS = 10000 };
+enum { UNSIGNED_PATIENCE_MS = 10000, SPOKE_MS = 60000, SEEN_MS = 5000 };
 
 /* A restart goes on recovering where this process was. When there is no room or the write fails, the log
  * says less than is true at the end, and a restart asks everybody once more. */
@@ -124,15 +124,55 @@ static void folded_elsewhere(struct td_core *core, const struct td_head *head)
     }
 }
 
+static void note_life(struct td_core *core, const struct td_tick *echo)
+{
+    struct td_other_life *oldest = &core->other_lives[0];
+
+    for (uint32_t i = 0; i < TD_OTHER_LIVES; i++) {
+        struct td_other_life *life = &core->other_lives[i];
+        if (td_incarnation_compare(life->incarnation, echo->origin.incarnation) == 0) {
+            if (echo->number > life->number) {
+                life->number = echo->number;
+                life->spoke = true;
+                life->since_ms = core->now.boot_ms;
+            }
+            return;
+        }
+        oldest = life->since_ms < oldest->since_ms ? life : oldest;
+    }
+    *oldest = (struct td_other_life){echo->origin.incarnation, echo->number, false,
+                                     td_max_u64(core->now.boot_ms, 1)};
+}
+
+bool td_recover_alive(const struct td_core *core, struct td_incarnation incarnation)
+{
+    for (uint32_t i = 0; i < TD_OTHER_LIVES; i++) {
+        const struct td_other_life *life = &core->other_lives[i];
+        if (life->since_ms != 0 && td_incarnation_compare(life->incarnation, incarnation) == 0) {
+            return core->now.boot_ms < life->since_ms + (life->spoke ? SPOKE_MS : SEEN_MS);
+        }
+    }
+    return false;
+}
+
 /* A life of ours that others heard and that ranks above this one: a disk was lost since, or a clone runs.
  * It may have made no delta, so that vectors do not name it, but while it ranks higher our heads count as
- * those of an older process. */
-static void later_lives(struct td_core *core, const struct td_head *head)
+ * those of an older process. Its own head tells what it closed of ours. */
+static void other_lives(struct td_core *core, const struct td_head *head)
 {
+    uint32_t link = td_link_of(core, td_region_slot(core, head->origin.region));
+
     for (uint32_t i = 0; i < head->echo_count; i++) {
         const struct td_origin *origin = &head->echo[i].origin;
-        if (origin->region.v == core->config.self.v && core->process.start != 0 &&
-            td_incarnation_compare(origin->incarnation, core->process) > 0) {
+        if (origin->region.v != core->config.self.v || core->process.start == 0 ||
+            td_incarnation_compare(origin->incarnation, core->process) == 0) {
+            continue;
+        }
+        note_life(core, &head->echo[i]);
+        if (td_incarnation_compare(origin->incarnation, core->process) > 0) {
+            if (link != TD_NONE) {
+                td_heads_ask_of(core, core->config.self, link);
+            }
             td_incarnation_seen(core, origin->incarnation);
         }
     }
@@ -147,7 +187,7 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
     bool unsigned_name = false, lacking = false;
     uint8_t slot = td_region_slot(core, head->origin.region);
     folded_elsewhere(core, head);
-    later_lives(core, head);
+    other_lives(core, head);
     for (uint32_t i = 0; slot < TD_SLOTS && i < head->has.entry_count; i++) {
         const struct td_vv_entry *entry = &head->has.entries[i];
         if (entry->origin.region.v != core->config.self.v) {

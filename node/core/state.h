@@ -250,7 +250,7 @@ struct td_transfer_in {
 };
 
 /* Our tick table: when we signed our newest heads. */
-enum { TD_OWN_TICKS = 256 };
+enum { TD_OWN_TICKS = 256, TD_OTHER_LIVES = 8 };
 struct td_own_tick {
     struct td_tick tick;
     uint64_t moment_ms; /* boot ms when the head was handed out to be signed */
@@ -368,6 +368,13 @@ struct td_core {
     struct td_time fresh_clock;     /* of the step before: a jump between the two clocks shows */
     struct td_incarnation first_process; /* of this life of the process */
     uint64_t earlier_seqs;          /* durable seqs of our earlier lives at that time */
+    /* Other lives of our region in others' echo tables: a clone speaks, an earlier life of ours does not. */
+    struct td_other_life {
+        struct td_incarnation incarnation;
+        uint64_t number;   /* newest head echoed */
+        bool spoke;        /* that moved since we came up */
+        uint64_t since_ms; /* it moved, or was first seen */
+    } other_lives[TD_OTHER_LIVES];
     uint64_t recover_named_ms;      /* since when names of our own deltas lack our signature; 0 = none */
     uint64_t live_check_ms;
     uint64_t cut_next_ms;
