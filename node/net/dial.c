@@ -13,6 +13,7 @@ static void dialed(void *arg)
 {
     struct dial *dial = arg;
 
+    TD_ASSERT(atomic_load(&dial->given));
     work_enqueue(dial->net, &dial->work);
 }
 
@@ -179,6 +180,7 @@ static void start_locked(struct td_net *net, int number, struct td_text url)
     target->state = TARGET_DIALING;
     dial->next = net->dials;
     net->dials = dial;
+    atomic_store(&dial->given, true);
     nng_stream_dialer_dial(dial->dialer, dial->aio);
 }
 

@@ -138,6 +138,7 @@ struct dial {
     int target;
     nng_stream_dialer *dialer;
     nng_aio *aio;
+    atomic_bool given; /* to NNG: orders what we wrote before its callback, also for checkers */
     char url[TD_ENDPOINT_BYTES_MAX + 1];
 };
 
