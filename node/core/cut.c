@@ -189,10 +189,9 @@ static void fold_region(struct td_core *core, uint8_t slot, const struct td_vv *
         return;
     }
     td_vectors_fold(core, region->number, limit);
-    struct td_record *record = td_store_has(core, TD_WHAT_OTHER);
-    if (record != NULL) { /* else told again by the next fold; a restart then only knows less */
-        record->u.has = td_vectors_has(core);
-    }
+    struct td_vv has = td_vectors_has(core);
+    /* No room: told again by the next fold; a restart then only knows less. */
+    (void)td_store_has(core, TD_WHAT_OTHER, &has);
 }
 
 /* ---- fencing ---- */

@@ -140,10 +140,10 @@ static bool fill(struct td_core *core, struct td_head *head)
     head->roster_version = core->roster_version;
     head->recovering = core->recovering;
     head->digest = td_digest_sum(core);
-    head->has = td_vectors_has(core);
     head->proto_min = head->proto_max = TD_PROTO_NUMBER;
     head->software = core->config.software;
-    return fill_echo(core, head) && fill_closings(core, head) && fill_counted(core, head);
+    struct td_vv has = td_vectors_has(core);
+    return td_vectors_copy(core, &has, &head->has) && fill_echo(core, head) && fill_closings(core, head) && fill_counted(core, head);
 }
 
 static void sign(struct td_core *core)

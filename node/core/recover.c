@@ -97,10 +97,8 @@ static void adopt_folds(struct td_core *core)
     below = (uint32_t)td_min_u64(below, core->process.start);
     if (below > core->fold_below[core->config.self.v]) {
         td_vectors_fold(core, core->config.self, below);
-        struct td_record *record = td_store_has(core, TD_WHAT_OTHER);
-        if (record != NULL) {
-            record->u.has = td_vectors_has(core);
-        }
+        struct td_vv has = td_vectors_has(core);
+        (void)td_store_has(core, TD_WHAT_OTHER, &has);
     }
 }
 

@@ -442,7 +442,9 @@ void td_inc_signed(struct td_core *core, struct td_origin origin, uint64_t seq);
 void td_vectors_claim(struct td_core *core, const struct td_vv *claim);
 /* Vector of `received` for one region (WANT_LIVE), in scratch. */
 struct td_vv td_vectors_received_of(struct td_core *core, struct td_region region);
-struct td_vv td_vectors_has(const struct td_core *core);
+struct td_vv td_vectors_has(const struct td_core *core); /* valid until the vectors move */
+/* A copy for an effect: within the step the vectors may move once more. False = no scratch. */
+bool td_vectors_copy(struct td_core *core, const struct td_vv *vv, struct td_vv *ret_vv);
 /* Something this region signed is known here, from its own life before ours or from the log. */
 bool td_vectors_know(const struct td_core *core, struct td_region region);
 /* `durable` + `received` cover what vv names? */
@@ -548,8 +550,8 @@ void td_stored(struct td_core *core, const struct td_event *event);
 struct td_record *td_store_record(struct td_core *core, enum td_store_what what,
                                   enum td_record_type type);
 /* The same for a HAS record, the only kind a restart believes without the deltas: what holes recovery
- * found is written down before it. */
-struct td_record *td_store_has(struct td_core *core, enum td_store_what what);
+ * found is written down before it. vv is copied. False when there is no room. */
+bool td_store_has(struct td_core *core, enum td_store_what what, const struct td_vv *vv);
 
 /* ---- publish.c / pending.c / query.c / start.c / incarnation.c ---- */
 size_t td_publish_layout(struct td_core *core, struct td_block *block);

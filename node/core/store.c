@@ -67,6 +67,17 @@ struct td_record *td_store_record(struct td_core *core, enum td_store_what what,
     return record;
 }
 
+static bool store_has(struct td_core *core, enum td_store_what what, const struct td_vv *vv)
+{
+    struct td_vv copy;
+    struct td_record *record =
+        td_vectors_copy(core, vv, &copy) ? td_store_record(core, what, TD_RECORD_HAS) : NULL;
+    if (record != NULL) {
+        record->u.has = copy;
+    }
+    return record != NULL;
+}
+
 /* A restart finds the holes of the log again and takes no claim behind one for granted, but those of a
  * process that knew of it: its `has` began without what the hole lost. */
 static bool mark_holes(struct td_core *core)
@@ -77,21 +88,14 @@ static bool mark_holes(struct td_core *core)
     }
     holes->u.holes.count = core->hole_count;
     holes->u.holes.mix = core->hole_mix;
-    struct td_record *has = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_HAS);
-    if (has == NULL) {
-        return false;
-    }
-    has->u.has = td_vectors_has(core);
-    core->holes_unmarked = false;
-    return true;
+    struct td_vv has = td_vectors_has(core);
+    core->holes_unmarked = !store_has(core, TD_WHAT_OTHER, &has);
+    return !core->holes_unmarked;
 }
 
-struct td_record *td_store_has(struct td_core *core, enum td_store_what what)
+bool td_store_has(struct td_core *core, enum td_store_what what, const struct td_vv *vv)
 {
-    if (core->holes_unmarked && !mark_holes(core)) {
-        return NULL;
-    }
-    return td_store_record(core, what, TD_RECORD_HAS);
+    return (!core->holes_unmarked || mark_holes(core)) && store_has(core, what, vv);
 }
 
 /* The log is ours: completions out of order or made up are our own error. */

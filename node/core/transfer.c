@@ -331,13 +331,12 @@ static void write_claim(struct td_core *core)
     if (!transfer->capped) {
         cap_claim(core);
     }
-    struct td_record *record = td_store_has(core, TD_WHAT_CLAIM);
-    if (record == NULL) {
+    struct td_vv claim = transfer->claim.vv;
+    claim.fold_count = 0; /* folds are vouched for by heads, and written when they count */
+    if (!td_store_has(core, TD_WHAT_CLAIM, &claim)) {
         td_deadline(core, core->now.boot_ms + 1);
         return;
     }
-    record->u.has = transfer->claim.vv;
-    record->u.has.fold_count = 0; /* folds are vouched for by heads, and written when they count */
     transfer->record_ticket = core->ticket_next;
 }
 
@@ -354,9 +353,9 @@ static void apply_claim(struct td_core *core, const struct td_vv *claim)
     for (uint32_t i = 0; i < claim->fold_count; i++) {
         folded = folded || core->fold_below[claim->folds[i].region.v] > before[i];
     }
-    struct td_record *record = folded ? td_store_has(core, TD_WHAT_OTHER) : NULL;
-    if (record != NULL) {
-        record->u.has = td_vectors_has(core);
+    if (folded) {
+        struct td_vv has = td_vectors_has(core);
+        (void)td_store_has(core, TD_WHAT_OTHER, &has);
     }
 }
 

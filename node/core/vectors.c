@@ -213,6 +213,23 @@ struct td_vv td_vectors_has(const struct td_core *core)
     return core->has.vv;
 }
 
+bool td_vectors_copy(struct td_core *core, const struct td_vv *vv, struct td_vv *ret_vv)
+{
+    struct td_vv_entry *entries = td_fx_scratch(core, vv->entry_count + 1, sizeof *entries);
+    struct td_vv_fold *folds = td_fx_scratch(core, vv->fold_count + 1, sizeof *folds);
+    if (entries == NULL || folds == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < vv->entry_count; ++i) {
+        entries[i] = vv->entries[i];
+    }
+    for (uint32_t i = 0; i < vv->fold_count; ++i) {
+        folds[i] = vv->folds[i];
+    }
+    *ret_vv = (struct td_vv){ vv->entry_count, vv->fold_count, entries, folds };
+    return true;
+}
+
 bool td_vectors_durable_cover(const struct td_core *core, const struct td_vv *vv)
 {
     for (uint32_t i = 0; i < vv->entry_count; ++i) {
