@@ -13,8 +13,8 @@ enum {
     STEPS_MAX = 8,
     READY_MAX = 256,
     PATIENCE = 20,
-    BURST_MS = 700,
-    BURST_SPEEDUP = 20,
+    BURST_MS = 500,
+    BURST_SPEEDUP = 10,
     SILENT_AFTER_S = 4
 };
 

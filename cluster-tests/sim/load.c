@@ -1,6 +1,6 @@
-/* load.c -- clients: workers that take a job through its life, read it with the token they hold, retry
- * and move on to another region. They know nothing but answers: this is the history checker on the
- * clients' side (I3 for reads, I4 for publishes, acknowledgement before durability). */
+/* load.c -- clients: workers that take a job through its life, read it with the token they hold,
+ * retry and move on to another region. They know nothing but answers: this is the history checker
+ * on the clients' side (I3 for reads, I4 for publishes, acknowledgement before durability). */
 #include "cluster-tests/sim/load.h"
 
 #include <stdlib.h>
@@ -151,7 +151,8 @@ void sim_load_worker(struct sim_world *world, int index)
     struct sim_worker *worker = &world->workers[index];
 
     if (worker->due_ms != world->now_ms || world->workers_stopped || worker->over ||
-        world->reports >= (world->options.reports_max == 0 ? UINT32_MAX : world->options.reports_max)) {
+        world->reports >=
+            (world->options.reports_max == 0 ? UINT32_MAX : world->options.reports_max)) {
         return;
     }
     if (worker->waiting) { /* no answer: perhaps taken, perhaps not. Elsewhere, the same again */
@@ -189,8 +190,8 @@ static void join_token(struct sim_worker *worker, const struct td_vv *has)
     }
 }
 
-/* An answer may show what is not durable there yet: its vector alone would not promise a later reader
- * that register. The dot joins the token. */
+/* An answer may show what is not durable there yet: its vector alone would not promise a later
+ * reader that register. The dot joins the token. */
 void sim_load_saw(struct sim_worker *worker, struct td_dot dot)
 {
     struct td_vv_entry entry = {dot.origin, dot.seq};

@@ -81,6 +81,8 @@ static void draw_byz(struct sim_options *options)
     }
 }
 
+enum { DELIVERIES_MAX = 150000 };
+
 /* One world in four keeps the plain life. */
 static void draw_lives(struct sim_options *options)
 {
@@ -98,6 +100,13 @@ static void draw_lives(struct sim_options *options)
     options->silent = (uint32_t)sim_random_below(&random, 20);
     options->burst_gap_ms =
         sim_random_chance(&random, 50) ? (uint32_t)sim_random_between(&random, 3000, 15000) : 0;
+    /* A few large and busy worlds would take most of a run's time: they are kept, but rare. */
+    uint64_t workers = (uint64_t)options->regions * options->workers_per_region;
+    uint64_t pairs = (uint64_t)options->regions * (options->regions - 1);
+    uint64_t busy_ms = workers * pairs * options->fault_ms / DELIVERIES_MAX;
+    if (options->gap_ms < busy_ms && !sim_random_chance(&random, 10)) {
+        options->gap_ms = (uint32_t)busy_ms;
+    }
 }
 
 /* Real cryptography costs real time: one world in fifty, and a small one. */

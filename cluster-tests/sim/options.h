@@ -78,24 +78,24 @@ struct sim_options {
     uint32_t reports_max; /* handed in by workers before they stop; 0 = no end */
     uint32_t ring_batches;
     uint32_t segment_bytes;
-    uint32_t ack_percent;    /* reports that ask for one other region */
+    uint32_t ack_percent; /* reports that ask for one other region */
     uint32_t absence_s; /* the roster's max_absence: who is away longer holds nothing up any more */
     uint32_t forged_percent; /* meddlers' reports that carry a token of the year 2099 */
     uint32_t fault_gap_ms;   /* mean time between two faults */
     uint32_t faults_max;
-    uint32_t lives;    /* 0 = the plain life, and none of the next six */
-    uint32_t skew;     /* 0 = all jobs alike, 1 to 3 = a few are hot */
-    uint32_t children; /* jobs of a workflow beside its parent */
-    uint32_t rivals;   /* percent of jobs taken that somebody else works on */
-    uint32_t retries;  /* percent of failed attempts tried again at once */
-    uint32_t silent;   /* percent of lives that end without a word */
+    uint32_t lives;        /* 0 = the plain life, and none of the next six */
+    uint32_t skew;         /* 0 = all jobs alike, 1 to 3 = a few are hot */
+    uint32_t children;     /* jobs of a workflow beside its parent */
+    uint32_t rivals;       /* percent of jobs taken that somebody else works on */
+    uint32_t retries;      /* percent of failed attempts tried again at once */
+    uint32_t silent;       /* percent of lives that end without a word */
     uint32_t burst_gap_ms; /* all workers hurry once in so long; 0 = never */
-    bool steady; /* a scenario: no dice where its trace would only show noise */
-    const char *trace; /* file whose jobs are replayed; NULL = none; borrowed */
-    uint32_t wire; /* 1 = real bytes through the real channel, real signatures */
-    uint32_t faults;     /* bit per enum sim_fault; 0 = the healthy case */
-    uint32_t bad_region; /* the bad member; 0 = none */
-    uint32_t byz;        /* bit per enum sim_trick */
+    bool steady;           /* a scenario: no dice where its trace would only show noise */
+    const char *trace;     /* file whose jobs are replayed; NULL = none; borrowed */
+    uint32_t wire;         /* 1 = real bytes through the real channel, real signatures */
+    uint32_t faults;       /* bit per enum sim_fault; 0 = the healthy case */
+    uint32_t bad_region;   /* the bad member; 0 = none */
+    uint32_t byz;          /* bit per enum sim_trick */
 };
 
 /* Draws every option from the seed. */

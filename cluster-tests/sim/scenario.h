@@ -61,7 +61,8 @@ bool sim_duration(const char *text, int64_t *ret_ms);
 /* Regions by number; 3' is the clone of 3. SIM_NONE = no such node. */
 int sim_node_named(const struct sim_scenario *scenario, const char *text);
 
-/* The files, one after the other; aloud = each line at once, for one that dies. Exit code for main. */
+/* The files, one after the other; aloud = each line at once, for one that dies. Exit code for main.
+ */
 int sim_scenarios_run(const char *const *paths, size_t count, bool rewrite, bool aloud);
 
 #endif

@@ -191,8 +191,8 @@ struct sim_life;
 struct sim_replay;
 struct sim_world;
 
-/* Somebody who counts while a world runs (scale_watch.c): told of each frame that arrives, before it is
- * looked at, and of each step of a core, after its effects. */
+/* Somebody who counts while a world runs (scale_watch.c): told of each frame that arrives, before
+ * it is looked at, and of each step of a core, after its effects. */
 struct sim_watch {
     void *self;
     void (*received)(void *self, struct sim_world *world, int node, const struct sim_frame *frame);
@@ -266,7 +266,7 @@ struct sim_world {
     size_t arena_bytes;
 
     struct sim_secure *secure; /* wire=1; else NULL */
-    struct sim_story *story; /* of a scenario, for people to read; NULL = none */
+    struct sim_story *story;   /* of a scenario, for people to read; NULL = none */
 
     bool failed;
     const char *failed_checker;
