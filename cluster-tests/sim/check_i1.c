@@ -57,6 +57,9 @@ void sim_check_i1(struct sim_world *world, int index)
         }
         if (!td_vv_covers_dot(&has, truth->order.dot)) {
             node->unproved[left++] = node->unproved[i];
+        } else if (!sim_holds(world, node->core, truth) && sim_is_hiding(world)) {
+            node->unproved[left++] =
+                node->unproved[i]; /* repair has to find it: judged at the end */
         } else if (!sim_holds(world, node->core, truth)) {
             lost(world, index, truth, "covers and has not");
         }

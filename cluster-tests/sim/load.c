@@ -269,6 +269,9 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
 
     world->counts.acks++;
     sim_note(world, 90, result->stamp.ms, result->dot.seq);
+    if (result->dot.origin.region.v == world->bad_region) {
+        return;
+    }
     if (truth == NULL || !truth->durable) {
         bool crashed = truth != NULL && result->noop; /* durable before its origin heard of it */
         if (!crashed) {
@@ -279,7 +282,7 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
         return;
     }
     sim_truth_ack(world, truth);
-    if (worker->ack_asked && result->err == TD_OK) {
+    if (worker->ack_asked && result->err == TD_OK && world->bad_region == 0) {
         check_ack_elsewhere(world, index, truth);
     }
     if (worker->meddling) {
@@ -387,6 +390,13 @@ void sim_load_reply(struct sim_world *world, int index, uint32_t client_link,
         return; /* it has given up on this call */
     }
     worker->waiting = false;
+    if (sim_is_bad(world, index)) { /* whatever it said: nothing that this client will rely on */
+        move_on(world, worker);
+        take_job(world, worker);
+        worker->meddling = false;
+        wake_at(world, client_link - 1, world->now_ms + pause_ms(world));
+        return;
+    }
     sim_record_answer(world, &worker->call, index, response);
     if (worker->reading) {
         read_back(world, worker, index, response);

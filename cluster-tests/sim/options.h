@@ -62,7 +62,8 @@ enum sim_trick {
 };
 /* After these a node's vector may cover what it was never sent, until repair finds it (INVARIANTS,
  * I1). */
-#define SIM_TRICKS_HIDING (1u << SIM_TRICK_WITHHOLD_TRANSFER)
+#define SIM_TRICKS_HIDING                                                                          \
+    (1u << SIM_TRICK_WITHHOLD_TRANSFER | 1u << SIM_TRICK_OVERCLAIM | 1u << SIM_TRICK_HAS_LIES)
 const char *sim_trick_name(enum sim_trick trick);
 
 struct sim_options {
@@ -78,7 +79,7 @@ struct sim_options {
     uint32_t reports_max; /* handed in by workers before they stop; 0 = no end */
     uint32_t ring_batches;
     uint32_t segment_bytes;
-    uint32_t ack_percent;    /* reports that ask for one other region */
+    uint32_t ack_percent; /* reports that ask for one other region */
     uint32_t absence_s; /* the roster's max_absence: who is away longer holds nothing up any more */
     uint32_t forged_percent; /* meddlers' reports that carry a token of the year 2099 */
     uint32_t fault_gap_ms;   /* mean time between two faults */

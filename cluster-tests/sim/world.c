@@ -145,12 +145,12 @@ static void check_all(struct sim_world *world)
             sim_check_i1(world, i);
             sim_check_i9_healthy(world, i);
             sim_check_i10_cut(world, i);
+            sim_check_i7_accused(world, i);
             if (world->rounds % 20 == (uint64_t)(i % 20)) {
                 sim_check_i8(world, i);
             }
         }
     }
-    sim_check_i7_named(world);
     sim_schedule(world, world->now_ms + CHECK_MS, SIM_AT_CHECK, SIM_NONE);
 }
 
@@ -191,6 +191,9 @@ static void happen(struct sim_world *world, struct sim_event *event)
         break;
     case SIM_AT_CHECK:
         check_all(world);
+        break;
+    case SIM_AT_BYZ:
+        sim_byz_act(world, event->node);
         break;
     default:
         break;
@@ -304,6 +307,7 @@ void sim_world_free(struct sim_world *world)
 {
     sim_load_free(world);
     sim_record_free(world);
+    sim_byz_free(world);
     for (int i = 0; i < SIM_NODES_MAX; i++) {
         struct sim_node *node = &world->nodes[i];
         if (node->up) {
@@ -375,6 +379,7 @@ bool sim_world_run(struct sim_world *world)
         sim_net_start(world, i);
     }
     sim_load_start(world);
+    sim_byz_start(world);
     sim_schedule(world, CHECK_MS, SIM_AT_CHECK, SIM_NONE);
     world->faulty = true;
     sim_fault_next(world);

@@ -261,15 +261,18 @@ struct accepted {
     uint32_t won, kept, no_room;
 };
 
-/* Loops the merge over what is present; void seqs beyond a closing are left out. Not so in repair: who
- * merged such a delta before the closing came will never give it up, so all must have it or none. Only
- * the list of a region closed by the roster stands above that. */
+/* Loops the merge over what is present; void seqs beyond a closing are left out. Not so in repair and in
+ * transfers: who merged such a delta before the closing came will never give it up, so all must have it or
+ * none, and what it has beaten is left out there. Only the list of a region closed by the roster stands
+ * above that. */
 static struct accepted merge_present(struct td_core *core, const struct td_batch *batch, uint32_t slot,
                                      enum td_lane lane)
 {
     struct accepted result = { 0 };
     const struct td_inc *inc = &core->incs[core->slots[slot].inc];
-    const bool repaired = lane == TD_LANE_REPAIR && !TD_PLANTED(repair_refuses_closed) && core->slot_of[inc->origin.region.v] != 255;
+    const bool repaired = (lane == TD_LANE_REPAIR || lane == TD_LANE_TRANSFER) &&
+                          !TD_PLANTED(repair_refuses_closed) &&
+                          core->slot_of[inc->origin.region.v] != 255;
     const uint64_t concurrent_before = core->loser_concurrent_number;
     for (uint32_t i = 0; i < batch->present_count; ++i) {
         for (uint32_t stage = 0; stage < TD_PREFETCH_STAGES; ++stage) {
@@ -345,11 +348,16 @@ static void store_received(struct td_core *core, const struct td_received_batch 
     store->loser_concurrent_from = loser_concurrent_from;
 }
 
-/* Somebody else made this batch of our running incarnation: a clone. Ours are never sent back to us. */
+/* Somebody else made this batch of our running incarnation: a clone. Our own come back to us in repair. */
 static void check_own(struct td_core *core, const struct td_batch_header *header)
 {
-    if (header->origin.region.v == core->config.self.v && core->process.start != 0 &&
-        td_incarnation_compare(header->origin.incarnation, core->process) == 0) {
+    if (header->origin.region.v != core->config.self.v || core->process.start == 0 ||
+        td_incarnation_compare(header->origin.incarnation, core->process) != 0) {
+        return;
+    }
+    const uint16_t inc = td_inc_find(core, header->origin);
+    const uint64_t made = inc == TD_INC_NONE ? 0 : core->incs[inc].received;
+    if (header->first_seq + header->count - 1 > made || TD_PLANTED(repair_looks_like_a_clone)) {
         td_incarnation_draw(core, TD_DRAW_CLONE);
     }
 }

@@ -178,7 +178,7 @@ static void fold_region(struct td_core *core, uint8_t slot, const struct td_vv *
     td_vectors_fold(core, region->number, limit);
     struct td_record *record = td_store_has(core, TD_WHAT_OTHER);
     if (record != NULL) { /* else told again by the next fold; a restart then only knows less */
-        record->u.has = td_vectors_has(core);
+        (void)td_vectors_told(core, &record->u.has); /* else empty: knows less as well */
     }
 }
 

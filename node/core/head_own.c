@@ -52,6 +52,18 @@ static bool fill_echo(struct td_core *core, struct td_head *head)
     return true;
 }
 
+/* A group under this incarnation is on its way to the disk: it may yet be acknowledged. */
+static bool own_in_flight(const struct td_core *core, uint16_t inc)
+{
+    for (uint64_t n = core->store_first; n < core->store_next; n++) {
+        const struct td_store *store = &core->stores[n % TD_STORES];
+        if (store->what == TD_WHAT_OWN && store->inc == inc && !TD_PLANTED(closes_in_flight)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Our earlier incarnations, each with its newest durable seq. What lies beyond a closing is void,
  * and we may hold less than we once signed (an old backup does not know that it is one): nothing is
  * closed before every member has told, since we came up, what it holds of us. */
@@ -73,7 +85,8 @@ static bool fill_closings(struct td_core *core, struct td_head *head)
             continue;
         }
         if (!inc->closed) {
-            if (!settled || inc->signed_max > inc->durable || inc->hole_count > 0) {
+            if (!settled || inc->signed_max > inc->durable || inc->hole_count > 0 ||
+                own_in_flight(core, core->inc_order[at])) {
                 continue;
             }
             inc->closed = true;
@@ -138,10 +151,9 @@ static bool fill(struct td_core *core, struct td_head *head)
     head->roster_version = core->roster_version;
     head->recovering = core->recovering;
     head->digest = td_digest_sum(core);
-    head->has = td_vectors_has(core);
     head->proto_min = head->proto_max = TD_PROTO_NUMBER;
     head->software = core->config.software;
-    return fill_echo(core, head) && fill_closings(core, head) && fill_counted(core, head);
+    return td_vectors_told(core, &head->has) && fill_echo(core, head) && fill_closings(core, head) && fill_counted(core, head);
 }
 
 static void sign(struct td_core *core)

@@ -35,6 +35,7 @@ struct td_repair_state {
         uint16_t bucket;
         uint64_t from, last_ms;
         bool more;
+        bool stubborn; /* it differed at equal vectors after all that we fetched */
         uint32_t count;
         struct td_register_id theirs[TD_BUCKET_ENTRIES_MAX];
         uint32_t dot_count;
@@ -141,7 +142,7 @@ void td_repair_head(struct td_core *core, uint8_t slot)
     }
 }
 
-static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket)
+static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket, bool settled)
 {
     struct td_repair_state *repair = core->repair;
 
@@ -154,6 +155,7 @@ static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket)
     repair->ask.bucket = bucket;
     repair->ask.from = 0;
     repair->ask.repaired = 0;
+    repair->ask.stubborn = settled && repair->links[index].repairs[bucket] >= DOUBT_REPAIRS;
     repair->ask.last_ms = core->now.boot_ms;
     repair->links[index].listed_last = bucket;
 }
@@ -194,7 +196,7 @@ static void digest_received(struct td_core *core, uint32_t index, const struct t
         doubt_set(core, region, true);
     }
     if (pick != TD_NONE) {
-        list_begin(core, index, (uint16_t)pick);
+        list_begin(core, index, (uint16_t)pick, settled);
     }
 }
 
@@ -219,7 +221,9 @@ static void bucket_received(struct td_core *core, uint32_t index, const struct t
     td_deadline(core, core->now.boot_ms);
 }
 
-/* Theirs that we do not have although our vector says so. A dot beyond our vector is on its way. */
+/* Theirs that we do not have although our vector says so. A dot beyond our vector is on its way; but when
+ * that did not help at equal vectors, some origin left a hole for ever or said two things under one dot:
+ * then whatever is listed is fetched. */
 static void compare_done(struct td_core *core)
 {
     struct td_repair_state *repair = core->repair;
@@ -234,7 +238,8 @@ static void compare_done(struct td_core *core)
         }
         bool same = at < mine->count && mine->entries[at].register_hash == theirs->register_hash &&
                     td_dot_compare(mine->entries[at].dot, theirs->dot) == 0;
-        if (!same && td_dot_durable(core, theirs->dot)) {
+        bool lacking = !same && td_dot_durable(core, theirs->dot);
+        if (lacking || (repair->ask.stubborn && !TD_PLANTED(repair_gives_up))) {
             repair->ask.dots[repair->ask.dot_count++] = theirs->dot;
         }
     }

@@ -431,6 +431,9 @@ void td_vectors_claim(struct td_core *core, const struct td_vv *claim);
 /* Vector of `received` for one region (WANT_LIVE), in scratch. */
 struct td_vv td_vectors_received_of(struct td_core *core, struct td_region region);
 struct td_vv td_vectors_has(const struct td_core *core);
+/* The same in memory of this step, for an effect that is made before the step's folds: those take entries
+ * out. False when the scratch is used up. */
+bool td_vectors_told(struct td_core *core, struct td_vv *ret_vv);
 /* Something this region signed is known here, from its own life before ours or from the log. */
 bool td_vectors_know(const struct td_core *core, struct td_region region);
 /* `durable` + `received` cover what vv names? */

@@ -81,7 +81,7 @@ static bool mark_holes(struct td_core *core)
     if (has == NULL) {
         return false;
     }
-    has->u.has = td_vectors_has(core);
+    (void)td_vectors_told(core, &has->u.has); /* else empty: a restart knows less */
     core->holes_unmarked = false;
     return true;
 }

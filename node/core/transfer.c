@@ -355,7 +355,7 @@ static void apply_claim(struct td_core *core, const struct td_vv *claim)
     }
     struct td_record *record = folded ? td_store_has(core, TD_WHAT_OTHER) : NULL;
     if (record != NULL) {
-        record->u.has = td_vectors_has(core);
+        (void)td_vectors_told(core, &record->u.has); /* else empty: a restart knows less */
     }
 }
 

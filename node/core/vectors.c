@@ -213,6 +213,24 @@ struct td_vv td_vectors_has(const struct td_core *core)
     return core->has.vv;
 }
 
+bool td_vectors_told(struct td_core *core, struct td_vv *ret_vv)
+{
+    const struct td_vv *has = &core->has.vv;
+    if (TD_PLANTED(has_told_live)) {
+        *ret_vv = *has;
+        return true;
+    }
+    struct td_vv_entry *entries = td_fx_scratch(core, has->entry_count, sizeof *entries);
+    struct td_vv_fold *folds = td_fx_scratch(core, has->fold_count, sizeof *folds);
+    if (entries == NULL || folds == NULL) {
+        return false;
+    }
+    memcpy(entries, core->has.entries, has->entry_count * sizeof *entries);
+    memcpy(folds, core->has.folds, has->fold_count * sizeof *folds);
+    *ret_vv = (struct td_vv){ has->entry_count, has->fold_count, entries, folds };
+    return true;
+}
+
 bool td_vectors_durable_cover(const struct td_core *core, const struct td_vv *vv)
 {
     for (uint32_t i = 0; i < vv->entry_count; ++i) {
