@@ -60,10 +60,11 @@ enum sim_trick {
     SIM_TRICK_FAR_SEQ, /* batches far ahead, up to the last seq there is */
     SIM_TRICK_COUNT
 };
-/* After these a node's vector may cover what it was never sent, until repair finds it (INVARIANTS,
- * I1). */
+/* After these a node's vector may cover what it was never sent, until repair finds it (INVARIANTS, I1):
+ * claims beyond what is sent, or reports that beat others' and are made void once some have merged them. */
 #define SIM_TRICKS_HIDING                                                                          \
-    (1u << SIM_TRICK_WITHHOLD_TRANSFER | 1u << SIM_TRICK_OVERCLAIM | 1u << SIM_TRICK_HAS_LIES)
+    (1u << SIM_TRICK_WITHHOLD_TRANSFER | 1u << SIM_TRICK_OVERCLAIM | 1u << SIM_TRICK_HAS_LIES |    \
+     1u << SIM_TRICK_CLOSED)
 const char *sim_trick_name(enum sim_trick trick);
 
 struct sim_options {
