@@ -89,7 +89,7 @@ void sim_check_i10_won(struct sim_world *world, int index, struct td_dot dot)
     const struct sim_node *node = &world->nodes[index];
     uint8_t region = dot.origin.region.v;
 
-    if (!is_exempt(world, region) && !any_ruin(world) &&
+    if (!is_exempt(world, region) && !any_ruin(world) && !sim_is_hiding(world) &&
         dot.origin.incarnation.start < node->fold_seen[region]) {
         sim_fail(world, "I10",
                  "node %d: %u.%u.%llu wins a register, though region %u is folded below %u",
