@@ -104,9 +104,10 @@ void sim_check_i3_booted(struct sim_world *world, int index)
     struct td_vv has = td_core_has(node->core);
 
     for (uint32_t i = 0; i < node->earlier_count && !node->ruined; i++) {
-        /* What the bad member forged is in no truth: its job's name is not known here. And what it hid
-         * may be covered by the vector before it comes. */
-        if (node->earlier[i].order.dot.origin.region.v == world->bad_region || sim_is_hiding(world)) {
+        /* What the bad member forged is in no truth: its job's name is not known here. And what it
+         * hid may be covered by the vector before it comes. */
+        if (node->earlier[i].order.dot.origin.region.v == world->bad_region ||
+            sim_is_hiding(world)) {
             continue;
         }
         const struct sim_shadow *now = find(world, node, &node->earlier[i]);

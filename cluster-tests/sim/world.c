@@ -349,14 +349,17 @@ void sim_world_free(struct sim_world *world)
 
 static void settle(struct sim_world *world)
 {
-    uint64_t end_ms = world->now_ms + world->options.settle_ms;
+    /* Repair lists one bucket with a peer in a round: what was hidden takes its time to be found.
+     */
+    uint64_t settle_ms = (uint64_t)world->options.settle_ms * (sim_is_hiding(world) ? 5 : 1);
+    uint64_t end_ms = world->now_ms + settle_ms;
     uint32_t equal = 0;
     char why[256] = "";
 
     while (!world->failed && equal < CONVERGED_ROUNDS) {
         if (world->now_ms >= end_ms) {
-            sim_fail(world, "I9", "not converged %u ms after the last fault: %s",
-                     world->options.settle_ms, why);
+            sim_fail(world, "I9", "not converged %llu ms after the last fault: %s",
+                     (unsigned long long)settle_ms, why);
             return;
         }
         run_until(world, world->now_ms + 500);
