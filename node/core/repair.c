@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { DIFFER_HEADS = 20, DIFFER_ROUNDS = 3, DOUBT_REPAIRS = 2, QUIET_MS = 10000, RETRY_MS = 50 };
+enum { DIFFER_HEADS = 20, DIFFER_ROUNDS = 3, DOUBT_REPAIRS = 2, QUIET_MS = 10000, RETRY_MS = 50, AGAIN_MS = 700 };
 
 struct repair_link {
     uint32_t id; /* the link this belongs to; another one starts anew */
@@ -146,7 +146,9 @@ static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket, bo
 {
     struct td_repair_state *repair = core->repair;
 
-    if (repair->ask.active) {
+    if (repair->ask.active) { /* rounds of two peers that fall together would do so for ever */
+        repair->links[index].next_ms = core->now.boot_ms + AGAIN_MS;
+        td_deadline(core, repair->links[index].next_ms);
         return;
     }
     repair->ask.active = true;
