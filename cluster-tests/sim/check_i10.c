@@ -50,7 +50,8 @@ static void folded(struct sim_world *world, int index, uint8_t region, uint32_t 
             continue;
         }
         int who = lacking(world, index, truth->order.dot);
-        if (who != SIM_NONE || !sim_holds(world, world->nodes[index].core, truth)) {
+        bool held = sim_is_hiding(world) || sim_holds(world, world->nodes[index].core, truth);
+        if (who != SIM_NONE || !held) {
             sim_fail(world, "I10", "node %d folds region %u below %u, but node %d lacks %u.%u.%llu",
                      index + 1, region, below, (who == SIM_NONE ? index : who) + 1, region, start,
                      (unsigned long long)truth->order.dot.seq);
@@ -88,7 +89,7 @@ void sim_check_i10_won(struct sim_world *world, int index, struct td_dot dot)
     const struct sim_node *node = &world->nodes[index];
     uint8_t region = dot.origin.region.v;
 
-    if (!is_exempt(world, region) && !any_ruin(world) &&
+    if (!is_exempt(world, region) && !any_ruin(world) && !sim_is_hiding(world) &&
         dot.origin.incarnation.start < node->fold_seen[region]) {
         sim_fail(world, "I10",
                  "node %d: %u.%u.%llu wins a register, though region %u is folded below %u",

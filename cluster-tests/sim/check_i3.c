@@ -55,6 +55,9 @@ static void look(struct sim_world *world, int index, uint32_t reg)
     }
     if (td_dot_compare(order.dot, shadow->order.dot) != 0) {
         sim_check_i10_won(world, index, order.dot);
+    } else if (shadow->used && shadow->job_hash == it->job_hash && shadow->attempt == it->attempt &&
+               memcmp(&order.hash, &shadow->order.hash, sizeof order.hash) != 0) {
+        sim_check_i7_fork(world, index, order.dot);
     }
     *shadow = (struct sim_shadow){it->job_hash, it->attempt, true, order};
     sim_check_i5(world, index, reg);
@@ -120,6 +123,12 @@ void sim_check_i3_booted(struct sim_world *world, int index)
     struct td_vv has = td_core_has(node->core);
 
     for (uint32_t i = 0; i < node->earlier_count && !node->ruined; i++) {
+        /* What the bad member forged is in no truth: its job's name is not known here. And what it
+         * hid may be covered by the vector before it comes. */
+        if (node->earlier[i].order.dot.origin.region.v == world->bad_region ||
+            sim_is_hiding(world)) {
+            continue;
+        }
         const struct sim_shadow *now = find(world, node, &node->earlier[i]);
         if (now == NULL || !now->used ||
             td_order_compare(&now->order, &node->earlier[i].order) < 0) {

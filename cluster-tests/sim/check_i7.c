@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMED_MS = 60000 };
-
 struct sim_said {
     struct td_dot dot; /* seq 0 = free */
     struct td_hash leaf;
@@ -44,17 +42,7 @@ static void grow(struct sim_dots *dots)
     *dots = larger;
 }
 
-/* Two honest nodes hold different words of the bad member for one dot. */
-static void note_fork(struct sim_world *world, int node, struct td_dot dot)
-{
-    if (world->forked_ms == 0) {
-        world->forked_ms = world->now_ms;
-        sim_trace(world, "node %d holds another %u.%u.%llu than somebody else", node + 1,
-                  dot.origin.region.v, dot.origin.incarnation.start, (unsigned long long)dot.seq);
-    }
-}
-
-void sim_check_i7(struct sim_world *world, int node, struct td_dot dot, const struct td_hash *leaf)
+static struct sim_said *said_of(struct sim_world *world, struct td_dot dot)
 {
     if (world->dots == NULL) {
         world->dots = calloc(1, sizeof *world->dots);
@@ -64,17 +52,35 @@ void sim_check_i7(struct sim_world *world, int node, struct td_dot dot, const st
         grow(world->dots);
     }
     struct sim_said *said = place_of(world->dots, dot);
+    world->dots->count += said->dot.seq == 0;
+    return said;
+}
+
+void sim_check_i7(struct sim_world *world, int node, struct td_dot dot, const struct td_hash *leaf)
+{
+    struct sim_said *said = said_of(world, dot);
+
     if (said->dot.seq == 0) {
-        *said = (struct sim_said){dot, *leaf};
-        world->dots->count++;
-    } else if (memcmp(&said->leaf, leaf, sizeof *leaf) != 0) {
-        if (dot.origin.region.v == world->bad_region) {
-            note_fork(world, node, dot);
-            return;
-        }
+        *said = (struct sim_said){.dot = dot, .leaf = *leaf};
+    } else if (memcmp(&said->leaf, leaf, sizeof *leaf) != 0 &&
+               dot.origin.region.v != world->bad_region) {
         sim_fail(world, "I7", "node %d: %u.%u.%08x.%llu says something else than before", node + 1,
                  dot.origin.region.v, dot.origin.incarnation.start, dot.origin.incarnation.random,
                  (unsigned long long)dot.seq);
+    }
+}
+
+/* This node's register had another word under the same dot: it has seen both now. */
+void sim_check_i7_fork(struct sim_world *world, int node, struct td_dot dot)
+{
+    const struct td_core *core = world->nodes[node].core;
+
+    world->counts.forks++;
+    if (!core->regions[core->slot_of[dot.origin.region.v]].equivocated) {
+        sim_fail(world, "byz",
+                 "node %d has seen two words under %u.%u.%llu and does not name region %u",
+                 node + 1, dot.origin.region.v, dot.origin.incarnation.start,
+                 (unsigned long long)dot.seq, dot.origin.region.v);
     }
 }
 
@@ -87,30 +93,18 @@ void sim_check_i7_batch(struct sim_world *world, int node, const struct td_batch
     }
 }
 
-/* Some honest node names a fork within the bound. */
-void sim_check_i7_named(struct sim_world *world)
+void sim_check_i7_accused(struct sim_world *world, int node)
 {
-    if (world->forked_ms == 0 || world->now_ms < world->forked_ms + NAMED_MS ||
-        world->options.faults != 0) {
-        return;
-    }
-    if (!sim_equivocation_named(world)) {
-        sim_fail(world, "byz",
-                 "region %u said two things under one dot %llu ms ago, nobody names it",
-                 world->bad_region, (unsigned long long)(world->now_ms - world->forked_ms));
-    }
-}
+    const struct td_core *core = world->nodes[node].core;
 
-bool sim_equivocation_named(const struct sim_world *world)
-{
-    for (int i = 0; i < world->node_count; i++) {
-        const struct sim_node *node = &world->nodes[i];
-        if (node->up && !sim_is_bad(world, i) &&
-            node->core->regions[node->core->slot_of[world->bad_region]].equivocated) {
-            return true;
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        uint8_t region = core->regions[slot].number.v;
+        if (region != 0 && core->regions[slot].equivocated && region != world->bad_region &&
+            !world->region_cloned[region] && !world->region_ruined[region]) {
+            sim_fail(world, "byz", "node %d accuses region %u, which never said two things",
+                     node + 1, region);
         }
     }
-    return false;
 }
 
 void sim_check_i7_free(struct sim_world *world)

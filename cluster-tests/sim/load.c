@@ -244,6 +244,9 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
 
     world->counts.acks++;
     sim_note(world, 90, result->stamp.ms, result->dot.seq);
+    if (result->dot.origin.region.v == world->bad_region) {
+        return;
+    }
     if (truth == NULL || !truth->durable) {
         bool crashed = truth != NULL && result->noop; /* durable before its origin heard of it */
         if (!crashed) {
@@ -254,7 +257,7 @@ static void acknowledged(struct sim_world *world, struct sim_worker *worker, int
         return;
     }
     sim_truth_ack(world, truth);
-    if (worker->ack_asked && result->err == TD_OK) {
+    if (worker->ack_asked && result->err == TD_OK && world->bad_region == 0) {
         check_ack_elsewhere(world, index, truth);
     }
     if (worker->meddling) {
@@ -324,7 +327,8 @@ static void read_back(struct sim_world *world, struct sim_worker *worker, int in
         order.stamp = view->stamp;
         order.dot = view->dot;
     }
-    if (worker->seen.dot.seq != 0 && !seen_in_doubt(world, &worker->seen) &&
+    if (worker->seen.dot.seq != 0 && !sim_is_hiding(world) &&
+        !seen_in_doubt(world, &worker->seen) &&
         (view == NULL || compare_seen(&worker->seen, &order) < 0)) {
         sim_fail(world, "I3",
                  "node %d showed %s/%u %s to a client that had seen rank %u stamp %llu", index + 1,
@@ -357,6 +361,13 @@ void sim_load_reply(struct sim_world *world, int index, uint32_t client_link,
         return; /* it has given up on this call */
     }
     worker->waiting = false;
+    if (sim_is_bad(world, index)) { /* whatever it said: nothing that this client will rely on */
+        move_on(world, worker);
+        take_job(world, worker);
+        worker->meddling = false;
+        wake_at(world, client_link - 1, world->now_ms + pause_ms(world));
+        return;
+    }
     sim_record_answer(world, &worker->call, index, response);
     if (worker->reading) {
         read_back(world, worker, index, response);

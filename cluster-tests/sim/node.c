@@ -151,6 +151,9 @@ static void sign_head(struct sim_world *world, int index, struct td_head *head)
 
     head->cluster = world->roster.cluster;
     head->key_number = 1;
+    if (sim_is_bad(world, index)) {
+        sim_byz_head(world, head);
+    }
     size_t used = td_head_encode(head, &node->signer, world->scratch, world->scratch_bytes);
     TD_ASSERT(used > 0);
     head->raw = (struct td_bytes){world->scratch, used};
@@ -276,7 +279,7 @@ void sim_node_step(struct sim_world *world, int index, struct td_event *event)
         order[pick] = order[i];
         perform(world, index, &effects[chosen]);
     }
-    if (node->core->started) {
+    if (node->core->started && !sim_is_bad(world, index)) {
         sim_check_i3_step(world, index);
     }
     if (world->story != NULL) {
@@ -424,7 +427,9 @@ void sim_node_boot(struct sim_world *world, int index)
     sim_trace(world, "node %d: started, %llu batches in %llu segments, torn %llu, damaged %llu",
               index + 1, (unsigned long long)found.batches, (unsigned long long)found.segments,
               (unsigned long long)found.torn_bytes, (unsigned long long)found.damaged_records);
-    sim_check_i3_booted(world, index);
+    if (!sim_is_bad(world, index)) {
+        sim_check_i3_booted(world, index);
+    }
 }
 
 /* ---- the end of a process ---- */

@@ -65,7 +65,9 @@ static uint32_t draw_later_faults(uint64_t seed)
 }
 
 /* One world in twelve has a bad member, with one to all of the tricks. Not beside ruined disks:
- * what those do to a region nobody can tell from malice. */
+ * what those do to a region nobody can tell from malice. And not beside refused writes: a node
+ * cannot give away what it could not store, and another word for the same seqs is never asked for
+ * again. */
 static void draw_byz(struct sim_options *options)
 {
     struct sim_random random = sim_random_new(options->seed, 12);
@@ -74,6 +76,7 @@ static void draw_byz(struct sim_options *options)
         (options->faults & SIM_FAULTS_RUINOUS) != 0) {
         return;
     }
+    options->faults &= ~(1u << SIM_FAULT_DISK_FULL | 1u << SIM_FAULT_DISK_FAIL);
     options->bad_region = (uint32_t)sim_random_between(&random, 1, options->regions);
     options->byz = 1u << sim_random_below(&random, SIM_TRICK_COUNT);
     if (sim_random_chance(&random, 50)) {

@@ -9,13 +9,6 @@
 
 enum { MEDDLERS = 1 << 20, READER = 1 << 21, ATTEMPTS = 16 };
 
-/* A member that withholds and claims makes vectors cover what was never sent, until repair finds it
- * (docs/INVARIANTS.md, I1): until then only what settles in the end is judged. */
-static bool judged(const struct sim_world *world)
-{
-    return world->bad_region == 0 || (world->options.byz & SIM_TRICKS_HIDING) == 0;
-}
-
 static void add(struct sim_world *world, const struct history_event *event)
 {
     if (!history_add(world->history, event) && !world->failed) {
@@ -48,7 +41,7 @@ void sim_record_call(struct sim_world *world, const struct sim_call *call)
                                     {seen->dot.origin.region.v, seen->dot.origin.incarnation.start,
                                      seen->dot.origin.incarnation.random, seen->dot.seq}};
     }
-    if (judged(world) || call->settled) {
+    if (!sim_is_hiding(world) || call->settled) {
         add(world, &event);
     }
 }
@@ -111,7 +104,7 @@ void sim_record_answer(struct sim_world *world, const struct sim_call *call, int
                                   .job = world->job_names[call->job],
                                   .ages = ages};
 
-    if (sim_is_bad(world, node) || !(judged(world) || call->settled)) {
+    if (sim_is_bad(world, node) || (sim_is_hiding(world) && !call->settled)) {
         return;
     }
     if (call->publish) {
@@ -122,7 +115,8 @@ void sim_record_answer(struct sim_world *world, const struct sim_call *call, int
     for (uint32_t i = 0; i < response->freshness_count && event.age_count < TD_REGIONS_MAX; i++) {
         const struct td_fresh_view *row = &response->freshness[i];
         ages[event.age_count++] = (struct history_age){
-            row->region.v, row->age_known && !row->recovering && judged(world), row->age_ms};
+            row->region.v, row->age_known && !row->recovering && !sim_is_hiding(world),
+            row->age_ms};
     }
     add(world, &event);
 }

@@ -41,6 +41,7 @@ enum sim_what {
     SIM_AT_UNDO,
     SIM_AT_RESTART,
     SIM_AT_CHECK,
+    SIM_AT_BYZ,
 };
 
 /* One frame on its way. */
@@ -184,6 +185,7 @@ struct sim_call {
 
 struct sim_worker;
 struct sim_dots;
+struct sim_byz;
 struct history;
 struct sim_story;
 struct sim_secure;
@@ -201,7 +203,7 @@ struct sim_watch {
 
 struct sim_counts {
     uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames,
-        bytes, flushes_failed, rejected, restarts, payloads, deltas_delivered;
+        bytes, flushes_failed, rejected, restarts, payloads, deltas_delivered, forks;
 };
 
 struct sim_world {
@@ -248,9 +250,9 @@ struct sim_world {
     uint32_t reorder_ms;
 
     uint8_t bad_region; /* 0 = all are honest */
+    struct sim_byz *byz;
     struct history *history;
     struct sim_dots *dots; /* check_i7.c */
-    uint64_t forked_ms;    /* the bad member said two things under one dot; 0 = not yet */
     struct sim_call final_call;
 
     struct sim_life *life;
@@ -318,7 +320,18 @@ TD_MUST_USE enum td_err sim_wire_decode_batch(struct sim_world *world, struct si
                                               struct td_batch *ret_batch);
 
 /* ---- byz.c ---- */
+/* The bad member withholds what it claims: vectors may cover what was never sent (INVARIANTS, I1).
+ */
+bool sim_is_hiding(const struct sim_world *world);
 bool sim_is_bad(const struct sim_world *world, int node);
+void sim_byz_start(struct sim_world *world);
+void sim_byz_free(struct sim_world *world);
+/* What the bad member signs, before it does. */
+void sim_byz_head(struct sim_world *world, struct td_head *head);
+/* Takes a frame that it is about to send; what goes out instead, NULL = nothing. */
+struct sim_frame *sim_byz_frame(struct sim_world *world, int other, struct sim_frame *frame);
+/* It speaks unasked. */
+void sim_byz_act(struct sim_world *world, int node);
 
 /* ---- net.c ---- */
 void sim_net_start(struct sim_world *world, int node);
@@ -411,9 +424,11 @@ void sim_check_i6(struct sim_world *world, int node, const struct td_fresh_view 
                   uint32_t count);
 /* Somebody made, took in or found again this dot with this leaf. */
 void sim_check_i7(struct sim_world *world, int node, struct td_dot dot, const struct td_hash *leaf);
+/* A register of this node changed from one word to another under the same dot. */
+void sim_check_i7_fork(struct sim_world *world, int node, struct td_dot dot);
 void sim_check_i7_batch(struct sim_world *world, int node, const struct td_batch *batch);
-void sim_check_i7_named(struct sim_world *world);
-bool sim_equivocation_named(const struct sim_world *world);
+/* Nobody names an honest region. */
+void sim_check_i7_accused(struct sim_world *world, int node);
 void sim_check_i7_free(struct sim_world *world);
 void sim_check_i8(struct sim_world *world, int node);
 void sim_check_i8_store(struct sim_world *world, int node, struct td_ticket ticket);

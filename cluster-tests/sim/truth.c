@@ -126,7 +126,9 @@ void sim_truth_stored(struct sim_world *world, int index, struct td_ticket ticke
         if (durable) {
             truth->order.hash = leaves[i];
             truth->leaf_known = true;
-            sim_check_i7(world, index, truth->order.dot, &leaves[i]);
+            if (!sim_is_bad(world, index)) {
+                sim_check_i7(world, index, truth->order.dot, &leaves[i]);
+            }
             append(&world->region_truths[region], &world->region_truth_count[region],
                    &world->region_truth_room[region], node->own_first + i);
         }

@@ -169,7 +169,11 @@ void sim_wire_send(struct sim_world *world, int index, int other, const struct t
             if (buffer.used > 0) {
                 memcpy(frame->bytes, buffer.bytes, buffer.used);
             }
-            sim_note(world, 50 + type, buffer.used, sim_hash_bytes(1, frame->bytes, frame->count));
+            if (sim_is_bad(world, index) && (frame = sim_byz_frame(world, other, frame)) == NULL) {
+                free(buffer.bytes);
+                continue;
+            }
+            sim_note(world, 50 + type, frame->count, sim_hash_bytes(1, frame->bytes, frame->count));
             world->counts.frames++;
             world->counts.bytes += buffer.used;
             if (world->duplicating) {
@@ -257,7 +261,9 @@ static enum td_err add_batch(struct sim_world *world, struct sim_node *node, str
         world->counts.rejected++;
         return TD_OK;
     }
-    sim_check_i7_batch(world, (int)(node - world->nodes), &in->batches[in->count]);
+    if (!sim_is_bad(world, (int)(node - world->nodes))) {
+        sim_check_i7_batch(world, (int)(node - world->nodes), &in->batches[in->count]);
+    }
     world->counts.deltas_delivered += in->batches[in->count].present_count;
     in->received[in->count] = (struct td_received_batch){&in->batches[in->count], in->message};
     in->count++;

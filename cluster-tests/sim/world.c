@@ -145,12 +145,12 @@ static void check_all(struct sim_world *world)
             sim_check_i1(world, i);
             sim_check_i9_healthy(world, i);
             sim_check_i10_cut(world, i);
+            sim_check_i7_accused(world, i);
             if (world->rounds % 20 == (uint64_t)(i % 20)) {
                 sim_check_i8(world, i);
             }
         }
     }
-    sim_check_i7_named(world);
     sim_schedule(world, world->now_ms + CHECK_MS, SIM_AT_CHECK, SIM_NONE);
 }
 
@@ -191,6 +191,9 @@ static void happen(struct sim_world *world, struct sim_event *event)
         break;
     case SIM_AT_CHECK:
         check_all(world);
+        break;
+    case SIM_AT_BYZ:
+        sim_byz_act(world, event->node);
         break;
     default:
         break;
@@ -312,6 +315,7 @@ void sim_world_free(struct sim_world *world)
 {
     sim_load_free(world);
     sim_record_free(world);
+    sim_byz_free(world);
     for (int i = 0; i < SIM_NODES_MAX; i++) {
         struct sim_node *node = &world->nodes[i];
         if (node->up) {
@@ -355,14 +359,17 @@ void sim_world_free(struct sim_world *world)
 
 static void settle(struct sim_world *world)
 {
-    uint64_t end_ms = world->now_ms + world->options.settle_ms;
+    /* Repair lists one bucket with a peer in a round: what was hidden takes its time to be found.
+     */
+    uint64_t settle_ms = (uint64_t)world->options.settle_ms * (sim_is_hiding(world) ? 2 : 1);
+    uint64_t end_ms = world->now_ms + settle_ms;
     uint32_t equal = 0;
     char why[256] = "";
 
     while (!world->failed && equal < CONVERGED_ROUNDS) {
         if (world->now_ms >= end_ms) {
-            sim_fail(world, "I9", "not converged %u ms after the last fault: %s",
-                     world->options.settle_ms, why);
+            sim_fail(world, "I9", "not converged %llu ms after the last fault: %s",
+                     (unsigned long long)settle_ms, why);
             return;
         }
         sim_world_until(world, world->now_ms + 500);
@@ -391,6 +398,7 @@ bool sim_world_run(struct sim_world *world)
 {
     sim_world_boot(world);
     sim_load_start(world);
+    sim_byz_start(world);
     world->faulty = true;
     sim_fault_next(world);
     sim_world_until(world, world->options.fault_ms);

@@ -352,11 +352,16 @@ static void store_received(struct td_core *core, const struct td_received_batch 
     store->loser_concurrent_from = loser_concurrent_from;
 }
 
-/* Somebody else made this batch of our running incarnation: a clone. Ours are never sent back to us. */
+/* Somebody else made this batch of our running incarnation: a clone. Our own come back to us in repair. */
 static void check_own(struct td_core *core, const struct td_batch_header *header)
 {
-    if (header->origin.region.v == core->config.self.v && core->process.start != 0 &&
-        td_incarnation_compare(header->origin.incarnation, core->process) == 0) {
+    if (header->origin.region.v != core->config.self.v || core->process.start == 0 ||
+        td_incarnation_compare(header->origin.incarnation, core->process) != 0) {
+        return;
+    }
+    const uint16_t inc = td_inc_find(core, header->origin);
+    const uint64_t made = inc == TD_INC_NONE ? 0 : core->incs[inc].received;
+    if (header->first_seq + header->count - 1 > made || TD_PLANTED(repair_looks_like_a_clone)) {
         td_incarnation_draw(core, TD_DRAW_CLONE);
     }
 }

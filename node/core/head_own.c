@@ -52,6 +52,18 @@ static bool fill_echo(struct td_core *core, struct td_head *head)
     return true;
 }
 
+/* A group under this incarnation is on its way to the disk: it may yet be acknowledged. */
+static bool own_in_flight(const struct td_core *core, uint16_t inc)
+{
+    for (uint64_t n = core->store_first; n < core->store_next; n++) {
+        const struct td_store *store = &core->stores[n % TD_STORES];
+        if (store->what == TD_WHAT_OWN && store->inc == inc && !TD_PLANTED(closes_in_flight)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Our earlier incarnations, each with its newest durable seq. What lies beyond a closing is void,
  * and we may hold less than we once signed (an old backup does not know that it is one): nothing is
  * closed before every member has told, since we came up, what it holds of us, nor while another process,
@@ -75,7 +87,8 @@ static bool fill_closings(struct td_core *core, struct td_head *head)
         }
         if (!inc->closed) {
             if (!settled || inc->signed_max > inc->durable || inc->hole_count > 0 ||
-                td_recover_alive(core, inc->origin.incarnation)) {
+                td_recover_alive(core, inc->origin.incarnation) ||
+                own_in_flight(core, core->inc_order[at])) {
                 continue;
             }
             inc->closed = true;

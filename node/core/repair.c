@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { DIFFER_HEADS = 20, DIFFER_ROUNDS = 3, DOUBT_REPAIRS = 2, QUIET_MS = 10000, RETRY_MS = 50 };
+enum { DIFFER_HEADS = 20, DIFFER_ROUNDS = 3, DOUBT_REPAIRS = 2, QUIET_MS = 10000, RETRY_MS = 50, AGAIN_MS = 700 };
 
 struct repair_link {
     uint32_t id; /* the link this belongs to; another one starts anew */
@@ -20,6 +20,7 @@ struct repair_link {
     uint16_t listed_last;               /* round robin over differing buckets */
     uint8_t differ[TD_DIGEST_BUCKETS];  /* rounds in a row */
     uint8_t repairs[TD_DIGEST_BUCKETS]; /* listings since it was last equal */
+    bool settled;    /* that digest: equal vectors, and nothing of ours on its way to the disk */
     uint16_t looked; /* buckets behind listed_last not yet looked at for this digest */
 };
 enum stage { STAGE_ASK = 1, STAGE_ASKED, STAGE_COMPARE, STAGE_FETCH };
@@ -36,6 +37,7 @@ struct td_repair_state {
         uint16_t bucket;
         uint64_t from, last_ms;
         bool more;
+        bool stubborn; /* it differed at equal vectors after all that we fetched */
         uint32_t count;
         struct td_register_id theirs[TD_BUCKET_ENTRIES_MAX];
         uint32_t dot_count;
@@ -142,11 +144,13 @@ void td_repair_head(struct td_core *core, uint8_t slot)
     }
 }
 
-static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket)
+static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket, bool settled)
 {
     struct td_repair_state *repair = core->repair;
 
-    if (repair->ask.active) {
+    if (repair->ask.active) { /* rounds of two peers that fall together would do so for ever */
+        repair->links[index].next_ms = core->now.boot_ms + AGAIN_MS;
+        td_deadline(core, repair->links[index].next_ms);
         return;
     }
     repair->ask.active = true;
@@ -155,6 +159,7 @@ static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket)
     repair->ask.bucket = bucket;
     repair->ask.from = 0;
     repair->ask.repaired = 0;
+    repair->ask.stubborn = settled && repair->links[index].repairs[bucket] >= DOUBT_REPAIRS;
     repair->ask.last_ms = core->now.boot_ms;
 }
 
@@ -168,7 +173,7 @@ static void list_next(struct td_core *core, uint32_t index)
         state->looked--;
         state->listed_last = bucket;
         if (state->differ[bucket] >= DIFFER_ROUNDS) {
-            list_begin(core, index, bucket);
+            list_begin(core, index, bucket, state->settled);
         }
     }
 }
@@ -204,6 +209,7 @@ static void digest_received(struct td_core *core, uint32_t index, const struct t
         doubt_set(core, region, true);
     }
     state->looked = TD_DIGEST_BUCKETS;
+    state->settled = settled;
     list_next(core, index);
 }
 
@@ -228,7 +234,9 @@ static void bucket_received(struct td_core *core, uint32_t index, const struct t
     td_deadline(core, core->now.boot_ms);
 }
 
-/* Theirs that we do not have although our vector says so. A dot beyond our vector is on its way. */
+/* Theirs that we do not have although our vector says so. A dot beyond our vector is on its way; but when
+ * that did not help at equal vectors, some origin left a hole for ever or said two things under one dot:
+ * then whatever is listed is fetched. */
 static void compare_done(struct td_core *core)
 {
     struct td_repair_state *repair = core->repair;
@@ -243,7 +251,8 @@ static void compare_done(struct td_core *core)
         }
         bool same = at < mine->count && mine->entries[at].register_hash == theirs->register_hash &&
                     td_dot_compare(mine->entries[at].dot, theirs->dot) == 0;
-        if (!same && td_dot_durable(core, theirs->dot)) {
+        bool lacking = !same && td_dot_durable(core, theirs->dot);
+        if (lacking || (repair->ask.stubborn && !TD_PLANTED(repair_gives_up))) {
             repair->ask.dots[repair->ask.dot_count++] = theirs->dot;
         }
     }
