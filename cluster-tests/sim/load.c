@@ -363,9 +363,9 @@ void sim_load_reply(struct sim_world *world, int index, uint32_t client_link,
     worker->waiting = false;
     if (sim_is_bad(world, index)) { /* whatever it said: nothing that this client will rely on */
         move_on(world, worker);
-        take_job(world, worker);
+        sim_life_take(world, worker);
         worker->meddling = false;
-        wake_at(world, client_link - 1, world->now_ms + pause_ms(world));
+        wake_at(world, client_link - 1, world->now_ms + sim_life_pause_ms(world, worker));
         return;
     }
     sim_record_answer(world, &worker->call, index, response);
