@@ -1,6 +1,7 @@
 /* check_i6.c -- I6: a freshness bound is never smaller than the true age. "Complete as of now -
  * age" is compared with what the origin really had made durable by then. */
 #include "cluster-tests/sim/sim.h"
+#include "node/core/peers.h"
 
 /* Shown here, or something greater is: that is what a reader is told to be complete. Vectors may
  * name less after a disk was lost (nobody holds the register's earlier reports any more). */
@@ -11,13 +12,18 @@ static bool here(const struct sim_world *world, const struct sim_node *node,
            sim_holds(world, node->core, truth);
 }
 
-static void explain(struct sim_world *world, int index, uint8_t region)
+/* What a node knows of a region, for the trace of a failure. */
+void sim_explain(struct sim_world *world, int index, uint8_t region)
 {
     const struct td_core *core = world->nodes[index].core;
 
     sim_trace(world, "node %d: folds region %u below %u, head of %u", index + 1, region,
               core->fold_below[region],
               core->regions[core->slot_of[region]].head_incarnation.start);
+    const struct td_region_info *info = &core->regions[core->slot_of[region]];
+    sim_trace(world, "  echo known %d, waits %d for start %u up to %llu; its head folds below %u",
+              info->echo_known, info->wait.set, info->wait.process.start,
+              (unsigned long long)info->wait.seq, td_fold_told(info));
     struct td_vv head = core->regions[core->slot_of[region]].head_has.vv;
     for (uint32_t i = 0; i < head.entry_count; i++) {
         sim_trace(world, "  its head names %u.%u up to %llu", head.entries[i].origin.region.v,
@@ -70,9 +76,9 @@ void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view
         }
         const struct sim_truth *truth = sim_oldest_lacking(world, node, region);
         if (truth != NULL && truth->durable_ms < world->now_ms - rows[i].age_ms) {
-            explain(world, index, region);
+            sim_explain(world, index, region);
             if (world->nodes[region - 1].up) {
-                explain(world, region - 1, region);
+                sim_explain(world, region - 1, region);
             }
             sim_fail(
                 world, "I6",

@@ -400,6 +400,7 @@ void sim_truth_doom(struct sim_world *world, int node);
 bool sim_truth_in_doubt(const struct sim_world *world, const struct sim_truth *truth);
 uint64_t sim_dot_hash(struct td_dot dot);
 /* Oldest report of this region that the node lacks; NULL = none (check_i6.c). */
+void sim_explain(struct sim_world *world, int index, uint8_t region);
 const struct sim_truth *sim_oldest_lacking(struct sim_world *world, struct sim_node *node,
                                            uint8_t region);
 void sim_truth_free(struct sim_world *world);

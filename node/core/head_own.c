@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { TD_PROTO_NUMBER = 1, START_PATIENCE_MS = 2000 };
+enum { TD_PROTO_NUMBER = 1, START_PATIENCE_MS = 2000, LOST_PATIENCE_MS = 10000 };
 
 uint64_t td_head_interval_ms(const struct td_core *core)
 {
@@ -64,10 +64,47 @@ static bool own_in_flight(const struct td_core *core, uint16_t inc)
     return false;
 }
 
+/* We signed more than we have, every member that counts has told what it holds, and nobody has it:
+ * after a while it is given up, so that neither tokens nor freshness wait for it for ever (DESIGN
+ * 1, Closing). */
+static bool missed_for_good(struct td_core *core, struct td_inc *inc)
+{
+    if (inc->missed_ms == 0) {
+        inc->missed_ms = td_max_u64(core->now.boot_ms, 1);
+    }
+    return core->now.boot_ms >= inc->missed_ms + LOST_PATIENCE_MS;
+}
+
+/* False: an earlier incarnation of ours cannot be closed yet. */
+static bool close_earlier(struct td_core *core, uint16_t index, bool settled)
+{
+    struct td_inc *inc = &core->incs[index];
+    uint64_t beyond = inc->hole_count > 0 ? inc->holes[inc->hole_count - 1].to : 0;
+    bool misses = inc->signed_max > inc->durable || beyond > 0;
+
+    if (!settled || inc->storing > 0 || td_recover_alive(core, inc->origin.incarnation) ||
+        own_in_flight(core, index)) {
+        inc->missed_ms = 0;
+        return false;
+    }
+    if (misses && !missed_for_good(core, inc)) {
+        return false;
+    }
+    inc->closed = true;
+    inc->closed_last = misses ? td_max_u64(inc->signed_max, beyond) : inc->durable;
+    if (misses) {
+        uint64_t lost = inc->closed_last - inc->durable;
+        inc->lost = true;
+        TD_COUNT(core, updates_lost, lost);
+        td_fx_trace(core, TD_TR_UPDATES_LOST, core->config.self, lost, 0);
+    }
+    return true;
+}
+
 /* Our earlier incarnations, each with its newest durable seq. What lies beyond a closing is void,
  * and we may hold less than we once signed (an old backup does not know that it is one): nothing is
- * closed before every member has told, since we came up, what it holds of us, nor while another process,
- * a clone, goes on using it. */
+ * closed before every member has told, since we came up, what it holds of us, nor while another
+ * process, a clone, goes on using it. */
 static bool fill_closings(struct td_core *core, struct td_head *head)
 {
     struct td_closing *closings = td_fx_scratch(core, TD_CLOSINGS_MAX, sizeof *closings);
@@ -85,14 +122,8 @@ static bool fill_closings(struct td_core *core, struct td_head *head)
             head->closing_count == TD_CLOSINGS_MAX) {
             continue;
         }
-        if (!inc->closed) {
-            if (!settled || inc->signed_max > inc->durable || inc->hole_count > 0 ||
-                td_recover_alive(core, inc->origin.incarnation) ||
-                own_in_flight(core, core->inc_order[at])) {
-                continue;
-            }
-            inc->closed = true;
-            inc->closed_last = inc->durable;
+        if (!inc->closed && !close_earlier(core, core->inc_order[at], settled)) {
+            continue;
         }
         closings[head->closing_count++] =
             (struct td_closing){inc->origin.incarnation, inc->closed_last, inc->lost};
@@ -156,7 +187,8 @@ static bool fill(struct td_core *core, struct td_head *head)
     head->proto_min = head->proto_max = TD_PROTO_NUMBER;
     head->software = core->config.software;
     struct td_vv has = td_vectors_has(core);
-    return td_vectors_copy(core, &has, &head->has) && fill_echo(core, head) && fill_closings(core, head) && fill_counted(core, head);
+    return td_vectors_copy(core, &has, &head->has) && fill_echo(core, head) &&
+           fill_closings(core, head) && fill_counted(core, head);
 }
 
 static void sign(struct td_core *core)
