@@ -18,7 +18,8 @@ bool sim_holds(const struct sim_world *world, const struct td_core *core,
     }
     struct td_order order = td_register_order(core, &core->registers[reg]);
     /* Two nodes may give the very same words the same stamp: under either dot they are held. */
-    bool same = truth->leaf_known && memcmp(&order.hash, &truth->order.hash, sizeof order.hash) == 0;
+    bool same =
+        truth->leaf_known && memcmp(&order.hash, &truth->order.hash, sizeof order.hash) == 0;
     return same || td_dot_compare(order.dot, truth->order.dot) == 0 ||
            td_order_compare(&order, &truth->order) > 0;
 }

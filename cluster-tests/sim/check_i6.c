@@ -3,6 +3,8 @@
 #include "cluster-tests/sim/sim.h"
 #include "node/core/peers.h"
 
+enum { DOUBT_MS = 60000 };
+
 /* Shown here, or something greater is: that is what a reader is told to be complete. Vectors may
  * name less after a disk was lost (nobody holds the register's earlier reports any more). */
 static bool here(const struct sim_world *world, const struct sim_node *node,
@@ -59,6 +61,36 @@ const struct sim_truth *sim_oldest_lacking(struct sim_world *world, struct sim_n
         (*cursor)++;
     }
     return NULL;
+}
+
+/* What is hidden from a node while its vector covers it turns ages to unknown: within the bound,
+ * once there is rest (docs/INVARIANTS.md). */
+void sim_check_i6_hidden(struct sim_world *world, int index)
+{
+    struct sim_node *node = &world->nodes[index];
+    struct td_fresh_view rows[TD_REGIONS_MAX];
+    struct td_vv has = td_core_has(node->core);
+    bool certain = false;
+
+    if (!sim_is_hiding(world) || world->rest_ms == 0 || world->now_ms < world->rest_ms + DOUBT_MS) {
+        return;
+    }
+    uint32_t count = td_fresh_rows(node->core, rows, TD_REGIONS_MAX, &certain);
+    for (uint32_t i = 0; i < node->unproved_count; i++) {
+        const struct sim_truth *truth = &world->truths[node->unproved[i]];
+        if (sim_truth_in_doubt(world, truth) || !td_vv_covers_dot(&has, truth->order.dot)) {
+            continue;
+        }
+        for (uint32_t k = 0; k < count; k++) {
+            if (rows[k].region.v == truth->order.dot.origin.region.v && rows[k].age_known &&
+                !sim_holds(world, node->core, truth)) {
+                sim_fail(world, "I6",
+                         "node %d is still sure of region %u, whose %u.%llu is hidden from it",
+                         index + 1, rows[k].region.v, truth->order.dot.origin.incarnation.start,
+                         (unsigned long long)truth->order.dot.seq);
+            }
+        }
+    }
 }
 
 void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view *rows,

@@ -37,6 +37,14 @@ bool sim_check_stale_settled(struct sim_world *world, int index, char *ret_why, 
 {
     struct td_fresh_view rows[TD_REGIONS_MAX];
     bool certain = false;
+
+    /* The original of a clone may have drawn its last incarnation for this hour; until then the
+     * heads of the one that is gone are newer. */
+    for (int i = 0; i < world->node_count; i++) {
+        if (world->region_cloned[world->nodes[i].region.v]) {
+            return true;
+        }
+    }
     uint32_t count = td_fresh_rows(world->nodes[index].core, rows, TD_REGIONS_MAX, &certain);
 
     for (uint32_t i = 0; i < count; i++) {

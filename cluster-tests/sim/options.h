@@ -60,9 +60,10 @@ enum sim_trick {
     SIM_TRICK_FAR_SEQ, /* batches far ahead, up to the last seq there is */
     SIM_TRICK_COUNT
 };
-/* After these a node's vector may cover what it was never sent, until repair finds it (INVARIANTS, I1):
- * claims beyond what is sent, and reports of its own that beat others' at some and are void or another word
- * elsewhere. What is acknowledged by honest regions is then judged when all is settled. */
+/* After these a node's vector may cover what it was never sent, until repair finds it (INVARIANTS,
+ * I1): claims beyond what is sent, and reports of its own that beat others' at some and are void or
+ * another word elsewhere. What is acknowledged by honest regions is then judged when all is
+ * settled. */
 #define SIM_TRICKS_HIDING                                                                          \
     (1u << SIM_TRICK_WITHHOLD_TRANSFER | 1u << SIM_TRICK_OVERCLAIM | 1u << SIM_TRICK_HAS_LIES |    \
      1u << SIM_TRICK_EQUIVOCATE | 1u << SIM_TRICK_CLOSED | 1u << SIM_TRICK_STAMPS |                \

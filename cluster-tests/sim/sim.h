@@ -260,6 +260,7 @@ struct sim_world {
     struct sim_worker *workers;
     uint32_t worker_count;
     bool workers_stopped;
+    uint64_t rest_ms; /* since when nothing is reported or broken any more; 0 = not yet */
     uint32_t reports;
 
     uint8_t *scratch; /* wire.c */
@@ -421,6 +422,7 @@ void sim_check_i4(struct sim_world *world, int node, const struct sim_truth *acc
 /* A report that is about to be stored, against the clock of its node. */
 void sim_check_i4_stamp(struct sim_world *world, int node, const struct sim_truth *truth);
 void sim_check_i5(struct sim_world *world, int node, uint32_t reg);
+void sim_check_i6_hidden(struct sim_world *world, int node);
 void sim_check_i6(struct sim_world *world, int node, const struct td_fresh_view *rows,
                   uint32_t count);
 /* Somebody made, took in or found again this dot with this leaf. */

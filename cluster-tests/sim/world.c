@@ -144,6 +144,7 @@ static void check_all(struct sim_world *world)
         if (world->nodes[i].up && !sim_is_bad(world, i)) {
             sim_check_i1(world, i);
             sim_check_i9_healthy(world, i);
+            sim_check_i6_hidden(world, i);
             sim_check_i10_cut(world, i);
             sim_check_i7_accused(world, i);
             if (world->rounds % 20 == (uint64_t)(i % 20)) {
@@ -361,7 +362,7 @@ static void settle(struct sim_world *world)
 {
     /* Repair lists one bucket with a peer in a round: what was hidden takes its time to be found.
      */
-    uint64_t settle_ms = (uint64_t)world->options.settle_ms * (sim_is_hiding(world) ? 2 : 1);
+    uint64_t settle_ms = (uint64_t)world->options.settle_ms * (sim_is_hiding(world) ? 8 : 1);
     uint64_t end_ms = world->now_ms + settle_ms;
     uint32_t equal = 0;
     char why[256] = "";
@@ -408,6 +409,7 @@ bool sim_world_run(struct sim_world *world)
         sim_world_until(world, world->now_ms + 3000); /* the load goes on while the cluster heals */
         world->workers_stopped = true;
         sim_world_until(world, world->now_ms + 12000); /* requests time out */
+        world->rest_ms = world->now_ms;
     }
     if (!world->failed) {
         settle(world);
