@@ -9,7 +9,9 @@ enum { UNSIGNED_PATIENCE_MS = 10000, SPOKE_MS = 60000, SEEN_MS = 5000 };
  * says less than is true at the end, and a restart asks everybody once more. */
 static void log_state(struct td_core *core)
 {
-    struct td_record *record = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_RECOVERED);
+    struct td_record *record = td_store_mark_holes(core)
+                                   ? td_store_record(core, TD_WHAT_OTHER, TD_RECORD_RECOVERED)
+                                   : NULL;
 
     if (record != NULL) {
         record->u.recovered = !core->recovering;

@@ -48,11 +48,12 @@ static void apply_record(struct td_core *core, const struct td_record *record)
         break;
     case TD_RECORD_HOLE:
         core->log_hole = true; /* later claims name what the hole may have held */
+        core->recovered_logged = false;
         core->hole_count += 1;
         core->hole_mix = (core->hole_mix ^ record->ref.position) * UINT64_C(0x9e3779b97f4a7c15);
         break;
     case TD_RECORD_RECOVERED:
-        core->recovered_logged = record->u.recovered;
+        core->recovered_logged = record->u.recovered && !core->log_hole;
         break;
     case TD_RECORD_JOINED:
         if (core->slot_of[record->u.joined.v] != 255) {

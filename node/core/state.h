@@ -552,6 +552,7 @@ struct td_record *td_store_record(struct td_core *core, enum td_store_what what,
                                   enum td_record_type type);
 /* The same for a HAS record, the only kind a restart believes without the deltas: what holes recovery
  * found is written down before it. vv is copied. False when there is no room. */
+bool td_store_mark_holes(struct td_core *core);
 bool td_store_has(struct td_core *core, enum td_store_what what, const struct td_vv *vv);
 
 /* ---- publish.c / pending.c / query.c / start.c / incarnation.c ---- */

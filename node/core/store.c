@@ -80,8 +80,11 @@ static bool store_has(struct td_core *core, enum td_store_what what, const struc
 
 /* A restart finds the holes of the log again and takes no claim behind one for granted, but those of a
  * process that knew of it: its `has` began without what the hole lost. */
-static bool mark_holes(struct td_core *core)
+bool td_store_mark_holes(struct td_core *core)
 {
+    if (!core->holes_unmarked) {
+        return true;
+    }
     struct td_record *holes = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_HOLES);
     if (holes == NULL) {
         return false;
@@ -95,7 +98,7 @@ static bool mark_holes(struct td_core *core)
 
 bool td_store_has(struct td_core *core, enum td_store_what what, const struct td_vv *vv)
 {
-    return (!core->holes_unmarked || mark_holes(core)) && store_has(core, what, vv);
+    return td_store_mark_holes(core) && store_has(core, what, vv);
 }
 
 /* The log is ours: completions out of order or made up are our own error. */
