@@ -22,7 +22,7 @@ struct td_tick {
     uint64_t number;
     uint8_t hash[TD_TICK_HASH_BYTES];
 };
-/* The signer's earlier incarnation ended at last_seq; lost = named elsewhere, held by no member. */
+/* The signer's earlier incarnation ended at last_seq; lost = it signed more, which no member holds. */
 struct td_closing {
     struct td_incarnation incarnation;
     uint64_t last_seq;

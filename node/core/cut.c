@@ -154,13 +154,14 @@ static uint32_t fold_limit(struct td_core *core, struct td_region number, const 
         if (inc->origin.region.v != number.v || inc->folded) {
             continue;
         }
-        bool held = inc->lost || (inc->durable >= inc->closed_last &&
-                                  td_vv_seq(cut, inc->origin) >= inc->closed_last);
+        bool held = inc->durable >= inc->closed_last &&
+                    td_vv_seq(cut, inc->origin) >= inc->closed_last;
+        bool holes = inc->hole_count > 0 && inc->received < inc->closed_last;
         if (TD_PLANTED(fold_before_held) && inc->closed) {
             limit = inc->origin.incarnation.start + 1;
             continue;
         }
-        if (!inc->closed || inc->hole_count > 0 || !held ||
+        if (!inc->closed || holes || !held ||
             td_min_u64(inc->named_max, inc->closed_last) > inc->durable) {
             return limit == 0 ? 0 : inc->origin.incarnation.start;
         }

@@ -105,7 +105,7 @@ static bool earlier_complete(const struct td_core *core, const struct td_region_
     }
     for (uint32_t at = 0; at < core->inc_order_count; at++) {
         const struct td_inc *inc = &core->incs[core->inc_order[at]];
-        if (inc->origin.region.v != region->number.v || inc->folded || inc->lost ||
+        if (inc->origin.region.v != region->number.v || inc->folded ||
             td_incarnation_compare(inc->origin.incarnation, running) == 0) {
             continue;
         }
@@ -152,7 +152,7 @@ static void missing_of(const struct td_core *core, const struct td_region_info *
     row->missing_known = region->heard;
     for (uint32_t at = 0; at < core->inc_order_count; at++) {
         const struct td_inc *inc = &core->incs[core->inc_order[at]];
-        if (inc->origin.region.v != region->number.v || inc->folded || inc->lost) {
+        if (inc->origin.region.v != region->number.v || inc->folded) {
             continue;
         }
         uint64_t named = td_inc_limit(inc, inc->named_max);

@@ -82,7 +82,7 @@ static bool close_earlier(struct td_core *core, uint16_t index, bool settled)
     uint64_t beyond = inc->hole_count > 0 ? inc->holes[inc->hole_count - 1].to : 0;
     bool misses = inc->signed_max > inc->durable || beyond > 0;
 
-    if (!settled || inc->storing > 0 || td_recover_alive(core, inc->origin.incarnation) ||
+    if (!settled || inc->storing > 0 || index == core->void_inc || td_recover_alive(core, inc->origin.incarnation) ||
         own_in_flight(core, index)) {
         inc->missed_ms = 0;
         return false;
@@ -91,9 +91,9 @@ static bool close_earlier(struct td_core *core, uint16_t index, bool settled)
         return false;
     }
     inc->closed = true;
-    inc->closed_last = misses ? td_max_u64(inc->signed_max, beyond) : inc->durable;
+    inc->closed_last = inc->durable;
     if (misses) {
-        uint64_t lost = inc->closed_last - inc->durable;
+        uint64_t lost = td_max_u64(inc->signed_max, beyond) - inc->durable;
         inc->lost = true;
         TD_COUNT(core, updates_lost, lost);
         td_fx_trace(core, TD_TR_UPDATES_LOST, core->config.self, lost, 0);

@@ -232,7 +232,7 @@ static void closing_note(struct td_core *core, const struct td_head *head,
     }
     struct td_inc *inc = &core->incs[index];
     if (closing->lost && !inc->lost) {
-        uint64_t lost = closing->last_seq > inc->durable ? closing->last_seq - inc->durable : 0;
+        uint64_t lost = inc->signed_max > closing->last_seq ? inc->signed_max - closing->last_seq : 0;
         TD_COUNT(core, updates_lost, lost);
         td_fx_trace(core, TD_TR_UPDATES_LOST, origin.region, lost, 0);
         inc->lost = true;

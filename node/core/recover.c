@@ -54,9 +54,6 @@ static bool own_lacking(const struct td_core *core, const struct td_region_info 
         return false;
     }
     const struct td_inc *inc = &core->incs[index];
-    if (inc->lost) {
-        return false;
-    }
     if (inc->closed) {
         return td_min_u64(entry->seq, inc->closed_last) > inc->durable;
     }

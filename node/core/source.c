@@ -18,7 +18,7 @@ static bool lacks_entry(const struct td_core *core, const struct td_vv_entry *en
     }
     const struct td_inc *inc = &core->incs[index];
     uint64_t seq = td_inc_limit(inc, entry->seq);
-    if (inc->folded || inc->lost || seq <= inc->received) {
+    if (inc->folded || seq <= inc->received) {
         return false;
     }
     *ret_dot = (struct td_dot){entry->origin, seq};
@@ -50,7 +50,7 @@ static bool entry_ahead(const struct td_core *core, const struct td_vv_entry *en
                entry->origin.incarnation.start >= core->fold_below[entry->origin.region.v];
     }
     const struct td_inc *inc = &core->incs[index];
-    bool void_here = inc->folded || inc->lost || (inc->closed && inc->closed_last <= inc->received);
+    bool void_here = inc->folded || (inc->closed && inc->closed_last <= inc->received);
     return !void_here && entry->seq > inc->received;
 }
 

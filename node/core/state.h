@@ -27,7 +27,7 @@ struct td_inc {
     uint64_t signed_max; /* newest seq its origin itself signed in a head or header verified here */
     uint64_t named_max;  /* newest seq anybody named (may lie): asks for the origin's head */
     bool closed;         /* an origin's head closed it at closed_last */
-    bool lost;           /* closed as lost */
+    bool lost;           /* what was signed beyond closed_last is held by nobody */
     bool folded;         /* below the stable cut and closed; out of vectors */
     uint64_t closed_last;
     uint64_t missed_ms;  /* of our own region: since when nobody who counts has what was signed; 0 = no */

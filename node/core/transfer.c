@@ -64,7 +64,7 @@ static uint64_t score(const struct td_core *core, const struct td_link *link)
         }
         const struct td_inc *inc = &core->incs[index];
         uint64_t limit = td_inc_limit(inc, entry->seq);
-        if (!inc->lost && limit > inc->received) {
+        if (limit > inc->received) {
             signed_lack += limit - inc->received;
         } else if (!inc->closed && entry->seq > inc->signed_max) {
             unsigned_lack += 1;
@@ -116,7 +116,7 @@ static bool holes_left(const struct td_core *core, struct td_region region)
 {
     for (uint32_t i = 0; i < core->inc_count; i++) {
         const struct td_inc *inc = &core->incs[i];
-        bool over = inc->folded || inc->lost || (inc->closed && inc->received >= inc->closed_last);
+        bool over = inc->folded || (inc->closed && inc->received >= inc->closed_last);
         if (inc->origin.region.v == region.v && inc->hole_count > 0 && !over) {
             return true;
         }

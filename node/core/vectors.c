@@ -174,7 +174,7 @@ static bool in_holes(const struct td_inc *inc, uint64_t seq)
 /* What a closing makes void or gives up satisfies everybody who waits for it (DESIGN 1, Closing). */
 static bool given_up(const struct td_inc *inc, uint64_t seq)
 {
-    return inc->closed && (inc->lost || seq > inc->closed_last);
+    return inc->closed && seq > inc->closed_last;
 }
 
 bool td_dot_received(const struct td_core *core, struct td_dot dot)
