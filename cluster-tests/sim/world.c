@@ -362,7 +362,7 @@ static void settle(struct sim_world *world)
 {
     /* Repair lists one bucket with a peer in a round: what was hidden takes its time to be found.
      */
-    uint64_t settle_ms = (uint64_t)world->options.settle_ms * (sim_is_hiding(world) ? 8 : 1);
+    uint64_t settle_ms = (uint64_t)world->options.settle_ms * (sim_is_hiding(world) ? 2 : 1);
     uint64_t end_ms = world->now_ms + settle_ms;
     uint32_t equal = 0;
     char why[256] = "";

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-enum { DIFFER_HEADS = 20, DIFFER_ROUNDS = 3, DOUBT_REPAIRS = 2, QUIET_MS = 10000, RETRY_MS = 50, AGAIN_MS = 700 };
+enum { DIFFER_HEADS = 20, DIFFER_ROUNDS = 3, DOUBT_REPAIRS = 2, DOUBT_ROUNDS = 6 };
+enum { QUIET_MS = 10000, RETRY_MS = 50 };
 
 struct repair_link {
     uint32_t id; /* the link this belongs to; another one starts anew */
@@ -20,6 +21,7 @@ struct repair_link {
     uint16_t listed_last;               /* round robin over differing buckets */
     uint8_t differ[TD_DIGEST_BUCKETS];  /* rounds in a row */
     uint8_t repairs[TD_DIGEST_BUCKETS]; /* listings since it was last equal */
+    uint8_t unequal; /* rounds at equal vectors since all buckets were last equal */
     bool settled;    /* that digest: equal vectors, and nothing of ours on its way to the disk */
     uint16_t looked; /* buckets behind listed_last not yet looked at for this digest */
 };
@@ -148,11 +150,7 @@ static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket, bo
 {
     struct td_repair_state *repair = core->repair;
 
-    if (repair->ask.active) { /* rounds of two peers that fall together would do so for ever */
-        repair->links[index].next_ms = core->now.boot_ms + AGAIN_MS;
-        td_deadline(core, repair->links[index].next_ms);
-        return;
-    }
+    TD_ASSERT(!repair->ask.active);
     repair->ask.active = true;
     repair->ask.link = index;
     repair->ask.stage = STAGE_ASK;
@@ -161,6 +159,7 @@ static void list_begin(struct td_core *core, uint32_t index, uint16_t bucket, bo
     repair->ask.repaired = 0;
     repair->ask.stubborn = settled && repair->links[index].repairs[bucket] >= DOUBT_REPAIRS;
     repair->ask.last_ms = core->now.boot_ms;
+    td_deadline(core, core->now.boot_ms);
 }
 
 /* The next bucket of the newest digest that has differed for long enough; listed one after the other. */
@@ -174,6 +173,20 @@ static void list_next(struct td_core *core, uint32_t index)
         state->listed_last = bucket;
         if (state->differ[bucket] >= DIFFER_ROUNDS) {
             list_begin(core, index, bucket, state->settled);
+        }
+    }
+}
+
+/* Turn about, a bucket each: a peer with which every bucket differs for ever must not keep us from those
+ * that have what we lack. */
+static void list_turn(struct td_core *core)
+{
+    const uint32_t last = core->repair->ask.link;
+
+    for (uint32_t i = 1; i <= core->link_used_max && !core->repair->ask.active; i++) {
+        uint32_t index = TD_PLANTED(repair_one_peer) ? last : (last + i) % core->link_used_max;
+        if (td_link_up(&core->links[index])) {
+            list_next(core, index);
         }
     }
 }
@@ -205,8 +218,13 @@ static void digest_received(struct td_core *core, uint32_t index, const struct t
     }
     if (!differs) {
         doubt_set(core, region, false);
-    } else if (hopeless && settled) { /* what it withholds comes by the rounds with other peers */
-        doubt_set(core, region, true);
+        state->unequal = 0;
+    } else if (settled) { /* what it withholds comes by the rounds with other peers */
+        /* A peer that never lets a listing end must not keep doubt away. */
+        count_up(&state->unequal);
+        if (hopeless || state->unequal >= DOUBT_ROUNDS) {
+            doubt_set(core, region, true);
+        }
     }
     state->looked = TD_DIGEST_BUCKETS;
     state->settled = settled;
@@ -274,7 +292,7 @@ static void page_done(struct td_core *core)
     }
     count_up(&state->repairs[repair->ask.bucket]);
     repair->ask.active = false;
-    list_next(core, repair->ask.link);
+    list_turn(core);
 }
 
 static void fetched(struct td_core *core, uint32_t index, const struct td_event *event)
@@ -452,5 +470,6 @@ void td_repair_tick(struct td_core *core)
     }
     if (repair->ask.active && core->now.boot_ms >= repair->ask.last_ms + QUIET_MS) {
         repair->ask.active = repair->compare.active = false; /* the next round asks again */
+        list_turn(core);
     }
 }
