@@ -5,6 +5,8 @@
 
 enum { DOUBT_MS = 60000 };
 
+enum { AWARE_MS = 5000 };
+
 /* Shown here, or something greater is: that is what a reader is told to be complete. Vectors may
  * name less after a disk was lost (nobody holds the register's earlier reports any more). */
 static bool here(const struct sim_world *world, const struct sim_node *node,
@@ -93,6 +95,33 @@ void sim_check_i6_hidden(struct sim_world *world, int index)
     }
 }
 
+/* A region started from an old backup cannot know that it is one before it has heard of somebody who holds
+ * more of it (DESIGN 2, `recovering`), nor can anybody who hears of it alone. From then on its heads say
+ * so; they take a moment to arrive. */
+static bool cannot_know(struct sim_world *world, uint8_t region, const struct sim_truth *truth)
+{
+    const struct sim_node *node = &world->nodes[region - 1];
+    bool known = false;
+
+    if (!world->region_ruined[region]) {
+        return false;
+    }
+    if (node->up && node->core->started) {
+        struct td_vv has = td_core_has(node->core);
+        known = td_vv_covers_dot(&has, truth->order.dot);
+        for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+            const struct td_region_info *info = &node->core->regions[slot];
+            known = known || (info->number.v != 0 && info->heard &&
+                              td_vv_covers_dot(&info->head_has.vv, truth->order.dot));
+        }
+    }
+    if (!known) {
+        world->unaware_ms[region] = world->now_ms;
+    }
+    return !known ||
+           world->now_ms < world->unaware_ms[region] + AWARE_MS + 4 * sim_net_delay_max(world);
+}
+
 void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view *rows,
                   uint32_t count)
 {
@@ -107,7 +136,8 @@ void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view
             continue; /* two processes of one region: no head of one speaks for the other */
         }
         const struct sim_truth *truth = sim_oldest_lacking(world, node, region);
-        if (truth != NULL && truth->durable_ms < world->now_ms - rows[i].age_ms) {
+        if (truth != NULL && truth->durable_ms < world->now_ms - rows[i].age_ms &&
+            !cannot_know(world, region, truth)) {
             sim_explain(world, index, region);
             if (world->nodes[region - 1].up) {
                 sim_explain(world, region - 1, region);

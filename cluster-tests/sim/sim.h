@@ -245,6 +245,7 @@ struct sim_world {
     uint32_t *acks; /* truths acknowledged, in order */
     uint32_t ack_count, ack_room;
     bool region_cloned[TD_REGIONS_MAX + 1]; /* a clone of it ever ran: its freshness means little */
+    uint64_t unaware_ms[TD_REGIONS_MAX + 1]; /* when it last could not know that it lacks something */
     bool region_ruined[TD_REGIONS_MAX + 1]; /* its disk was lost, rolled back or damaged once */
     bool tampering, duplicating, memory_short;
     uint32_t reorder_ms;
