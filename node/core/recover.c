@@ -141,8 +141,26 @@ static void note_life(struct td_core *core, const struct td_tick *echo)
                                      td_max_u64(core->now.boot_ms, 1)};
 }
 
+/* Echoes name two lives of a region only; vectors name all, and one that grows is in use. */
+static void note_growth(struct td_core *core, const struct td_vv_entry *entry)
+{
+    uint16_t index = td_inc_find(core, entry->origin);
+    struct td_inc *inc = index == TD_INC_NONE ? NULL : &core->incs[index];
+
+    if (inc != NULL && entry->seq > inc->named_max) {
+        inc->used_ms = inc->named_max == 0 ? 0 : td_max_u64(core->now.boot_ms, 1);
+        inc->named_max = entry->seq;
+    }
+}
+
 bool td_recover_alive(const struct td_core *core, struct td_incarnation incarnation)
 {
+    uint16_t index = td_inc_find(core, (struct td_origin){core->config.self, incarnation});
+
+    if (index != TD_INC_NONE && core->incs[index].used_ms != 0 &&
+        core->now.boot_ms < core->incs[index].used_ms + SPOKE_MS) {
+        return true;
+    }
     for (uint32_t i = 0; i < TD_OTHER_LIVES; i++) {
         const struct td_other_life *life = &core->other_lives[i];
         if (life->since_ms != 0 && td_incarnation_compare(life->incarnation, incarnation) == 0) {
@@ -195,6 +213,7 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
             td_incarnation_seen(core, entry->origin.incarnation);
         }
         lacking = own_lacking(core, &core->regions[slot], entry, &unsigned_name) || lacking;
+        note_growth(core, entry);
     }
     if (slot < TD_SLOTS) {
         lacking = td_recover_fold_lacking(core, &core->regions[slot], &head->has) || lacking;

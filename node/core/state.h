@@ -30,6 +30,7 @@ struct td_inc {
     bool lost;           /* what was signed beyond closed_last is held by nobody */
     bool folded;         /* below the stable cut and closed; out of vectors */
     uint64_t closed_last;
+    uint64_t used_ms;    /* of our own region: when somebody last named more of it than before; 0 = never */
     uint64_t missed_ms;  /* of our own region: since when nobody who counts has what was signed; 0 = no */
     uint32_t slot_count; /* batch slots that refer to it */
     uint32_t anchor;     /* slot whose header proves the most that was signed; TD_NONE = none */
