@@ -57,7 +57,7 @@ static bool own_in_flight(const struct td_core *core, uint16_t inc)
 {
     for (uint64_t n = core->store_first; n < core->store_next; n++) {
         const struct td_store *store = &core->stores[n % TD_STORES];
-        if (store->what == TD_WHAT_OWN && store->inc == inc && !TD_PLANTED(closes_in_flight)) {
+        if (store->what == TD_WHAT_OWN && store->inc == inc) {
             return true;
         }
     }

@@ -180,7 +180,8 @@ static void other_lives(struct td_core *core, const struct td_head *head)
     for (uint32_t i = 0; i < head->echo_count; i++) {
         const struct td_origin *origin = &head->echo[i].origin;
         if (origin->region.v != core->config.self.v || core->process.start == 0 ||
-            td_incarnation_compare(origin->incarnation, core->process) == 0) {
+            td_incarnation_compare(origin->incarnation, core->process) == 0 ||
+            TD_PLANTED(forgets_its_heads)) {
             continue;
         }
         note_life(core, &head->echo[i]);

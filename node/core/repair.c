@@ -115,7 +115,7 @@ static void count_up(uint8_t *count)
 
 static void doubt_set(struct td_core *core, struct td_region_info *region, bool doubt)
 {
-    if (region->doubt != doubt && !TD_PLANTED(never_doubt)) {
+    if (region->doubt != doubt) {
         region->doubt = doubt;
         td_fx_trace(core, TD_TR_DIGEST_DOUBT, region->number, doubt, 0);
     }
