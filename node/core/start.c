@@ -56,7 +56,7 @@ static void apply_record(struct td_core *core, const struct td_record *record)
         core->recovered_logged = record->u.recovered && !core->log_hole;
         break;
     case TD_RECORD_JOINED:
-        if (core->slot_of[record->u.joined.v] != 255) {
+        if (core->slot_of[record->u.joined.v] != 255 && !TD_PLANTED(restart_forgets_members)) {
             core->regions[core->slot_of[record->u.joined.v]].joined = true;
             core->regions[core->slot_of[record->u.joined.v]].joined_logged = true;
         }
