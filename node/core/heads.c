@@ -357,6 +357,19 @@ static void own_received(struct td_core *core, const struct td_head *head)
     td_recover_check(core);
 }
 
+/* Somebody echoes a tick of a later life of ours: one whose start number a failing disk and a power loss
+ * made us forget. Our heads are not believed until we are past it; that head itself is the proof. */
+static void outlived_check(struct td_core *core, uint32_t link, const struct td_head *head)
+{
+    for (uint32_t i = 0; i < head->echo_count && core->process.start != 0; i++) {
+        const struct td_origin *origin = &head->echo[i].origin;
+        if (origin->region.v == core->config.self.v && !TD_PLANTED(forgets_its_heads) &&
+            td_incarnation_compare(origin->incarnation, core->process) > 0) {
+            td_heads_ask_of(core, core->config.self, link);
+        }
+    }
+}
+
 void td_heads_received(struct td_core *core, uint32_t link, const struct td_head *head)
 {
     uint8_t slot = td_region_slot(core, head->origin.region);
@@ -387,6 +400,7 @@ void td_heads_received(struct td_core *core, uint32_t link, const struct td_head
     pass_on(core, slot, link);
     td_fresh_head(core, slot, head);
     td_recover_head(core, head);
+    outlived_check(core, link, head);
     td_repair_head(core, slot);
     td_cut_covered(core);
     td_fresh_update(core);
