@@ -1,6 +1,6 @@
 /* plant.h -- planted bugs, for tests of the tests: TD_PLANTED(name) is 0 in every build but that of the
  * simulator's planted variant (TD_PLANTS), where one of them is chosen by name at run time. Each stands
- * in one line where the rule it breaks is kept; docs/SIMULATOR.md lists who must catch it. */
+ * in one line where the rule it breaks is kept; cluster-tests/sim/plants.txt lists who must catch it. */
 #ifndef TD_CORE_PLANT_H
 #define TD_CORE_PLANT_H
 

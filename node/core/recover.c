@@ -107,7 +107,7 @@ static void folded_elsewhere(struct td_core *core, const struct td_head *head)
 {
     for (uint32_t i = 0; i < head->has.fold_count; i++) {
         const struct td_vv_fold *fold = &head->has.folds[i];
-        if (fold->region.v != core->config.self.v || TD_PLANTED(folded_start_used) || core->process.start == 0 ||
+        if (fold->region.v != core->config.self.v || core->process.start == 0 ||
             fold->start_below <= td_max_u64(core->again_below, core->fold_below[fold->region.v])) {
             continue;
         }
