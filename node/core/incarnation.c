@@ -118,9 +118,8 @@ void td_incarnation_durable(struct td_core *core, bool durable)
         td_publish_again_below(core, core->again_below);
     }
     td_publish_again_closed(core);
-    if (core->publish_refused == TD_EDISKFULL) {
-        core->publish_refused = TD_OK;
-        td_fx_trace(core, TD_TR_PUBLISH_RESUMED, core->config.self, 0, 0);
+    if (!td_publish_queued(core)) { /* else the queue is the next probe: a small record fits where it does not */
+        td_publish_resume(core);
     }
 }
 

@@ -454,6 +454,19 @@ static void tell_follower(struct td_core *core, const struct own_entry *entry, s
     }
 }
 
+bool td_publish_queued(const struct td_core *core)
+{
+    return core->own->head != core->own->tail;
+}
+
+void td_publish_resume(struct td_core *core)
+{
+    if (core->publish_refused == TD_EDISKFULL) {
+        core->publish_refused = TD_OK;
+        td_fx_trace(core, TD_TR_PUBLISH_RESUMED, core->config.self, 0, 0);
+    }
+}
+
 static void group_durable(struct td_core *core, const struct td_store *store,
                           const struct td_event *event)
 {
@@ -491,6 +504,7 @@ static void group_durable(struct td_core *core, const struct td_store *store,
     td_ring_push(core, core->self_slot, slot);
     td_live_ring_grew(core, core->self_slot);
     td_heads_ask(core);
+    td_publish_resume(core);
     TD_COUNT(core, published, store->pending_count);
 }
 

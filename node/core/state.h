@@ -563,6 +563,8 @@ void td_publish_request(struct td_core *core, const struct td_event *event);
 void td_publish_flush(struct td_core *core); /* hands the open group to the log when none is in flight */
 void td_publish_stored(struct td_core *core, const struct td_store *store, const struct td_event *event);
 void td_publish_tick(struct td_core *core);
+bool td_publish_queued(const struct td_core *core); /* own deltas wait for the disk */
+void td_publish_resume(struct td_core *core);       /* the disk takes writes again */
 /* Queues again, as new deltas, the winners that lie in a void group. */
 void td_publish_again(struct td_core *core);
 /* Does it for what a clone closed away, once our running incarnation is not among that. */
