@@ -45,7 +45,7 @@ struct td_slot {
     uint32_t prev, next;  /* arrival order (log order) */
     uint64_t arrived;     /* arrival number, ascending along the list */
     uint16_t inc;
-    uint8_t via;          /* region number of the link it came by; own = accepted here; 0 = own log, from whomever */
+    uint8_t via;          /* region of the link it came by; own = accepted here; 0 = own log, whosever */
     bool whole;
     bool durable;
     bool in_ring;

@@ -56,7 +56,7 @@ struct td_core {
     enum td_err publish_refused;   /* TD_OK = publishing works */
     uint64_t logged_wall_ms;       /* newest WALL record of the log */
     uint64_t wall_record_ms;       /* when we last wrote one (wall) */
-    bool log_hole;                 /* recovery saw a hole that no HOLES record names yet: HAS does not count */
+    bool log_hole;                 /* a hole that no HOLES record names yet: HAS does not count */
     bool holes_unmarked;           /* a HOLES record has to come before our next claim */
     uint64_t hole_count, hole_mix; /* all that recovery saw */
 
@@ -175,7 +175,8 @@ void td_deadline(struct td_core *core, uint64_t boot_ms);
 uint16_t td_inc_find(const struct td_core *core, struct td_origin origin);
 /* Finds or adds; TD_INC_NONE when the table or the region's 256 are used up (counted). */
 uint16_t td_inc_intern(struct td_core *core, struct td_origin origin);
-bool td_dot_received(const struct td_core *core, struct td_dot dot); /* below received, in a hole list, or folded */
+/* Below received, in a hole list, or folded. */
+bool td_dot_received(const struct td_core *core, struct td_dot dot);
 bool td_dot_durable(const struct td_core *core, struct td_dot dot);
 /* Marks [first, first+count) merged: advances received over it and over holes. */
 void td_inc_received(struct td_core *core, uint16_t inc, uint64_t first_seq, uint64_t count);
@@ -219,7 +220,8 @@ void td_slot_anchor_drop(struct td_core *core, uint16_t inc);
 void td_ring_push(struct td_core *core, uint8_t region_slot, uint32_t slot);
 /* Batch slot at this serial, TD_NONE when outside the ring. */
 uint32_t td_ring_at(const struct td_core *core, uint8_t region_slot, uint64_t serial);
-/* Serial from which the ring serves `from` (newest held per incarnation) without a hole; false = not whole here. */
+/* Serial from which the ring serves `from` (newest held per incarnation) without a hole; false = not
+ * whole here. */
 bool td_ring_seek(const struct td_core *core, uint8_t region_slot, const struct td_vv *from,
                   uint64_t *ret_serial);
 
