@@ -173,7 +173,7 @@ void td_deadline(struct td_core *core, uint64_t boot_ms);
 
 /* ---- vectors.c: incarnations and version vectors ---- */
 uint16_t td_inc_find(const struct td_core *core, struct td_origin origin);
-/* Finds or adds; TD_INC_NONE when the table or the region's 256 are used up (counted). */
+/* Finds or adds; TD_INC_NONE when the table or the region's 256 not folded are used up (counted). */
 uint16_t td_inc_intern(struct td_core *core, struct td_origin origin);
 /* Below received, in a hole list, or folded. */
 bool td_dot_received(const struct td_core *core, struct td_dot dot);
