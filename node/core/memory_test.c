@@ -179,6 +179,24 @@ static void test_attempts_leave_their_chain_in_any_order(void **state)
     }
 }
 
+static void test_what_is_held_is_not_stored_again_by_repair(void **state)
+{
+    struct replica *replica = started(small);
+    const struct td_batch *batch = replica_peer_batch(replica, 2, 1, 3);
+
+    (void)state;
+    assert_true(replica_receive(replica, batch, TD_LANE_LIVE));
+    replica_settle(replica);
+    const uint32_t log_count = replica->log_count;
+    assert_true(replica_receive(replica, batch, TD_LANE_REPAIR));
+    replica_settle(replica);
+    for (uint32_t i = log_count; i < replica->log_count; ++i) {
+        assert_int_not_equal(replica->log[i].type, TD_RECORD_BATCH);
+    }
+    assert_true(td_core_check(replica->core));
+    replica_free(replica);
+}
+
 /* ---- incarnations ---- */
 
 static uint16_t intern(struct replica *replica, uint8_t region, uint32_t start)
@@ -308,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_without_room_is_not_kept),
         cmocka_unit_test(test_a_quota_of_bytes_refuses_growth_only),
         cmocka_unit_test(test_attempts_leave_their_chain_in_any_order),
+        cmocka_unit_test(test_what_is_held_is_not_stored_again_by_repair),
         cmocka_unit_test(test_a_region_has_a_bounded_number_of_open_incarnations),
         cmocka_unit_test(test_closed_incarnations_count_until_they_are_folded),
         cmocka_unit_test(test_folded_incarnations_are_forgotten_when_room_is_needed),

@@ -49,13 +49,12 @@ static void begin(struct td_core *core)
 static bool own_lacking(const struct td_core *core, const struct td_region_info *member,
                         const struct td_vv_entry *entry, bool *ret_unsigned)
 {
-    uint16_t index = td_inc_find(core, entry->origin);
-    bool told = entry->seq <= td_vv_seq(&member->told.vv, entry->origin);
-
     if (entry->origin.region.v != core->config.self.v ||
         entry->origin.incarnation.start < core->fold_below[core->config.self.v]) {
-        return false;
+        return false; /* most of them: before anything is looked up */
     }
+    uint16_t index = td_inc_find(core, entry->origin);
+    bool told = entry->seq <= td_vv_seq(&member->told.vv, entry->origin);
     if (index == TD_INC_NONE) {
         *ret_unsigned = *ret_unsigned || (entry->seq > 0 && !told);
         return false;
