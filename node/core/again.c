@@ -1,6 +1,6 @@
-/* again.c -- what was accepted here and counts no more is said again under the running incarnation: groups
- * that a closing made void, and what lies under start numbers that others have folded. A walk over all
- * registers, a slice a step; it waits where it is while the queue of own deltas is half full. */
+/* again.c -- what was accepted here and counts no more is said again under the running incarnation:
+ * groups that a closing made void, and what lies under start numbers that others have folded. A walk
+ * over all registers, a slice a step; it waits while the queue of own deltas is half full. */
 #include "node/core/own.h"
 
 enum { AGAIN_SLICE = 4096, AGAIN_PAUSE_MS = 1000 };
@@ -67,7 +67,7 @@ static bool counts_no_more(const struct td_core *core, const struct td_register 
     return is_void || is_folded;
 }
 
-/* Under an incarnation that a crash does not forget, that is not closed, and that nobody has folded. */
+/* Under an incarnation that a crash does not forget, that is not closed and that nobody folded. */
 static bool may_say(const struct td_core *core)
 {
     const struct td_origin running = { core->config.self, core->process };

@@ -1,5 +1,5 @@
-/* pending.c -- requests that wait: publishes for the disk and for other regions, reads for what their
- * token names, watches for changes. What wakes each of them, and what it is then told. */
+/* pending.c -- requests that wait: publishes for the disk and for other regions, reads for what
+ * their token names, watches for changes. What wakes each of them, and what it is then told. */
 #include "node/core/pending.h"
 
 /* ---- publishes ---- */

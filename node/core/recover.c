@@ -1,13 +1,13 @@
 /* recover.c -- a region whose log was empty, or older than what others hold of it: it gives no
- * freshness and no ack until it has everything back that its peers' heads name of it (DESIGN 2; whom
- * it waits for: docs/decisions/0011). Also whether another process uses one of our incarnations. */
+ * freshness and no ack until it has everything back that its peers' heads name of it (DESIGN 2;
+ * whom it waits for: docs/decisions/0011). Also: does another process use one of our incarnations? */
 #include "node/core/peers.h"
 #include "node/core/plant.h"
 
 enum { UNSIGNED_PATIENCE_MS = 10000, SPOKE_MS = 60000, SEEN_MS = 5000 };
 
-/* A restart goes on recovering where this process was, and must not vouch for itself before: when there
- * is no room or the write fails, td_cut_tick comes again. */
+/* A restart goes on recovering where this process was, and must not vouch for itself before: when
+ * there is no room or the write fails, td_cut_tick comes again. */
 void td_recover_log(struct td_core *core)
 {
     if (!core->recovered_due || !td_store_mark_holes(core)) {

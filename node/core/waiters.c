@@ -1,5 +1,5 @@
-/* waiters.c -- the memory of waiting requests: waiters in lists by what they wait for, so that an event
- * touches only those it may concern, a heap of time-outs, and a node for each report of a publish. */
+/* waiters.c -- the memory of waiting requests: waiters in lists by what they wait for, so that an
+ * event touches only those it may concern, a heap of time-outs, a node for each report. */
 #include <string.h>
 
 #include "node/core/pending.h"
