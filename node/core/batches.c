@@ -403,7 +403,8 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
         TD_COUNT(core, rejected_closed, 1);
         return false;
     }
-    if (lane != TD_LANE_REPAIR && range_received(core, header)) {
+    const bool held = range_received(core, header);
+    if (lane != TD_LANE_REPAIR && held) {
         TD_COUNT(core, duplicate, batch->present_count);
         return false;
     }
@@ -433,8 +434,9 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     }
     core->slots[slot].index_last = batch->deltas[batch->present_count - 1].index;
     core->slots[slot].anchor_next = proves_more(core, &core->slots[slot]);
-    const bool useless = !batch->whole && core->slots[slot].live_count == 0 && result.kept == 0 &&
-                         !core->slots[slot].anchor_next;
+    /* In repair a peer may send what is held as often as it likes: that does not go into the log again. */
+    const bool useless = (held || !batch->whole) && core->slots[slot].live_count == 0 &&
+                         result.kept == 0 && !core->slots[slot].anchor_next;
     if (result.no_room > 0 || useless) {
         /* What had no room here must not find some at the next start, before what was acknowledged:
          * such a batch is not kept at all, and asked for again. */

@@ -78,7 +78,8 @@ static bool check_slot(const struct td_core *core, uint32_t index)
     const struct td_slot *slot = &core->slots[index];
     uint32_t live = 0, previous = TD_NONE;
     if (!slot->used || slot->inc >= core->inc_count ||
-        core->incs[slot->inc].origin.region.v == 0 || (slot->live_count == 0 && !slot->in_ring && !slot->anchor && !slot->anchor_next) ||
+        core->incs[slot->inc].origin.region.v == 0 ||
+        (slot->live_count == 0 && !slot->in_ring && !slot->anchor && !slot->anchor_next) ||
         (slot->anchor && core->incs[slot->inc].anchor != index)) {
         return false;
     }

@@ -158,6 +158,7 @@ static void end_step(struct td_core *core)
         core->table_changed = false;
         td_pending_changed(core);
     }
+    td_again_pump(core);
     td_publish_flush(core);
     td_pending_pump(core);
     td_live_pump(core);

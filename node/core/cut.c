@@ -231,6 +231,7 @@ void td_cut_tick(struct td_core *core)
     core->cut_next_ms = core->now.boot_ms + 1000;
     td_deadline(core, core->cut_next_ms);
     log_joined(core);
+    td_recover_log(core);
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         if (core->regions[slot].number.v != 0 && slot != core->self_slot) {
             fence(core, slot);

@@ -82,8 +82,8 @@ static bool close_earlier(struct td_core *core, uint16_t index, bool settled)
     uint64_t beyond = inc->hole_count > 0 ? inc->holes[inc->hole_count - 1].to : 0;
     bool misses = inc->signed_max > inc->durable || beyond > 0;
 
-    if (!settled || inc->storing > 0 || index == core->void_inc || td_recover_alive(core, inc->origin.incarnation) ||
-        own_in_flight(core, index)) {
+    if (!settled || inc->storing > 0 || index == core->void_inc ||
+        td_recover_alive(core, inc->origin.incarnation) || own_in_flight(core, index)) {
         inc->missed_ms = 0;
         return false;
     }

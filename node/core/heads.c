@@ -317,7 +317,7 @@ static void own_closed(struct td_core *core, const struct td_head *head)
             (!inc->closed || inc->closed_last > closing->last_seq)) {
             inc->closed = true;
             inc->closed_last = closing->last_seq;
-            core->again_closed = true;
+            td_again_begin(core);
             if (td_incarnation_compare(closing->incarnation, core->process) == 0) {
                 td_incarnation_draw(core, TD_DRAW_OUTNUMBERED); /* nobody takes more of it */
             }
@@ -353,7 +353,6 @@ static void own_received(struct td_core *core, const struct td_head *head)
     if (foreign || order > 0) {
         td_incarnation_seen(core, head->origin.incarnation);
     }
-    td_publish_again_closed(core);
     td_recover_check(core);
 }
 

@@ -5,6 +5,7 @@
 #include "node/core/plant.h"
 
 enum { TD_CLONE_PAUSE_MS = 60 * 1000, TD_CLONE_WINDOW_MS = 3600 * 1000, TD_CLONES_MAX = 3 };
+enum { TD_NAMED_LEAP_MAX = 65536 };
 
 void td_incarnation_ask(struct td_core *core)
 {
@@ -113,11 +114,6 @@ void td_incarnation_durable(struct td_core *core, bool durable)
         core->void_inc = TD_INC_NONE;
     }
     core->incarnation_durable = !core->incarnation_wanted;
-    if (core->incarnation_durable && core->again_wanted) {
-        core->again_wanted = false;
-        td_publish_again_below(core, core->again_below);
-    }
-    td_publish_again_closed(core);
     if (!td_publish_queued(core)) { /* else the queue is the next probe: a small record fits where it does not */
         td_publish_resume(core);
     }
@@ -135,4 +131,15 @@ void td_incarnation_seen(struct td_core *core, struct td_incarnation incarnation
         return;
     }
     td_incarnation_draw(core, core->own_inc == TD_INC_NONE ? TD_DRAW_OUTNUMBERED : TD_DRAW_CLONE);
+}
+
+bool td_incarnation_named(struct td_core *core, struct td_incarnation incarnation)
+{
+    if (incarnation.start > core->start_highest &&
+        incarnation.start - core->start_highest > TD_NAMED_LEAP_MAX) {
+        TD_COUNT(core, rejected_bounds, 1);
+        return false;
+    }
+    td_incarnation_seen(core, incarnation);
+    return true;
 }

@@ -179,6 +179,24 @@ static void test_attempts_leave_their_chain_in_any_order(void **state)
     }
 }
 
+static void test_what_is_held_is_not_stored_again_by_repair(void **state)
+{
+    struct replica *replica = started(small);
+    const struct td_batch *batch = replica_peer_batch(replica, 2, 1, 3);
+
+    (void)state;
+    assert_true(replica_receive(replica, batch, TD_LANE_LIVE));
+    replica_settle(replica);
+    const uint32_t log_count = replica->log_count;
+    assert_true(replica_receive(replica, batch, TD_LANE_REPAIR));
+    replica_settle(replica);
+    for (uint32_t i = log_count; i < replica->log_count; ++i) {
+        assert_int_not_equal(replica->log[i].type, TD_RECORD_BATCH);
+    }
+    assert_true(td_core_check(replica->core));
+    replica_free(replica);
+}
+
 /* ---- incarnations ---- */
 
 static uint16_t intern(struct replica *replica, uint8_t region, uint32_t start)
@@ -201,6 +219,29 @@ static void test_a_region_has_a_bounded_number_of_open_incarnations(void **state
     assert_int_not_equal(intern(replica, 3, 1), TD_INC_NONE); /* others are not concerned */
     td_vectors_fold(replica->core, (struct td_region){2}, 200);
     assert_int_not_equal(intern(replica, 2, 1000), TD_INC_NONE); /* folded ones are not open */
+    replica_free(replica);
+}
+
+/* Closing them does not make room for more: all of them are in our vector, and one with more entries of a
+ * region could not be told to anybody. */
+static void test_closed_incarnations_count_until_they_are_folded(void **state)
+{
+    struct replica *replica = started(small);
+
+    (void)state;
+    for (uint32_t start = 1; start <= 2 * TD_INCARNATIONS_PER_REGION_MAX; ++start) {
+        const struct td_origin origin = {{2}, {start, 1}};
+        td_inc_signed(replica->core, origin, 1);
+        const uint16_t index = td_inc_find(replica->core, origin);
+        if (index != TD_INC_NONE) {
+            td_inc_durable(replica->core, index, 1);
+            replica->core->incs[index].closed = true;
+            replica->core->incs[index].closed_last = 1;
+        }
+    }
+    const struct td_vv has = td_vectors_has(replica->core);
+    assert_int_equal(has.entry_count, TD_INCARNATIONS_PER_REGION_MAX);
+    assert_true(td_vv_valid(&has));
     replica_free(replica);
 }
 
@@ -285,7 +326,9 @@ int main(void)
         cmocka_unit_test(test_a_batch_without_room_is_not_kept),
         cmocka_unit_test(test_a_quota_of_bytes_refuses_growth_only),
         cmocka_unit_test(test_attempts_leave_their_chain_in_any_order),
+        cmocka_unit_test(test_what_is_held_is_not_stored_again_by_repair),
         cmocka_unit_test(test_a_region_has_a_bounded_number_of_open_incarnations),
+        cmocka_unit_test(test_closed_incarnations_count_until_they_are_folded),
         cmocka_unit_test(test_folded_incarnations_are_forgotten_when_room_is_needed),
         cmocka_unit_test(test_a_full_table_of_batches_takes_no_more),
         cmocka_unit_test(test_a_disk_that_stands_still_stops_the_live_lane),

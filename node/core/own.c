@@ -528,64 +528,6 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
     td_incarnation_draw(core, TD_DRAW_STORE_FAILED);
 }
 
-static void queue_again(struct td_core *core, uint32_t index)
-{
-    const struct td_register *reg = &core->registers[index];
-    struct td_dot clock[TD_CLOCK_ENTRIES_MAX];
-    struct td_body_view view;
-    td_body_unpack(core, reg->body, &view);
-    struct td_delta delta = view.delta;
-    delta.attempt = reg->attempt;
-    delta.stamp = reg->stamp;
-    delta.status.state = (enum td_state)reg->state;
-    delta.job_hash = reg->job_hash;
-    delta.clock_count = (uint8_t)td_register_seen(core, index, clock);
-    delta.clock = clock;
-    const struct td_body_parts parts = { .delta = &delta };
-    if (td_own_add(core, &delta, 0, td_body_words(&parts), false, TD_NONE) != TD_OK) {
-        TD_COUNT(core, refused_busy, 1); /* no void group is larger than the queue it came from */
-    }
-}
-
-void td_publish_again(struct td_core *core)
-{
-    for (uint32_t i = 0; i < core->register_used_max; ++i) {
-        const struct td_register *reg = &core->registers[i];
-        const struct td_inc *inc = reg->used ? &core->incs[core->slots[reg->slot].inc] : NULL;
-        if (inc != NULL && inc->closed && inc->origin.region.v == core->config.self.v &&
-            td_register_dot(core, reg).seq > inc->closed_last) {
-            queue_again(core, i);
-        }
-    }
-}
-
-void td_publish_again_closed(struct td_core *core)
-{
-    const struct td_origin running = { core->config.self, core->process };
-    const uint16_t index = td_inc_find(core, running);
-    if (!core->again_closed || !core->incarnation_durable || core->incarnation_wanted ||
-        (index != TD_INC_NONE && core->incs[index].closed)) {
-        return;
-    }
-    core->again_closed = false;
-    td_publish_again(core);
-}
-
-/* A disk lost: we began anew with a start number that others have folded as closed and held long ago,
- * and they take nothing of it any more. What was accepted under it is said again under a later one. */
-void td_publish_again_below(struct td_core *core, uint32_t start_below)
-{
-    for (uint32_t i = 0; i < core->register_used_max; ++i) {
-        const struct td_register *reg = &core->registers[i];
-        const struct td_slot *slot = reg->used ? &core->slots[reg->slot] : NULL;
-        if (slot != NULL && slot->via == core->config.self.v &&
-            core->incs[slot->inc].origin.region.v == core->config.self.v &&
-            core->incs[slot->inc].origin.incarnation.start < start_below) {
-            queue_again(core, i);
-        }
-    }
-}
-
 void td_publish_tick(struct td_core *core)
 {
     struct td_own_state *own = core->own;
@@ -606,6 +548,13 @@ void td_publish_tick(struct td_core *core)
         }
     }
     td_deadline(core, core->now.boot_ms + TD_WALL_RECORD_MS);
+}
+
+bool td_own_half_full(const struct td_core *core)
+{
+    const struct td_own_state *own = core->own;
+    return 2 * (own->tail - own->head) >= own->max ||
+           2 * (own->bytes_tail - own->bytes_head) >= own->bytes_max;
 }
 
 bool td_own_check(const struct td_core *core)

@@ -1,5 +1,5 @@
 /* own.h -- the queue of own deltas that are not yet durable. Numbers ascend from 1 and name a queued
- * delta until it is durable. Used by publish.c; implemented by own.c. */
+ * delta until it is durable. Used by publish.c and again.c; implemented by own.c. */
 #ifndef TD_CORE_OWN_H
 #define TD_CORE_OWN_H
 
@@ -19,6 +19,8 @@ TD_MUST_USE enum td_err td_own_add(struct td_core *core, const struct td_delta *
                                    uint32_t node);
 /* The node is settled together with this queued report. */
 void td_own_join(struct td_core *core, uint64_t number, uint32_t node);
+/* What is not a client's own request leaves the other half to them. */
+bool td_own_half_full(const struct td_core *core);
 bool td_own_check(const struct td_core *core);
 
 #endif

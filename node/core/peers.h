@@ -149,6 +149,8 @@ void td_heads_ask_of(struct td_core *core, struct td_region region, uint32_t lin
 void td_equivocation(struct td_core *core, uint8_t region_slot);
 void td_recover_head(struct td_core *core, const struct td_head *head);
 void td_recover_check(struct td_core *core);
+/* Writes down whether we are recovering, when the log does not say so yet. */
+void td_recover_log(struct td_core *core);
 bool td_recover_settled(struct td_core *core, bool *ret_unsigned);
 /* Another process of our region seems to use this incarnation still. */
 bool td_recover_alive(const struct td_core *core, struct td_incarnation incarnation);

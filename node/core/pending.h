@@ -1,5 +1,5 @@
-/* pending.h -- the waiting requests' own state, shared by pending.c (lists, results, time-outs) and
- * parked.c (copies of what requests point to). */
+/* pending.h -- the waiting requests' own state, shared by waiters.c (lists, time-outs), pending.c (what
+ * wakes them, results) and parked.c (copies of what requests point to). */
 #ifndef TD_CORE_PENDING_H
 #define TD_CORE_PENDING_H
 
@@ -88,10 +88,16 @@ struct td_pending_state {
     bool watch_due; /* the budget ended before all watchers had their turn */
 };
 
-/* pending.c */
+/* waiters.c */
 uint32_t td_waiter_take(struct td_core *core);
 void td_waiter_free(struct td_core *core, uint32_t waiter);
 void td_waiter_wait(struct td_core *core, uint32_t waiter, uint32_t list, uint64_t deadline_ms);
+/* Into this list, out of the one it lies in. */
+void td_waiter_list_in(struct td_pending_state *state, uint32_t waiter, uint32_t list);
+void td_waiter_list_out(struct td_pending_state *state, uint32_t waiter);
+/* The heap of time-outs. */
+void td_waiter_timeout_in(struct td_core *core, uint32_t waiter, uint64_t deadline_ms);
+void td_waiter_timeout_out(struct td_pending_state *state, uint32_t waiter);
 /* parked.c */
 void td_parked_retry(struct td_core *core);
 void td_parked_refuse(struct td_core *core, uint32_t waiter);

@@ -19,6 +19,7 @@ enum {
 /* Envelope shared by all answers of one step. */
 struct td_query_state {
     uint64_t step_number;
+    struct td_vv has; /* as it was at the first of them: a fold may move it within the step */
     bool certain;
     uint32_t freshness_count;
     struct td_fresh_view *freshness;
@@ -43,7 +44,9 @@ static bool fill_envelope(struct td_core *core)
     }
     state->freshness = td_fx_scratch(core, TD_SLOTS, sizeof *state->freshness);
     state->names = td_fx_scratch(core, TD_SLOTS, sizeof *state->names);
-    if (state->freshness == NULL || state->names == NULL) {
+    const struct td_vv has = td_vectors_has(core);
+    if (state->freshness == NULL || state->names == NULL ||
+        !td_vectors_copy(core, &has, &state->has)) {
         return false;
     }
     state->certain = false;
@@ -80,7 +83,7 @@ struct td_response *td_query_reply(struct td_core *core, uint32_t client_link, u
     response->node = core->config.self;
     response->now_ms = core->now.wall_ms;
     response->process = core->process;
-    response->has = core->has.vv;
+    response->has = state->has;
     response->certain = state->certain;
     response->freshness_count = state->freshness_count;
     response->freshness = state->freshness;
@@ -93,8 +96,10 @@ struct td_response *td_query_reply(struct td_core *core, uint32_t client_link, u
  * like a register that does not exist. A step that begins with a request always has it. */
 bool td_query_room(const struct td_core *core)
 {
+    const size_t has_bytes = (core->has.vv.entry_count + 2) * sizeof(struct td_vv_entry) +
+                             (core->has.vv.fold_count + 2) * sizeof(struct td_vv_fold);
     return td_fx_room(core) > 0 &&
-           td_fx_scratch_left(core) >= TD_LIST_LIMIT_MAX * VIEW_BYTES + ENVELOPE_BYTES;
+           td_fx_scratch_left(core) >= TD_LIST_LIMIT_MAX * VIEW_BYTES + ENVELOPE_BYTES + has_bytes;
 }
 
 static struct td_response *answer(struct td_core *core, uint32_t client_link,
@@ -326,7 +331,8 @@ static void walk(struct td_core *core, uint32_t client_link, const struct td_req
             if (!collect(core, &collector, (uint32_t)at)) {
                 break;
             }
-            collector.views[collector.count - 1].arrival = cursor; /* resume from there: repeats, never skips */
+            /* Resume from there: repeats, never skips. */
+            collector.views[collector.count - 1].arrival = cursor;
         }
         at += 1;
     }

@@ -1,22 +1,29 @@
 /* recover.c -- a region whose log was empty, or older than what others hold of it: it gives no
- * freshness and no ack until it has everything back that its peers' heads name of it (DESIGN 2). */
+ * freshness and no ack until it has everything back that its peers' heads name of it (DESIGN 2;
+ * whom it waits for: docs/decisions/0011). Also: does another process use one of our incarnations? */
 #include "node/core/peers.h"
 #include "node/core/plant.h"
 
 enum { UNSIGNED_PATIENCE_MS = 10000, SPOKE_MS = 60000, SEEN_MS = 5000 };
 
-/* A restart goes on recovering where this process was. When there is no room or the write fails, the log
- * says less than is true at the end, and a restart asks everybody once more. */
-static void log_state(struct td_core *core)
+/* A restart goes on recovering where this process was, and must not vouch for itself before: when
+ * there is no room or the write fails, td_cut_tick comes again. */
+void td_recover_log(struct td_core *core)
 {
-    struct td_record *record = td_store_mark_holes(core)
-                                   ? td_store_record(core, TD_WHAT_OTHER, TD_RECORD_RECOVERED)
-                                   : NULL;
-
+    if (!core->recovered_due || !td_store_mark_holes(core)) {
+        return;
+    }
+    struct td_record *record = td_store_record(core, TD_WHAT_OTHER, TD_RECORD_RECOVERED);
     if (record != NULL) {
         record->u.recovered = !core->recovering;
-        core->recovered_logged = !core->recovering;
+        core->recovered_due = false;
     }
+}
+
+static void log_state(struct td_core *core)
+{
+    core->recovered_due = true;
+    td_recover_log(core);
 }
 
 static void begin(struct td_core *core)
@@ -42,13 +49,12 @@ static void begin(struct td_core *core)
 static bool own_lacking(const struct td_core *core, const struct td_region_info *member,
                         const struct td_vv_entry *entry, bool *ret_unsigned)
 {
-    uint16_t index = td_inc_find(core, entry->origin);
-    bool told = entry->seq <= td_vv_seq(&member->told.vv, entry->origin);
-
     if (entry->origin.region.v != core->config.self.v ||
         entry->origin.incarnation.start < core->fold_below[core->config.self.v]) {
-        return false;
+        return false; /* most of them: before anything is looked up */
     }
+    uint16_t index = td_inc_find(core, entry->origin);
+    bool told = entry->seq <= td_vv_seq(&member->told.vv, entry->origin);
     if (index == TD_INC_NONE) {
         *ret_unsigned = *ret_unsigned || (entry->seq > 0 && !told);
         return false;
@@ -111,13 +117,11 @@ static void folded_elsewhere(struct td_core *core, const struct td_head *head)
             fold->start_below <= td_max_u64(core->again_below, core->fold_below[fold->region.v])) {
             continue;
         }
-        core->again_below = fold->start_below;
-        core->again_wanted = true;
-        td_incarnation_seen(core, (struct td_incarnation){fold->start_below - 1, UINT32_MAX});
-    }
-    if (core->again_wanted && core->incarnation_durable && !core->incarnation_wanted) {
-        core->again_wanted = false;
-        td_publish_again_below(core, core->again_below);
+        if (td_incarnation_named(core,
+                                 (struct td_incarnation){fold->start_below - 1, UINT32_MAX})) {
+            core->again_below = fold->start_below;
+            td_again_begin(core);
+        }
     }
 }
 
@@ -189,7 +193,7 @@ static void other_lives(struct td_core *core, const struct td_head *head)
             if (link != TD_NONE) {
                 td_heads_ask_of(core, core->config.self, link);
             }
-            td_incarnation_seen(core, origin->incarnation);
+            (void)td_incarnation_named(core, origin->incarnation);
         }
     }
 }
@@ -211,7 +215,7 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
         }
         if (td_incarnation_compare(entry->origin.incarnation, core->process) > 0 &&
             entry->origin.incarnation.start >= core->process.start && core->process.start != 0) {
-            td_incarnation_seen(core, entry->origin.incarnation);
+            (void)td_incarnation_named(core, entry->origin.incarnation);
         }
         lacking = own_lacking(core, &core->regions[slot], entry, &unsigned_name) || lacking;
         note_growth(core, entry);

@@ -89,7 +89,7 @@ static void open_for_business(struct td_core *core)
     td_fx_trace(core, TD_TR_STARTED, core->config.self, core->register_count, core->start_highest);
     core->holes_unmarked = core->log_hole; /* td_store_has writes it before the next claim */
     if (core->void_replayed) {
-        td_publish_again(core);
+        td_again_begin(core);
     }
     td_incarnation_draw(core, TD_DRAW_START);
     td_deadline(core, core->now.boot_ms);

@@ -1,280 +1,21 @@
-/* state.h -- the replica's own state, shared by the files of this folder and by nobody else. All of it
- * lives in the one block given to td_core_init; indexes (u32) link records instead of pointers.
- * Who owns what: table.c registers, bodies, digest, change ring; vectors.c incarnations and vectors;
- * batches.c batch slots, arrival order, live rings; fx.c effects; publish.c the own group;
- * pending.c waiting requests; query.c answers; peers.c links and regions; live.c wants, sources and
- * credit; transfer.c transfers; repair.c digests; heads.c own and others' heads; fresh.c freshness and
- * the stable cut; start.c recovery; incarnation.c our own incarnation. */
+/* state.h -- the replica's own state, shared by the files of this folder and by nobody else, and what
+ * these files offer each other. All of it lives in the one block given to td_core_init; its records are
+ * in records.h.
+ * Who owns what: table.c registers, digest, change ring; body.c their bodies; vectors.c incarnations and
+ * vectors; batches.c batch slots, anchors, arrival order, live rings; fx.c effects; store.c what is with
+ * the log; own.c the queue of own deltas; publish.c what clients report; again.c what is said again;
+ * waiters.c waiting requests; pending.c what wakes them; query.c, explain.c, status.c answers; peers.c
+ * links and regions; roster.c who is in; live.c wants and credit; source.c from whom; transfer.c
+ * transfers; repair.c digests; heads.c others' heads; head_own.c our own and its closings; fresh.c
+ * freshness; cut.c the stable cut, fences, folds; start.c the log at a start; recover.c recovery after a
+ * loss; incarnation.c our own incarnation. */
 #ifndef TD_CORE_STATE_H
 #define TD_CORE_STATE_H
 
-#include "node/core/core.h"
-#include "node/core/counters.h"
-#include "proto/assert.h"
+#include "node/core/records.h"
 
-#define TD_NONE UINT32_MAX /* no index */
-/* Incarnations known, open or folded: a folded one stays while a live delta lies in it. */
-enum { TD_INCS_MAX = 16384 };
-enum { TD_INC_NONE = UINT16_MAX };
-enum { TD_FX_MAX = 8192, TD_LINK_OUT_MAX = 96, TD_SLOTS = TD_REGIONS_MAX };
-
-/* Interned incarnation: everything known of one sequence of dots. */
-struct td_inc {
-    struct td_origin origin;
-    uint64_t received;   /* contiguous, merged; durable or not */
-    uint64_t durable;    /* the entry of `has` */
-    uint32_t storing;    /* received batches of it in the log's hands */
-    uint64_t signed_max; /* newest seq its origin itself signed in a head or header verified here */
-    uint64_t named_max;  /* newest seq anybody named (may lie): asks for the origin's head */
-    bool closed;         /* an origin's head closed it at closed_last */
-    bool lost;           /* what was signed beyond closed_last is held by nobody */
-    bool folded;         /* below the stable cut and closed; out of vectors */
-    uint64_t closed_last;
-    uint64_t used_ms;    /* of our own region: when somebody last named more of it than before; 0 = never */
-    uint64_t missed_ms;  /* of our own region: since when nobody who counts has what was signed; 0 = no */
-    uint32_t slot_count; /* batch slots that refer to it */
-    uint32_t anchor;     /* slot whose header proves the most that was signed; TD_NONE = none */
-    uint8_t hole_count;  /* merged beyond `received`, disjoint, ascending, [from, to] */
-    struct {
-        uint64_t from, to;
-    } holes[TD_HOLES_MAX];
-};
-
-/* A stored (or being stored) batch with live deltas here, or still in a live ring. */
-struct td_slot {
-    struct td_log_ref ref;
-    uint64_t first_seq;
-    uint32_t count;       /* of the signed batch */
-    uint32_t live_first;  /* register list, any order; TD_NONE = none */
-    uint32_t live_count;
-    uint32_t prev, next;  /* arrival order (log order) */
-    uint64_t arrived;     /* arrival number, ascending along the list */
-    uint16_t inc;
-    uint8_t via;          /* region number of the link it came by; own = accepted here; 0 = own log, from whomever */
-    bool whole;
-    bool durable;
-    bool in_ring;
-    bool anchor;          /* of its incarnation */
-    bool anchor_next;     /* will be when its bytes are durable */
-    uint32_t index_last;  /* of the deltas that its stored bytes hold */
-    bool failed;          /* its store failed: merged and shown, but its bytes are nowhere */
-    bool used;
-};
-
-/* One register (job, attempt). Body bytes: see table.c. */
-struct td_register {
-    uint32_t next_in_bucket;  /* hash chain of jobs' highest attempts */
-    uint32_t lower_attempt;   /* next lower attempt of the same job */
-    uint32_t next_live, prev_live; /* in its batch slot */
-    uint32_t slot;            /* batch slot; TD_NONE only while unused */
-    uint32_t body_words;      /* size in 16-byte units */
-    uint64_t body;            /* offset into the body arena, 16-byte units */
-    uint64_t job_hash;
-    struct td_stamp stamp;
-    struct td_hash leaf;
-    uint64_t change;          /* number in the change ring of its newest change */
-    uint32_t index;           /* delta's index in its batch */
-    uint16_t attempt;
-    uint8_t state;
-    uint8_t concurrent_count; /* saturates */
-    uint8_t first_region;     /* region number that accepted its first report (quota) */
-    bool used;
-    bool highest;             /* of its job's attempts */
-};
-
-/* A losing version kept for explain/history: bounded rings, newest 4 shown per register. */
-struct td_loser {
-    uint64_t register_hash;
-    struct td_log_ref ref;
-    uint32_t index;
-    struct td_dot dot;
-    uint64_t arrived_wall_ms;
-    uint64_t previous; /* number of the next older loser of the same hash bucket, 0 = none */
-    uint8_t via;
-    bool concurrent;
-    enum td_rule rule;
-};
-enum { TD_LOSERS = 65536 };
-
-/* Owned vector memory: td_vv over fixed arrays. */
-struct td_vv_store {
-    struct td_vv vv;
-    struct td_vv_entry entries[TD_VV_ENTRIES_MAX];
-    struct td_vv_fold folds[TD_REGIONS_MAX];
-};
-
-/* What we know of a region by its newest verified head, and of its place in the roster. */
-struct td_region_info {
-    struct td_region number; /* 0 = slot unused */
-    uint8_t name_bytes;
-    char name[TD_REGION_NAME_BYTES_MAX];
-    enum td_region_state roster_state;
-    struct td_public_key sign_key; /* newest, for answers only */
-    uint64_t quota_registers, quota_bytes;
-    uint64_t used_registers, used_bytes; /* first accepted by this region */
-
-    bool heard; /* a head was verified since we started */
-    struct td_incarnation head_incarnation;
-    uint64_t head_number;
-    uint8_t head_hash[TD_TICK_HASH_BYTES];
-    uint64_t head_boot_ms;        /* when it arrived here */
-    struct td_stamp head_stamp;
-    int64_t offset_ms;            /* its stamp minus our wall clock at arrival */
-    uint64_t head_roster_version;
-    bool recovering;
-    struct td_hash head_digest;
-    struct td_vv_store head_has;
-    uint32_t echo_count;
-    struct td_tick echo[TD_ECHO_ENTRIES_MAX];
-    uint32_t counted_count;
-    struct td_region counted[TD_REGIONS_MAX];
-    uint16_t proto_min, proto_max;
-    uint8_t software_bytes;
-    char software[TD_SOFTWARE_BYTES_MAX];
-    /* Heads of this region we echo: newest 2 processes. */
-    uint32_t tick_count;
-    struct td_tick ticks[2];
-
-    /* Freshness (fresh.c): the moment up to which our view of this region is complete. */
-    bool echo_known;        /* it echoed one of our ticks in this life */
-    uint64_t echo_moment_ms; /* boot ms at which we signed that tick */
-    bool complete_known;
-    uint64_t complete_ms;   /* boot ms */
-    bool stale_traced;
-
-    /* Live source (live.c). */
-    uint32_t source;        /* link index we take its deltas from; TD_NONE = none */
-    bool source_asked;
-    bool direct_seen;       /* a link of its own was up in this life of ours */
-    uint64_t source_since_ms, source_changed_ms, lag_since_ms, head_lag_since_ms, direct_ok_since_ms;
-    bool need_transfer;
-
-    bool clone_suspected, rolled_back, equivocated, fenced, doubt;
-    uint8_t link_view;      /* enum td_link_view as last traced */
-    bool skew_traced;
-    bool joined;            /* some head of it was not recovering: it counts for the stable cut */
-    bool joined_logged;     /* a restart knows that */
-    bool covered_known;
-    uint64_t covered_number; /* head number that covered_has is from; 0 after a change of process */
-    struct td_vv_store covered_has; /* `has` of its newest head whose own part we covered ourselves */
-    /* Freshness: an echo waits until what was named of this region's running incarnation is here. */
-    struct td_fresh_wait {
-        bool set;
-        uint64_t moment_ms;
-        struct td_incarnation process;
-        uint64_t seq;
-    } wait, wait_next;
-    uint64_t ask_ms;        /* when we last asked somebody for its head */
-    /* Something of this region that others announced and we lack: since when (lag_since_ms). */
-    struct td_dot lag_dot, stuck_dot;
-    struct td_link_id lag_first; /* who announced lag_dot first */
-    uint64_t stuck_since_ms;
-    uint8_t digest_differs;    /* heads in a row with our vectors and another digest */
-    uint64_t fold_since_ms;    /* its own head names a fold that we do not have; 0 = no */
-    struct td_dot direct_mark; /* newest received at the last check of the direct path */
-    uint64_t direct_check_ms;
-    uint64_t avoid_until_ms;   /* no transfer from it before */
-    struct td_vv_store told;   /* claim of the newest transfer completed from it, as it came */
-    uint64_t progress_boot_ms; /* when its has last moved (fencing) */
-    /* Live ring: newest contiguous batches of this region. */
-    uint32_t ring_first, ring_count; /* positions in ring[slot * ring_batches + ...] */
-    uint64_t ring_serial;            /* serial of the entry at ring_first, ascending */
-};
-
-/* One region link. */
-struct td_link {
-    struct td_link_id id; /* 0 = unused */
-    uint8_t region_slot;
-    struct td_incarnation process;
-    uint64_t up_boot_ms;
-    bool late;
-    bool rtt_known;
-    uint32_t srtt_us;
-    uint16_t probes;
-    struct td_vv_store has;  /* newest HAS it announced */
-    bool has_known;
-    bool has_dirty;          /* our `has` moved since we announced it here */
-
-    /* As a sender: what this peer wants of us. */
-    uint64_t credit[TD_LANE_COUNT];   /* bytes we may still send */
-    bool wants[TD_SLOTS];
-    uint64_t want_serial[TD_SLOTS];   /* next ring serial to send, per region slot */
-    /* One bit per region slot. */
-    uint64_t head_due;      /* newest head of that region not yet sent here */
-    uint64_t live_due;      /* wanted here and perhaps more in its ring */
-    uint64_t ask_due;       /* HEAD_ASK to send */
-    uint64_t want_due;      /* WANT_LIVE on to send */
-    uint64_t want_off_due;  /* WANT_LIVE off to send */
-    uint64_t not_whole_due; /* NOT_WHOLE to send */
-    uint8_t pump_next;      /* round robin over live_due */
-    bool no_due;            /* TRANSFER_NO to send */
-    uint32_t no_id;
-    uint64_t unsigned_until_ms; /* no transfer before for names their origin never signed */
-    bool closing;           /* told the driver to close it; sends nothing more */
-    /* Adaptive failure detection over answered heartbeats (peers.c). */
-    uint64_t answered_ms;
-    uint32_t gap_mean_ms, gap_dev_ms;
-    struct {
-        bool active;
-        uint32_t id;
-        uint32_t cursor_slot;         /* next batch slot to look at */
-        uint64_t cursor_arrived;
-        struct td_vv_store base;      /* receiver's `has` at the start */
-    } send;
-
-    /* As a receiver. */
-    uint64_t granted[TD_LANE_COUNT];  /* bytes we allowed and have not yet seen */
-    uint64_t consumed[TD_LANE_COUNT]; /* seen, not yet granted again */
-};
-
-/* A transfer we receive; at most one at a time. */
-struct td_transfer_in {
-    bool active;
-    uint32_t link;          /* link index of the sender; TD_NONE = broken, may resume */
-    struct td_region sender;
-    struct td_incarnation process;
-    uint32_t id;
-    uint64_t cursor;
-    uint64_t started_ms, last_ms;
-    uint64_t bytes, batches;
-    bool ended;             /* claim arrived, waiting for durability up to claim_ticket */
-    uint64_t claim_ticket;
-    uint64_t record_ticket; /* HAS record in the log's hands; 0 = not yet */
-    uint64_t failed_count;  /* stores_failed when it began: whatever fails later voids it */
-    uint64_t ended_ms;
-    uint64_t broken_ms;     /* since when it has no link */
-    bool capped;            /* the claim was cut to what its origins signed */
-    bool asked;             /* WANT_ALL was sent on this link */
-    bool poisoned;          /* something of it could not be kept: its claim must not count */
-    struct td_vv_store base; /* our `has` at the start: what a resumed transfer names again */
-    struct td_vv_store claim;
-    struct td_vv_store told; /* the claim as it came */
-};
-
-/* Our tick table: when we signed our newest heads. */
-enum { TD_OWN_TICKS = 256, TD_OTHER_LIVES = 8 };
-struct td_own_tick {
-    struct td_tick tick;
-    uint64_t moment_ms; /* boot ms when the head was handed out to be signed */
-    bool signed_;
-};
-
-/* Stores in flight, ascending ticket. */
-enum { TD_STORES = 8192 };
-enum td_store_what { TD_WHAT_OWN = 1, TD_WHAT_BATCH, TD_WHAT_CLAIM, TD_WHAT_INCARNATION, TD_WHAT_OTHER };
-struct td_store {
-    uint64_t ticket;
-    enum td_store_what what;
-    uint16_t inc;
-    uint64_t advance_to;   /* BATCH: `durable` of inc becomes at least this (received at that time) */
-    uint32_t slot;         /* BATCH: slot it fills, TD_NONE when already freed or void */
-    uint32_t first_pending, pending_count; /* OWN: range in the own-delta queue */
-    uint64_t loser_from, loser_concurrent_from; /* losers before these cannot name this ticket */
-    struct td_log_ref ref; /* OWN: unset; BATCH: as the slot's */
-};
-
-struct td_own_state;      /* publish.c: queue of own deltas not yet durable, with their bytes */
-struct td_pending_state;  /* pending.c: requests that wait */
+struct td_own_state;      /* own.c: queue of own deltas not yet durable, with their bytes */
+struct td_pending_state;  /* waiters.c: requests that wait */
 struct td_fx;             /* fx.c: effects of this step */
 struct td_query_state;    /* query.c: scratch for answers */
 struct td_repair_state;   /* repair.c */
@@ -296,8 +37,7 @@ struct td_core {
     struct td_incarnation process; /* our incarnation; start 0 = none drawn yet */
     uint16_t own_inc;              /* interned once it has a delta; TD_INC_NONE before */
     uint32_t again_below;          /* newest fold of our region that others named beyond ours */
-    bool again_closed;             /* a clone's closing made reports of ours void: said again when possible */
-    bool again_wanted;             /* what we accepted below it waits for the next incarnation */
+    uint32_t again_at, again_left; /* next register to look at for what is said again, and how many more */
     uint32_t start_highest;        /* highest start number known from log or peers for our region */
     bool incarnation_wanted, incarnation_durable;
     bool incarnation_asked;        /* TD_FX_RANDOM is out */
@@ -312,10 +52,11 @@ struct td_core {
     bool log_was_empty;
     bool recovering;
     bool recovered_logged;         /* newest such record of the log */
+    bool recovered_due;            /* the log says otherwise, or may */
     enum td_err publish_refused;   /* TD_OK = publishing works */
     uint64_t logged_wall_ms;       /* newest WALL record of the log */
     uint64_t wall_record_ms;       /* when we last wrote one (wall) */
-    bool log_hole;                 /* recovery saw a hole that no HOLES record names yet: HAS does not count */
+    bool log_hole;                 /* a hole that no HOLES record names yet: HAS does not count */
     bool holes_unmarked;           /* a HOLES record has to come before our next claim */
     uint64_t hole_count, hole_mix; /* all that recovery saw */
 
@@ -432,9 +173,10 @@ void td_deadline(struct td_core *core, uint64_t boot_ms);
 
 /* ---- vectors.c: incarnations and version vectors ---- */
 uint16_t td_inc_find(const struct td_core *core, struct td_origin origin);
-/* Finds or adds; TD_INC_NONE when the table or the region's 256 are used up (counted). */
+/* Finds or adds; TD_INC_NONE when the table or the region's 256 not folded are used up (counted). */
 uint16_t td_inc_intern(struct td_core *core, struct td_origin origin);
-bool td_dot_received(const struct td_core *core, struct td_dot dot); /* below received, in a hole list, or folded */
+/* Below received, in a hole list, or folded. */
+bool td_dot_received(const struct td_core *core, struct td_dot dot);
 bool td_dot_durable(const struct td_core *core, struct td_dot dot);
 /* Marks [first, first+count) merged: advances received over it and over holes. */
 void td_inc_received(struct td_core *core, uint16_t inc, uint64_t first_seq, uint64_t count);
@@ -453,9 +195,9 @@ bool td_vectors_know(const struct td_core *core, struct td_region region);
 bool td_vectors_durable_cover(const struct td_core *core, const struct td_vv *vv);
 /* Everything of this region that starts below start_below is closed and held: leaves the vectors. */
 void td_vectors_fold(struct td_core *core, struct td_region region, uint32_t start_below);
-/* A store of this incarnation failed: what is not durable is asked for again. */
 /* Everything of our own incarnation beyond last_seq never was (DESIGN 5): true when some was merged. */
 bool td_inc_void(struct td_core *core, uint16_t inc, uint64_t last_seq);
+/* A store of this incarnation failed: what is not durable is asked for again. */
 void td_inc_fall_back(struct td_core *core, uint16_t inc);
 void td_vectors_init(struct td_core *core);
 /* Copies into owned memory; false (unchanged) when too large. */
@@ -478,7 +220,8 @@ void td_slot_anchor_drop(struct td_core *core, uint16_t inc);
 void td_ring_push(struct td_core *core, uint8_t region_slot, uint32_t slot);
 /* Batch slot at this serial, TD_NONE when outside the ring. */
 uint32_t td_ring_at(const struct td_core *core, uint8_t region_slot, uint64_t serial);
-/* Serial from which the ring serves `from` (newest held per incarnation) without a hole; false = not whole here. */
+/* Serial from which the ring serves `from` (newest held per incarnation) without a hole; false = not
+ * whole here. */
 bool td_ring_seek(const struct td_core *core, uint8_t region_slot, const struct td_vv *from,
                   uint64_t *ret_serial);
 
@@ -551,12 +294,13 @@ void td_stored(struct td_core *core, const struct td_event *event);
 /* Adds a RECORD store; NULL when there is no room. The record is zeroed: fill it. */
 struct td_record *td_store_record(struct td_core *core, enum td_store_what what,
                                   enum td_record_type type);
-/* The same for a HAS record, the only kind a restart believes without the deltas: what holes recovery
- * found is written down before it. vv is copied. False when there is no room. */
+/* Writes down what holes recovery found, once, and what we have without what they lost. */
 bool td_store_mark_holes(struct td_core *core);
+/* A HAS record, the only kind a restart believes without the deltas: behind the holes' record. vv is
+ * copied. False when there is no room. */
 bool td_store_has(struct td_core *core, enum td_store_what what, const struct td_vv *vv);
 
-/* ---- publish.c / pending.c / query.c / start.c / incarnation.c ---- */
+/* ---- publish.c / again.c / pending.c / query.c / start.c / incarnation.c ---- */
 size_t td_publish_layout(struct td_core *core, struct td_block *block);
 enum td_err td_publish_refusal(const struct td_core *core); /* TD_OK = this node publishes */
 void td_publish_request(struct td_core *core, const struct td_event *event);
@@ -565,12 +309,9 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
 void td_publish_tick(struct td_core *core);
 bool td_publish_queued(const struct td_core *core); /* own deltas wait for the disk */
 void td_publish_resume(struct td_core *core);       /* the disk takes writes again */
-/* Queues again, as new deltas, the winners that lie in a void group. */
-void td_publish_again(struct td_core *core);
-/* Does it for what a clone closed away, once our running incarnation is not among that. */
-void td_publish_again_closed(struct td_core *core);
-/* The same for what was accepted here under start numbers below, which others have folded. */
-void td_publish_again_below(struct td_core *core, uint32_t start_below);
+/* again.c: looks at every register once more for what is to be said again; the pump does it in slices. */
+void td_again_begin(struct td_core *core);
+void td_again_pump(struct td_core *core);
 size_t td_pending_layout(struct td_core *core, struct td_block *block);
 /* Opens a waiting request; TD_NONE when limits.requests_max is used up. */
 uint32_t td_pending_open(struct td_core *core, const struct td_event *event);
@@ -626,6 +367,9 @@ void td_incarnation_random(struct td_core *core, uint32_t bits);
 void td_incarnation_durable(struct td_core *core, bool durable);
 /* An equal or higher start number of our own region, seen elsewhere. */
 void td_incarnation_seen(struct td_core *core, struct td_incarnation incarnation);
+/* The same by a member's word alone, without our signature: one that lies must not use up our start
+ * numbers at a stroke. False = too far beyond what is known, not believed. */
+bool td_incarnation_named(struct td_core *core, struct td_incarnation incarnation);
 
 /* ---- peers.c, live.c, transfer.c, repair.c, heads.c, fresh.c ---- */
 void td_peers_roster(struct td_core *core, const struct td_roster *roster);

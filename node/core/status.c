@@ -111,8 +111,8 @@ static bool newest_head(const struct td_core *core, struct td_origin origin, uin
            td_incarnation_compare(life, origin.incarnation) == 0;
 }
 
-/* Whom this region says it hears: its echo table names the newest ticks it has seen; a row a region. The age is that of
- * the tick of a region whose heads we hold ourselves. */
+/* Whom this region says it hears: its echo table names the newest ticks it has seen; a row a region. The
+ * age is that of the tick of a region whose heads we hold ourselves. */
 static void fill_hears(struct td_core *core, uint8_t region_slot, struct td_region_view *view)
 {
     const struct td_region_info *region = &core->regions[region_slot];

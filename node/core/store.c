@@ -113,6 +113,7 @@ void td_stored(struct td_core *core, const struct td_event *event)
         core->failed_ticket = store.ticket;
         TD_COUNT(core, stores_failed, 1);
         core->holes_unmarked = core->hole_count > 0; /* perhaps it was that record, or one of these */
+        core->recovered_due = true;
         for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
             core->regions[slot].joined_logged = false;
         }

@@ -63,7 +63,9 @@ static bool is_folded(const struct td_core *core, struct td_origin origin)
     return origin.incarnation.start < core->fold_below[origin.region.v];
 }
 
-static uint32_t open_of_region(const struct td_core *core, struct td_region region)
+/* Closed ones too: until they are folded they are in `has`, and a vector with more of one region is not
+ * valid to anybody. */
+static uint32_t unfolded_of_region(const struct td_core *core, struct td_region region)
 {
     const struct td_origin from = { .region = region };
     uint32_t count = 0;
@@ -72,7 +74,7 @@ static uint32_t open_of_region(const struct td_core *core, struct td_region regi
         if (inc->origin.region.v != region.v) {
             break;
         }
-        count += !inc->folded && !inc->closed;
+        count += !inc->folded;
     }
     return count;
 }
@@ -136,7 +138,7 @@ uint16_t td_inc_intern(struct td_core *core, struct td_origin origin)
     }
     const bool folded = is_folded(core, origin);
     if (origin.region.v == 0 ||
-        (!folded && (open_of_region(core, origin.region) >= TD_INCARNATIONS_PER_REGION_MAX ||
+        (!folded && (unfolded_of_region(core, origin.region) >= TD_INCARNATIONS_PER_REGION_MAX ||
                      unfolded_count(core) >= TD_VV_ENTRIES_MAX))) {
         TD_COUNT(core, rejected_bounds, 1);
         return TD_INC_NONE;

@@ -1,0 +1,100 @@
+/* again.c -- what was accepted here and counts no more is said again under the running incarnation:
+ * groups that a closing made void, and what lies under start numbers that others have folded. A walk
+ * over all registers, a slice a step; it waits while the queue of own deltas is half full. */
+#include "node/core/own.h"
+
+enum { AGAIN_SLICE = 4096, AGAIN_PAUSE_MS = 1000 };
+
+void td_again_begin(struct td_core *core)
+{
+    core->again_left = core->register_used_max;
+}
+
+/* A later report may be queued already: it has seen what lies here. */
+static bool queued_already(const struct td_core *core, const struct td_register *reg,
+                           uint64_t pending)
+{
+    if (pending == 0) {
+        return false;
+    }
+    const struct td_delta *queued = td_own_delta(core, pending);
+    const uint8_t queued_rank = td_state_rank(queued->status.state);
+    const uint8_t rank = td_state_rank((enum td_state)reg->state);
+    return queued_rank > rank ||
+           (queued_rank == rank && td_stamp_compare(queued->stamp, reg->stamp) >= 0);
+}
+
+/* False = no room now. */
+static bool queue_again(struct td_core *core, uint32_t index)
+{
+    const struct td_register *reg = &core->registers[index];
+    struct td_dot clock[TD_CLOCK_ENTRIES_MAX];
+    struct td_body_view view;
+    td_body_unpack(core, reg->body, &view);
+    struct td_delta delta = view.delta;
+    delta.attempt = reg->attempt;
+    delta.stamp = reg->stamp;
+    delta.status.state = (enum td_state)reg->state;
+    delta.job_hash = reg->job_hash;
+    delta.clock_count = (uint8_t)td_register_seen(core, index, clock);
+    delta.clock = clock;
+    const uint64_t pending = td_own_find(core, delta.job_hash, delta.job, delta.attempt);
+    if (queued_already(core, reg, pending)) {
+        return true;
+    }
+    const struct td_body_parts parts = { .delta = &delta };
+    const uint32_t words = td_body_words(&parts);
+    if (td_own_half_full(core) ||
+        core->body_words_used + core->reserved_words + words > core->body_words_max) {
+        return false;
+    }
+    return td_own_add(core, &delta, pending, words, false, TD_NONE) == TD_OK;
+}
+
+static bool counts_no_more(const struct td_core *core, const struct td_register *reg)
+{
+    if (!reg->used) {
+        return false;
+    }
+    const struct td_slot *slot = &core->slots[reg->slot];
+    const struct td_inc *inc = &core->incs[slot->inc];
+    if (inc->origin.region.v != core->config.self.v) {
+        return false;
+    }
+    const bool is_void = inc->closed && td_register_dot(core, reg).seq > inc->closed_last;
+    const bool is_folded = slot->via == core->config.self.v &&
+                           inc->origin.incarnation.start < core->again_below;
+    return is_void || is_folded;
+}
+
+/* Under an incarnation that a crash does not forget, that is not closed and that nobody folded. */
+static bool may_say(const struct td_core *core)
+{
+    const struct td_origin running = { core->config.self, core->process };
+    const uint16_t index = td_inc_find(core, running);
+    return core->incarnation_durable && !core->incarnation_wanted &&
+           core->process.start >= core->again_below &&
+           (index == TD_INC_NONE || !core->incs[index].closed);
+}
+
+void td_again_pump(struct td_core *core)
+{
+    if (core->again_left == 0 || !may_say(core)) {
+        return;
+    }
+    for (uint32_t i = 0; i < AGAIN_SLICE && core->again_left > 0; ++i) {
+        if (core->again_at >= core->register_used_max) {
+            core->again_at = 0;
+        }
+        if (counts_no_more(core, &core->registers[core->again_at]) &&
+            !queue_again(core, core->again_at)) {
+            td_deadline(core, core->now.boot_ms + AGAIN_PAUSE_MS);
+            return;
+        }
+        core->again_at += 1;
+        core->again_left -= 1;
+    }
+    if (core->again_left > 0) {
+        td_deadline(core, core->now.boot_ms);
+    }
+}
