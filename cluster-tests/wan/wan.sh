@@ -44,7 +44,7 @@ wan_up() {
     local preset=$1 hosts line code=0
     [ -e "$preset" ] || preset=$wan_presets/$1
     [ -f "$preset" ] || die "no preset $1; there are: $(cd "$wan_presets" && echo *)"
-    ! wan_alive || die "a WAN is up already: $0 down"
+    ! { wan_alive && wan_control hosts >/dev/null 2>&1; } || die "a WAN is up already in $wan"
     rm -rf "$wan"
     mkdir -p "$wan"
     hosts=$(sed -n 's/^hosts //p' "$preset")
@@ -67,8 +67,11 @@ wan_up() {
 wan_down() {
     local pid
     pid=$(wan_router_pid) || return 0
-    kill "$pid" 2>/dev/null || true
-    while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+    # After a crash the number may be somebody else's by now.
+    while [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = tidings-wan ]; do
+        kill "$pid" 2>/dev/null || true
+        sleep 0.02
+    done
     rm -f "$wan/pid" "$wan/mode"
 }
 
