@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # wan.sh -- a WAN in network namespaces, and scripts/cluster.sh on top of it. Sourced after lib.sh and
 # cluster.sh; the caller sets `cluster` (state directory) and `bin`. After wan_up the functions of
 # cluster.sh work as before, but every node is a host of its own, and cut_link and heal_link take the
@@ -20,8 +21,8 @@ wan_exec() {
     [ "$(wan_mode)" = namespaces ] || exec "$@"
     namespace=$(awk -v host="$host" '$1 == host {print $3}' "$wan/hosts")
     [ -n "$namespace" ] || die "no host $host here; there are: $(wan_hosts | tr '\n' ' ')"
-    [ "$(id -u)" = 0 ] || exec nsenter "--user=/proc/$(wan_router_pid)/ns/user" --preserve-credentials "--net=$namespace" "$@"
-    exec nsenter "--net=$namespace" "$@"
+    [ "$(id -u)" != 0 ] || exec nsenter "--net=$namespace" "$@"
+    exec nsenter "--user=/proc/$(wan_router_pid)/ns/user" --preserve-credentials "--net=$namespace" "$@"
 }
 
 wan_alive() { kill -0 "$(wan_router_pid)" 2>/dev/null; }
@@ -30,7 +31,8 @@ wan_answers() { ! wan_alive || wan_control hosts; }
 # wan_router HOST...: 0 when it runs, 77 where this machine does not allow it.
 wan_router() {
     local code=0
-    setsid "$bin/tidings-wan" router "$wan/socket" "${TIDINGS_WAN_SEED:-1}" "$@" >"$wan/log" 2>&1 </dev/null &
+    setsid "$bin/tidings-wan" router "$wan/socket" "${TIDINGS_WAN_SEED:-1}" "$@" \
+        >"$wan/log" 2>&1 </dev/null &
     echo $! >"$wan/pid"
     await 10 "the router answers" wan_answers || return 1
     wan_alive || { wait "$(wan_router_pid)" || code=$?; rm -f "$wan/pid"; return "$code"; }
@@ -51,7 +53,7 @@ wan_up() {
     # shellcheck disable=SC2086
     if [ -n "${TIDINGS_WAN_LOOPBACK:-}" ]; then code=77; else wan_router $hosts || code=$?; fi
     if [ $code = 77 ]; then
-        say "LOOPBACK $(cat "$wan/log" 2>/dev/null)"
+        [ ! -s "$wan/log" ] || say "LOOPBACK $(cat "$wan/log")"
         say "LOOPBACK no namespaces: nodes on 127.0.0.1, cuts by their fault switches, no delays or losses"
         # shellcheck disable=SC2086
         printf '%s 127.0.0.1 -\n' $hosts >"$wan/hosts"
@@ -80,10 +82,10 @@ wan_link() {
     local verb=$1 from=$2 to=$3 way=${4:-}
     if [ "$(wan_mode)" = namespaces ]; then
         wan_control "$verb" "$from" "$to" $way
-    elif [ -n "$way" ]; then
-        t "$from" fault "$verb" "$to" $([ "$verb" = heal ] || echo --one-way send)
+    elif [ "$verb$way" = cutone-way ]; then
+        t "$from" fault cut "$to" --one-way send
     else
-        t "$from" fault "$verb" "$to" && t "$to" fault "$verb" "$from"
+        t "$from" fault "$verb" "$to" && { [ -n "$way" ] || t "$to" fault "$verb" "$from"; }
     fi
 }
 
@@ -103,19 +105,20 @@ wan_cluster() {
 
 wan_make_region() {
     local region=$1 key
-    key=$("$bin/tidingsd" init --region "$region" --data "$cluster/$region" --root "$(cat "$cluster/root.pub")" \
-        --listen-peer "tcp://$(wan_address "$region"):7717" --listen-local "ipc://$cluster/$region/tidings.sock" \
-        --http 127.0.0.1:7718 --roster "$cluster/roster" --chaos 2>"$cluster/init.log") ||
+    key=$("$bin/tidingsd" init --region "$region" --data "$cluster/$region" \
+        --root "$(cat "$cluster/root.pub")" --listen-peer "tcp://$(wan_address "$region"):7717" \
+        --listen-local "ipc://$cluster/$region/tidings.sock" --http 127.0.0.1:7718 --roster "$cluster/roster" --chaos 2>"$cluster/init.log") ||
         { cat "$cluster/init.log" >&2; return 1; }
     echo 7717 >"$cluster/$region/port"
-    "$bin/tidings" -q roster add "$region" --pubkey "$key" --endpoint "tcp://$(wan_address "$region"):7717" \
-        --root-key "$cluster/root.key" --roster "$cluster/roster"
+    "$bin/tidings" -q roster add "$region" --pubkey "$key" \
+        --endpoint "tcp://$(wan_address "$region"):7717" --root-key "$cluster/root.key" --roster "$cluster/roster"
     echo "$region" >>"$cluster/regions"
 }
 
 wan_start_node() {
     local region=$1
-    (wan_exec "$region" "$bin/tidingsd" -c "$cluster/$region/tidingsd.yaml") >>"$cluster/$region/log" 2>&1 </dev/null &
+    (wan_exec "$region" "$bin/tidingsd" -c "$cluster/$region/tidingsd.yaml") \
+        >>"$cluster/$region/log" 2>&1 </dev/null &
     echo $! >"$cluster/$region/pid"
     disown
 }
