@@ -145,9 +145,19 @@ void sim_truth_ack(struct sim_world *world, struct sim_truth *truth)
     }
 }
 
-static struct td_vv has_of(const struct sim_node *node)
+/* Whether this node could give it back. A fold covers every dot below it, also one made after it by a
+ * region that lost its disk and began with the same start number again: of a process that is up the
+ * registers tell, of one that is down only what its vector names one by one. */
+static bool keeps(const struct sim_world *world, const struct sim_node *node,
+                  const struct sim_truth *truth)
 {
-    return node->up ? td_core_has(node->core) : node->has_down.vv;
+    if (node->up) {
+        struct td_vv has = td_core_has(node->core);
+        return td_vv_covers_dot(&has, truth->order.dot) && sim_holds(world, node->core, truth);
+    }
+    struct td_vv named = node->has_down.vv;
+    named.fold_count = 0;
+    return td_vv_covers_dot(&named, truth->order.dot);
 }
 
 void sim_truth_doom(struct sim_world *world, int index)
@@ -159,8 +169,7 @@ void sim_truth_doom(struct sim_world *world, int index)
         bool kept = truth->doomed || !truth->durable;
         for (int other = 0; other < SIM_NODES_MAX && !kept; other++) {
             if (other != index && world->nodes[other].used) {
-                struct td_vv has = has_of(&world->nodes[other]);
-                kept = td_vv_covers_dot(&has, truth->order.dot);
+                kept = keeps(world, &world->nodes[other], truth);
             }
         }
         truth->doomed = truth->doomed || !kept;
