@@ -143,6 +143,19 @@ void td_ring_push(struct td_core *core, uint8_t region_slot, uint32_t slot)
     region->ring_count += 1;
 }
 
+void td_ring_drop(struct td_core *core, uint8_t region_slot)
+{
+    struct td_region_info *region = &core->regions[region_slot];
+    const uint64_t end = region->ring_serial + region->ring_count;
+    for (uint64_t serial = region->ring_serial; serial < end; ++serial) {
+        const uint32_t batch = td_ring_at(core, region_slot, serial);
+        core->slots[batch].in_ring = false;
+        td_slot_release(core, batch);
+    }
+    region->ring_serial = end;
+    region->ring_count = 0;
+}
+
 uint32_t td_ring_at(const struct td_core *core, uint8_t region_slot, uint64_t serial)
 {
     const struct td_region_info *region = &core->regions[region_slot];
@@ -524,7 +537,11 @@ void td_batch_stored(struct td_core *core, const struct td_store *store, const s
         if (store->slot != TD_NONE) {
             core->slots[store->slot].failed = true;
             core->slots[store->slot].anchor_next = false;
-            td_slot_release(core, store->slot);
+            if (core->slots[store->slot].in_ring) { /* its bytes are nowhere: it cannot be served */
+                td_ring_drop(core, core->slot_of[inc->origin.region.v]);
+            } else {
+                td_slot_release(core, store->slot);
+            }
         }
         td_inc_fall_back(core, store->inc);
         return;

@@ -176,7 +176,10 @@ static void test_failed_store_of_a_received_batch_is_asked_for_again(void **stat
     assert_true(replica_receive(replica, first, TD_LANE_LIVE));
     assert_true(replica_receive(replica, second, TD_LANE_LIVE));
     assert_int_equal(td_core_received_seq(replica->core, other), 2);
+    const struct td_region_info *region = &replica->core->regions[replica->core->slot_of[other.region.v]];
+    assert_int_equal(region->ring_count, 2);
     replica_complete(replica, false);
+    assert_int_equal(region->ring_count, 0); /* nobody can be served what is nowhere */
     assert_int_equal(td_core_received_seq(replica->core, other), 0);
     replica_settle(replica);
     assert_int_equal(td_vv_seq(&replica->core->has.vv, other), 0); /* the second says nothing of the first */

@@ -4,21 +4,6 @@
 
 #include <string.h>
 
-static void ring_drop(struct td_core *core, uint8_t slot)
-{
-    struct td_region_info *region = &core->regions[slot];
-    uint64_t end = region->ring_serial + region->ring_count;
-
-    for (uint64_t serial = region->ring_serial; serial < end; serial++) {
-        uint32_t batch = td_ring_at(core, slot, serial);
-        if (batch != TD_NONE) {
-            core->slots[batch].in_ring = false;
-            td_slot_release(core, batch);
-        }
-    }
-    region->ring_count = 0;
-}
-
 static void links_close(struct td_core *core, uint8_t slot)
 {
     for (uint32_t i = 0; i < core->link_used_max; i++) {
@@ -34,7 +19,7 @@ static void region_forget(struct td_core *core, uint8_t slot)
     uint64_t keep = ~td_bit(slot);
 
     links_close(core, slot);
-    ring_drop(core, slot);
+    td_ring_drop(core, slot);
     for (uint32_t i = 0; i < core->link_used_max; i++) {
         struct td_link *link = &core->links[i];
         link->wants[slot] = false;

@@ -218,6 +218,8 @@ void td_slot_anchor(struct td_core *core, uint32_t slot);
 void td_slot_anchor_drop(struct td_core *core, uint16_t inc);
 /* Puts a whole contiguous batch at the end of its region's live ring (drops the oldest). */
 void td_ring_push(struct td_core *core, uint8_t region_slot, uint32_t slot);
+/* Empties it: who wants more of this region is told that it is not whole here. */
+void td_ring_drop(struct td_core *core, uint8_t region_slot);
 /* Batch slot at this serial, TD_NONE when outside the ring. */
 uint32_t td_ring_at(const struct td_core *core, uint8_t region_slot, uint64_t serial);
 /* Serial from which the ring serves `from` (newest held per incarnation) without a hole; false = not
