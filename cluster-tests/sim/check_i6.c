@@ -5,7 +5,7 @@
 
 enum { DOUBT_MS = 60000 };
 
-enum { AWARE_MS = 5000 };
+enum { AWARE_MS = 1000 };
 
 /* Shown here, or something greater is: that is what a reader is told to be complete. Vectors may
  * name less after a disk was lost (nobody holds the register's earlier reports any more). */
@@ -44,6 +44,26 @@ void sim_explain(struct sim_world *world, int index, uint8_t region)
                       (unsigned long long)inc->durable, (unsigned long long)inc->signed_max,
                       (unsigned long long)inc->named_max, inc->closed,
                       (unsigned long long)inc->closed_last, inc->lost, inc->folded);
+        }
+    }
+}
+
+void sim_explain_registers(struct sim_world *world, int index, int other)
+{
+    const struct td_core *core = world->nodes[index].core, *there = world->nodes[other].core;
+
+    for (uint32_t i = 0; i < core->register_used_max; i++) {
+        const struct td_register *reg = &core->registers[i];
+        struct td_text job = reg->used ? td_register_job(core, reg) : (struct td_text){0};
+        uint32_t twin = reg->used ? td_table_find(there, reg->job_hash, job, reg->attempt) : TD_NONE;
+        struct td_dot dot = reg->used ? td_register_dot(core, reg) : (struct td_dot){0};
+        struct td_dot here = twin == TD_NONE ? (struct td_dot){0}
+                                             : td_register_dot(there, &there->registers[twin]);
+        if (reg->used && td_dot_compare(dot, here) != 0) {
+            sim_trace(world, "node %d shows %u.%u.%llu %.*s/%u, node %d %u.%u.%llu", index + 1,
+                      dot.origin.region.v, dot.origin.incarnation.start, (unsigned long long)dot.seq,
+                      (int)job.count, job.bytes, reg->attempt, other + 1, here.origin.region.v,
+                      here.origin.incarnation.start, (unsigned long long)here.seq);
         }
     }
 }
@@ -95,10 +115,42 @@ void sim_check_i6_hidden(struct sim_world *world, int index)
     }
 }
 
+/* Somebody it heard names more of it than it has. */
+static bool is_aware(struct sim_node *node, uint8_t region)
+{
+    struct td_vv has = td_core_has(node->core);
+
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        const struct td_region_info *info = &node->core->regions[slot];
+        for (uint32_t i = 0; info->number.v != 0 && info->heard && i < info->head_has.vv.entry_count;
+             i++) {
+            struct td_dot dot = {info->head_has.entries[i].origin, info->head_has.entries[i].seq};
+            if (dot.origin.region.v == region && !td_vv_covers_dot(&has, dot)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Since when it may know is watched all the time: nobody may be asking just then. */
+void sim_check_i6_aware(struct sim_world *world)
+{
+    for (int i = 0; i < world->node_count; i++) {
+        struct sim_node *node = &world->nodes[i];
+        uint8_t region = node->region.v;
+        if (world->region_ruined[region] &&
+            !(node->up && node->core->started && is_aware(node, region))) {
+            world->unaware_ms[region] = world->now_ms;
+        }
+    }
+}
+
 /* A region started from an old backup cannot know that it is one before it has heard of somebody who holds
  * more of it (DESIGN 2, `recovering`), nor can anybody who hears of it alone. From then on its heads say
- * so; they take a moment to arrive. */
-static bool cannot_know(struct sim_world *world, uint8_t region, const struct sim_truth *truth)
+ * so; what they said before stands. */
+static bool cannot_know(struct sim_world *world, uint8_t region, const struct sim_truth *truth,
+                        uint64_t moment_ms)
 {
     const struct sim_node *node = &world->nodes[region - 1];
     bool known = false;
@@ -119,7 +171,7 @@ static bool cannot_know(struct sim_world *world, uint8_t region, const struct si
         world->unaware_ms[region] = world->now_ms;
     }
     return !known ||
-           world->now_ms < world->unaware_ms[region] + AWARE_MS + 4 * sim_net_delay_max(world);
+           moment_ms < world->unaware_ms[region] + AWARE_MS + 4 * sim_net_delay_max(world);
 }
 
 void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view *rows,
@@ -137,7 +189,7 @@ void sim_check_i6(struct sim_world *world, int index, const struct td_fresh_view
         }
         const struct sim_truth *truth = sim_oldest_lacking(world, node, region);
         if (truth != NULL && truth->durable_ms < world->now_ms - rows[i].age_ms &&
-            !cannot_know(world, region, truth)) {
+            !cannot_know(world, region, truth, world->now_ms - rows[i].age_ms)) {
             sim_explain(world, index, region);
             if (world->nodes[region - 1].up) {
                 sim_explain(world, region - 1, region);

@@ -402,6 +402,8 @@ void sim_truth_doom(struct sim_world *world, int node);
 bool sim_truth_in_doubt(const struct sim_world *world, const struct sim_truth *truth);
 uint64_t sim_dot_hash(struct td_dot dot);
 /* Oldest report of this region that the node lacks; NULL = none (check_i6.c). */
+/* Registers of one node that another lacks or shows another winner of. */
+void sim_explain_registers(struct sim_world *world, int index, int other);
 void sim_explain(struct sim_world *world, int index, uint8_t region);
 const struct sim_truth *sim_oldest_lacking(struct sim_world *world, struct sim_node *node,
                                            uint8_t region);
@@ -423,6 +425,7 @@ void sim_check_i4(struct sim_world *world, int node, const struct sim_truth *acc
 /* A report that is about to be stored, against the clock of its node. */
 void sim_check_i4_stamp(struct sim_world *world, int node, const struct sim_truth *truth);
 void sim_check_i5(struct sim_world *world, int node, uint32_t reg);
+void sim_check_i6_aware(struct sim_world *world); /* often: since when a region may know */
 void sim_check_i6_hidden(struct sim_world *world, int node);
 void sim_check_i6(struct sim_world *world, int node, const struct td_fresh_view *rows,
                   uint32_t count);

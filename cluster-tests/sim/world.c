@@ -140,6 +140,7 @@ static void happen_in_process(struct sim_world *world, const struct sim_event *e
 static void check_all(struct sim_world *world)
 {
     world->rounds++;
+    sim_check_i6_aware(world);
     for (int i = 0; i < SIM_NODES_MAX; i++) {
         if (world->nodes[i].up && !sim_is_bad(world, i)) {
             sim_check_i1(world, i);
@@ -358,6 +359,18 @@ void sim_world_free(struct sim_world *world)
     free(world);
 }
 
+/* Who holds what of whom, for a trace of what did not converge. */
+static void explain_all(struct sim_world *world)
+{
+    for (int i = 0; i < world->node_count; i++) {
+        sim_explain_registers(world, 0, i);
+        sim_explain_registers(world, i, 0);
+        for (int origin = 0; origin < world->node_count; origin++) {
+            sim_explain(world, i, world->nodes[origin].region.v);
+        }
+    }
+}
+
 static void settle(struct sim_world *world)
 {
     /* Repair lists one bucket with a peer in a round: what was hidden takes its time to be found.
@@ -369,6 +382,7 @@ static void settle(struct sim_world *world)
 
     while (!world->failed && equal < CONVERGED_ROUNDS) {
         if (world->now_ms >= end_ms) {
+            explain_all(world);
             sim_fail(world, "I9", "not converged %llu ms after the last fault: %s",
                      (unsigned long long)settle_ms, why);
             return;

@@ -1,9 +1,11 @@
-/* again.c -- what was accepted here and counts no more is said again under the running incarnation:
- * groups that a closing made void, and what lies under start numbers that others have folded. A walk
- * over all registers, a slice a step; it waits while the queue of own deltas is half full. */
+/* again.c -- what is shown here and that nobody could get from here is said again under the running
+ * incarnation: own groups that a closing made void, what lies under start numbers that others have folded,
+ * and what came from elsewhere, could not be written, and is held by nobody in reach. A walk over all
+ * registers, a slice a step; it waits while the queue of own deltas is half full. */
 #include "node/core/own.h"
+#include "node/core/peers.h"
 
-enum { AGAIN_SLICE = 4096, AGAIN_PAUSE_MS = 1000 };
+enum { AGAIN_SLICE = 4096, AGAIN_PAUSE_MS = 1000, UNWRITTEN_PATIENCE_MS = 10000 };
 
 void td_again_begin(struct td_core *core)
 {
@@ -33,7 +35,9 @@ static bool queue_again(struct td_core *core, uint32_t index)
     td_body_unpack(core, reg->body, &view);
     struct td_delta delta = view.delta;
     delta.attempt = reg->attempt;
-    delta.stamp = reg->stamp;
+    /* Of two equal stamps the higher origin wins, and this one has seen the other. */
+    const bool foreign = td_register_dot(core, reg).origin.region.v != core->config.self.v;
+    delta.stamp = foreign ? td_stamp_next(reg->stamp, 0) : reg->stamp;
     delta.status.state = (enum td_state)reg->state;
     delta.job_hash = reg->job_hash;
     delta.clock_count = (uint8_t)td_register_seen(core, index, clock);
@@ -51,6 +55,47 @@ static bool queue_again(struct td_core *core, uint32_t index)
     return td_own_add(core, &delta, pending, words, false, TD_NONE) == TD_OK;
 }
 
+/* A register whose batch could not be written: its signed bytes are nowhere. Who holds them gives them once
+ * more, in a transfer; when nobody in reach does, its origin may have lost its disk, and a transfer from
+ * here is refused as long as this lies here. */
+static bool unwritten(const struct td_core *core, const struct td_register *reg)
+{
+    const struct td_dot dot = td_register_dot(core, reg);
+    if (!core->slots[reg->slot].failed) {
+        return false;
+    }
+    for (uint32_t i = 0; i < core->link_used_max; ++i) {
+        const struct td_link *link = &core->links[i];
+        /* What is folded is not sent any more: that it is covered helps nobody. */
+        if (td_link_up(link) && link->has_known && td_vv_seq(&link->has.vv, dot.origin) >= dot.seq) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void td_again_unwritten(struct td_core *core)
+{
+    if (core->unwritten_ms == 0) {
+        core->unwritten_ms = td_max_u64(core->now.boot_ms, 1);
+    }
+}
+
+/* As long as there are such registers they are looked for again: a link may end that gave hope. */
+static void unwritten_tick(struct td_core *core)
+{
+    const uint64_t due_ms = core->unwritten_ms + UNWRITTEN_PATIENCE_MS;
+    if (core->unwritten_ms == 0 || core->again_left > 0) {
+        return;
+    }
+    if (core->now.boot_ms < due_ms) {
+        td_deadline(core, due_ms);
+        return;
+    }
+    core->unwritten_ms = 0;
+    td_again_begin(core);
+}
+
 static bool counts_no_more(const struct td_core *core, const struct td_register *reg)
 {
     if (!reg->used) {
@@ -58,6 +103,9 @@ static bool counts_no_more(const struct td_core *core, const struct td_register 
     }
     const struct td_slot *slot = &core->slots[reg->slot];
     const struct td_inc *inc = &core->incs[slot->inc];
+    if (slot->failed && slot->via != core->config.self.v) {
+        return unwritten(core, reg);
+    }
     if (inc->origin.region.v != core->config.self.v) {
         return false;
     }
@@ -79,6 +127,7 @@ static bool may_say(const struct td_core *core)
 
 void td_again_pump(struct td_core *core)
 {
+    unwritten_tick(core);
     if (core->again_left == 0 || !may_say(core)) {
         return;
     }
@@ -86,7 +135,11 @@ void td_again_pump(struct td_core *core)
         if (core->again_at >= core->register_used_max) {
             core->again_at = 0;
         }
-        if (counts_no_more(core, &core->registers[core->again_at]) &&
+        const struct td_register *reg = &core->registers[core->again_at];
+        if (reg->used && core->slots[reg->slot].failed) {
+            td_again_unwritten(core);
+        }
+        if (counts_no_more(core, reg) &&
             !queue_again(core, core->again_at)) {
             td_deadline(core, core->now.boot_ms + AGAIN_PAUSE_MS);
             return;

@@ -455,6 +455,9 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
          * such a batch is not kept at all, and asked for again. */
         core->slots[slot].failed = true;
         core->slots[slot].anchor_next = false;
+        if (core->slots[slot].live_count > 0) {
+            td_again_unwritten(core);
+        }
         forget_losers(core->losers, loser_from, core->loser_number, core->slots[slot].ref.ticket.v);
         forget_losers(core->losers_concurrent, concurrent_from, core->loser_concurrent_number,
                       core->slots[slot].ref.ticket.v);
@@ -537,6 +540,7 @@ void td_batch_stored(struct td_core *core, const struct td_store *store, const s
         if (store->slot != TD_NONE) {
             core->slots[store->slot].failed = true;
             core->slots[store->slot].anchor_next = false;
+            td_again_unwritten(core);
             if (core->slots[store->slot].in_ring) { /* its bytes are nowhere: it cannot be served */
                 td_ring_drop(core, core->slot_of[inc->origin.region.v]);
             } else {

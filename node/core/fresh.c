@@ -166,8 +166,8 @@ static struct td_fresh_view row_of(const struct td_core *core, uint8_t slot)
     struct td_fresh_view row = {.region = region->number};
 
     if (slot == core->self_slot) {
-        row.age_known = !core->recovering;
-        row.recovering = core->recovering;
+        row.recovering = core->recovering || td_recover_doubtful(core);
+        row.age_known = !row.recovering;
         missing_of(core, region, &row);
         row.missing_known = true;
         return row;

@@ -75,12 +75,14 @@ static bool missed_for_good(struct td_core *core, struct td_inc *inc)
     return core->now.boot_ms >= inc->missed_ms + LOST_PATIENCE_MS;
 }
 
-/* False: an earlier incarnation of ours cannot be closed yet. */
+/* False: an earlier incarnation of ours cannot be closed yet, or, when an earlier life closed it beyond
+ * what anybody holds today, not at less. */
 static bool close_earlier(struct td_core *core, uint16_t index, bool settled)
 {
     struct td_inc *inc = &core->incs[index];
     uint64_t beyond = inc->hole_count > 0 ? inc->holes[inc->hole_count - 1].to : 0;
-    bool misses = inc->signed_max > inc->durable || beyond > 0;
+    bool misses = inc->signed_max > inc->durable || beyond > 0 ||
+                  (inc->closed && inc->closed_last > inc->durable);
 
     if (!settled || inc->storing > 0 || index == core->void_inc ||
         td_recover_alive(core, inc->origin.incarnation) || own_in_flight(core, index)) {
@@ -90,10 +92,11 @@ static bool close_earlier(struct td_core *core, uint16_t index, bool settled)
     if (misses && !missed_for_good(core, inc)) {
         return false;
     }
+    uint64_t last = td_max_u64(td_max_u64(inc->signed_max, beyond), inc->closed ? inc->closed_last : 0);
     inc->closed = true;
     inc->closed_last = inc->durable;
     if (misses) {
-        uint64_t lost = td_max_u64(inc->signed_max, beyond) - inc->durable;
+        uint64_t lost = last - inc->durable;
         inc->lost = true;
         TD_COUNT(core, updates_lost, lost);
         td_fx_trace(core, TD_TR_UPDATES_LOST, core->config.self, lost, 0);
@@ -122,7 +125,8 @@ static bool fill_closings(struct td_core *core, struct td_head *head)
             head->closing_count == TD_CLOSINGS_MAX) {
             continue;
         }
-        if (!inc->closed && !close_earlier(core, core->inc_order[at], settled)) {
+        bool open = !inc->closed || inc->closed_last > inc->durable;
+        if (open && !close_earlier(core, core->inc_order[at], settled) && !inc->closed) {
             continue;
         }
         closings[head->closing_count++] =
@@ -182,7 +186,7 @@ static bool fill(struct td_core *core, struct td_head *head)
     head->seq = own_seq(core);
     head->stamp.ms = core->now.wall_ms < TD_STAMP_MS_MAX ? core->now.wall_ms : TD_STAMP_MS_MAX;
     head->roster_version = core->roster_version;
-    head->recovering = core->recovering;
+    head->recovering = core->recovering || td_recover_doubtful(core);
     head->digest = td_digest_sum(core);
     head->proto_min = head->proto_max = TD_PROTO_NUMBER;
     head->software = core->config.software;

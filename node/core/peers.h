@@ -153,6 +153,8 @@ void td_recover_check(struct td_core *core);
 void td_recover_log(struct td_core *core);
 bool td_recover_settled(struct td_core *core, bool *ret_unsigned);
 /* Another process of our region seems to use this incarnation still. */
+/* Somebody names of us what we have no signature of ours for: we vouch for nothing just now. */
+bool td_recover_doubtful(const struct td_core *core);
 bool td_recover_alive(const struct td_core *core, struct td_incarnation incarnation);
 /* First start number of this region that the vector does not fold; 0 = it names no fold. */
 uint32_t td_vv_fold_below(const struct td_vv *vv, struct td_region region);

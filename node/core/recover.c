@@ -5,6 +5,7 @@
 #include "node/core/plant.h"
 
 enum { UNSIGNED_PATIENCE_MS = 10000, SPOKE_MS = 60000, SEEN_MS = 5000 };
+enum { DOUBT_SPAN_MS = 3600000, DOUBT_MAX_MS = 60000 };
 
 /* A restart goes on recovering where this process was, and must not vouch for itself before: when
  * there is no room or the write fails, td_cut_tick comes again. */
@@ -198,6 +199,60 @@ static void other_lives(struct td_core *core, const struct td_head *head)
     }
 }
 
+/* ---- names beyond our own signature ---- */
+/* We may be an old backup, or a member lies. Until it has handed over everything it has, which brings our
+ * signature or shows that there is none, our heads vouch for nothing; a minute of an hour at most, because
+ * one that lies must not take our freshness away for good. */
+bool td_recover_doubtful(const struct td_core *core)
+{
+    return core->doubt_since_ms != 0 && !TD_PLANTED(names_believed_late);
+}
+
+static bool unsigned_left(const struct td_core *core)
+{
+    bool left = false;
+
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        const struct td_region_info *region = &core->regions[slot];
+        if (region->number.v == 0 || slot == core->self_slot || !region->heard) {
+            continue;
+        }
+        for (uint32_t i = 0; i < region->head_has.vv.entry_count; i++) {
+            (void)own_lacking(core, region, &region->head_has.entries[i], &left);
+        }
+    }
+    return left;
+}
+
+static void doubt_begin(struct td_core *core)
+{
+    uint64_t now_ms = td_max_u64(core->now.boot_ms, 1);
+
+    if (core->doubt_span_ms == 0 || now_ms >= core->doubt_span_ms + DOUBT_SPAN_MS) {
+        core->doubt_span_ms = now_ms;
+        core->doubt_spent_ms = 0;
+    }
+    if (core->doubt_since_ms == 0 && core->doubt_spent_ms < DOUBT_MAX_MS) {
+        core->doubt_since_ms = now_ms;
+        td_heads_ask(core);
+    }
+}
+
+static void doubt_check(struct td_core *core)
+{
+    if (core->doubt_since_ms == 0) {
+        return;
+    }
+    uint64_t until_ms = core->doubt_since_ms + DOUBT_MAX_MS - core->doubt_spent_ms;
+    if (core->now.boot_ms >= until_ms || !unsigned_left(core)) {
+        core->doubt_spent_ms += td_min_u64(core->now.boot_ms, until_ms) - core->doubt_since_ms;
+        core->doubt_since_ms = 0;
+        td_heads_ask(core);
+    } else {
+        td_deadline(core, until_ms);
+    }
+}
+
 /* A head of somebody else: does it know more of us than we do, or a later life of ours? */
 void td_recover_head(struct td_core *core, const struct td_head *head)
 {
@@ -224,6 +279,7 @@ void td_recover_head(struct td_core *core, const struct td_head *head)
         lacking = td_recover_fold_lacking(core, &core->regions[slot], &head->has) || lacking;
     }
     if (unsigned_name) { /* its batches bring our signatures */
+        doubt_begin(core);
         uint32_t link = td_link_of(core, slot);
         if (link != TD_NONE) {
             core->links[link].unsigned_until_ms = 0;
@@ -313,6 +369,7 @@ void td_recover_check(struct td_core *core)
 
     if (core->self_slot < TD_SLOTS && core->started) {
         rollback_check(core);
+        doubt_check(core);
     }
 
     if (!core->recovering || !core->have_roster || core->self_slot >= TD_SLOTS || !core->started ||

@@ -37,6 +37,7 @@ struct td_core {
     struct td_incarnation process; /* our incarnation; start 0 = none drawn yet */
     uint16_t own_inc;              /* interned once it has a delta; TD_INC_NONE before */
     uint32_t again_below;          /* newest fold of our region that others named beyond ours */
+    uint64_t unwritten_ms; /* since when a received batch that was not written may lie here; 0 = none */
     uint32_t again_at, again_left; /* next register to look at for what is said again, and how many more */
     uint32_t start_highest;        /* highest start number known from log or peers for our region */
     bool incarnation_wanted, incarnation_durable;
@@ -119,6 +120,8 @@ struct td_core {
         uint64_t since_ms; /* it moved, or was first seen */
     } other_lives[TD_OTHER_LIVES];
     uint64_t recover_named_ms;      /* since when names of our own deltas lack our signature; 0 = none */
+    uint64_t doubt_since_ms; /* members name of us what we never signed, as far as we know; 0 = no */
+    uint64_t doubt_span_ms, doubt_spent_ms; /* begin of the hour, and how much of it went to such doubt */
     uint64_t live_check_ms;
     uint64_t cut_next_ms;
     struct td_own_tick own_ticks[TD_OWN_TICKS];
@@ -313,6 +316,7 @@ bool td_publish_queued(const struct td_core *core); /* own deltas wait for the d
 void td_publish_resume(struct td_core *core);       /* the disk takes writes again */
 /* again.c: looks at every register once more for what is to be said again; the pump does it in slices. */
 void td_again_begin(struct td_core *core);
+void td_again_unwritten(struct td_core *core); /* a batch from elsewhere could not be written */
 void td_again_pump(struct td_core *core);
 size_t td_pending_layout(struct td_core *core, struct td_block *block);
 /* Opens a waiting request; TD_NONE when limits.requests_max is used up. */

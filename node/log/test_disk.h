@@ -6,7 +6,7 @@
 
 #include "node/log/disk.h"
 
-enum { TEST_DISK_FILES_MAX = 1024, TEST_DISK_SECTOR_BYTES = 512 };
+enum { TEST_DISK_FILES_MAX = 4096, TEST_DISK_SECTOR_BYTES = 512 };
 
 enum test_crash {
     TEST_CRASH_KEEP,   /* the process died: everything written is there, but not yet flushed */
