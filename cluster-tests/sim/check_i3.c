@@ -98,7 +98,10 @@ void sim_check_i3_down(struct sim_world *world, int index)
     node->earlier = malloc(node->shadow_room * sizeof *node->earlier);
     TD_ASSERT(node->earlier != NULL);
     for (uint32_t i = 0; i < node->shadow_room; i++) {
-        if (node->shadow[i].used && td_vv_covers_dot(&has, node->shadow[i].order.dot)) {
+        /* What a full disk refused is shown, but not durable, whatever its region's fold covers. */
+        bool written = i < node->core->register_used_max && node->core->registers[i].used &&
+                       !node->core->slots[node->core->registers[i].slot].failed;
+        if (node->shadow[i].used && written && td_vv_covers_dot(&has, node->shadow[i].order.dot)) {
             node->earlier[node->earlier_count++] = node->shadow[i];
         }
     }

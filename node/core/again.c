@@ -4,6 +4,7 @@
  * registers, a slice a step; it waits while the queue of own deltas is half full. */
 #include "node/core/own.h"
 #include "node/core/peers.h"
+#include "node/core/plant.h"
 
 enum { AGAIN_SLICE = 4096, AGAIN_PAUSE_MS = 1000, UNWRITTEN_PATIENCE_MS = 10000 };
 
@@ -85,7 +86,7 @@ void td_again_unwritten(struct td_core *core)
 static void unwritten_tick(struct td_core *core)
 {
     const uint64_t due_ms = core->unwritten_ms + UNWRITTEN_PATIENCE_MS;
-    if (core->unwritten_ms == 0 || core->again_left > 0) {
+    if (core->unwritten_ms == 0 || core->again_left > 0 || TD_PLANTED(unwritten_kept)) {
         return;
     }
     if (core->now.boot_ms < due_ms) {

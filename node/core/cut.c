@@ -154,6 +154,10 @@ static uint32_t fold_limit(struct td_core *core, struct td_region number, const 
         if (inc->origin.region.v != number.v || inc->folded) {
             continue;
         }
+        if (number.v != core->config.self.v && td_inc_given_up(core, inc)) {
+            limit = inc->origin.incarnation.start + 1;
+            continue;
+        }
         bool held = inc->durable >= inc->closed_last &&
                     td_vv_seq(cut, inc->origin) >= inc->closed_last;
         bool holes = inc->hole_count > 0 && inc->received < inc->closed_last;

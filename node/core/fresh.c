@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { GIVEN_UP_MS = 10000 };
+
 static void forget(struct td_region_info *region)
 {
     region->echo_known = region->complete_known = false;
@@ -93,6 +95,62 @@ void td_fresh_head(struct td_core *core, uint8_t slot, const struct td_head *hea
     }
 }
 
+/* ---- what nobody holds ----
+ * An origin that lost its disk, or went back to an old backup, cannot close a life that it does not know it
+ * had, and somebody may still know from its signature how much there was of it. When every member that
+ * counts has signed a head since the origin's present life was first heard, and none names the rest, it is
+ * gone with the origin's disk: after a while nobody waits for it any more. */
+static bool nobody_holds(const struct td_core *core, const struct td_inc *inc, uint64_t life_since_ms)
+{
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        const struct td_region_info *member = &core->regions[slot];
+        if (member->number.v == 0 || slot == core->self_slot || member->fenced ||
+            !td_cut_counted(core, slot)) {
+            continue;
+        }
+        if (!member->heard || !member->echo_known || member->echo_moment_ms < life_since_ms ||
+            td_vv_seq(&member->head_has.vv, inc->origin) > inc->durable) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool td_inc_given_up(const struct td_core *core, const struct td_inc *inc)
+{
+    return inc->origin.region.v != core->config.self.v && inc->missed_ms != 0 &&
+           core->now.boot_ms >= inc->missed_ms + GIVEN_UP_MS;
+}
+
+static bool waited_for(const struct td_core *core, const struct td_inc *inc,
+                       const struct td_region_info *region)
+{
+    return td_inc_limit(inc, inc->signed_max) > inc->durable && !inc->folded && region->heard &&
+           td_incarnation_compare(inc->origin.incarnation, region->head_incarnation) != 0 &&
+           nobody_holds(core, inc, region->life_since_ms);
+}
+
+static void look_for_missed(struct td_core *core)
+{
+    for (uint32_t at = 0; at < core->inc_order_count; at++) {
+        struct td_inc *inc = &core->incs[core->inc_order[at]];
+        uint8_t slot = td_region_slot(core, inc->origin.region);
+        if (slot == TD_SLOTS || slot == core->self_slot) {
+            continue;
+        }
+        if (!waited_for(core, inc, &core->regions[slot])) {
+            inc->missed_ms = 0;
+        } else if (inc->missed_ms == 0) {
+            inc->missed_ms = td_max_u64(core->now.boot_ms, 1);
+        } else if (!inc->lost && td_inc_given_up(core, inc)) {
+            uint64_t lost = td_inc_limit(inc, inc->signed_max) - inc->durable;
+            inc->lost = true;
+            TD_COUNT(core, updates_lost, lost);
+            td_fx_trace(core, TD_TR_UPDATES_LOST, inc->origin.region, lost, 0);
+        }
+    }
+}
+
 /* Everything of the region that any verified head names, the running incarnation apart. */
 static bool earlier_complete(const struct td_core *core, const struct td_region_info *region,
                              struct td_incarnation running)
@@ -109,7 +167,7 @@ static bool earlier_complete(const struct td_core *core, const struct td_region_
             td_incarnation_compare(inc->origin.incarnation, running) == 0) {
             continue;
         }
-        if (td_inc_limit(inc, inc->named_max) > inc->durable) {
+        if (td_inc_limit(inc, inc->named_max) > inc->durable && !td_inc_given_up(core, inc)) {
             return false;
         }
     }
@@ -120,13 +178,16 @@ static bool fulfilled(const struct td_core *core, const struct td_region_info *r
                       const struct td_fresh_wait *wait)
 {
     struct td_dot dot = {{region->number, wait->process}, wait->seq};
+    uint16_t index = td_inc_find(core, dot.origin);
+    bool gone = index != TD_INC_NONE && td_inc_given_up(core, &core->incs[index]);
 
-    return (wait->seq == 0 || td_dot_durable(core, dot) || TD_PLANTED(freshness_before_covered)) &&
+    return (wait->seq == 0 || gone || td_dot_durable(core, dot) || TD_PLANTED(freshness_before_covered)) &&
            earlier_complete(core, region, wait->process);
 }
 
 void td_fresh_update(struct td_core *core)
 {
+    look_for_missed(core);
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         struct td_region_info *region = &core->regions[slot];
         if (region->number.v == 0 || slot == core->self_slot ||
@@ -152,7 +213,7 @@ static void missing_of(const struct td_core *core, const struct td_region_info *
     row->missing_known = region->heard;
     for (uint32_t at = 0; at < core->inc_order_count; at++) {
         const struct td_inc *inc = &core->incs[core->inc_order[at]];
-        if (inc->origin.region.v != region->number.v || inc->folded) {
+        if (inc->origin.region.v != region->number.v || inc->folded || td_inc_given_up(core, inc)) {
             continue;
         }
         uint64_t named = td_inc_limit(inc, inc->named_max);

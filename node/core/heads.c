@@ -257,6 +257,10 @@ static void skew_note(struct td_core *core, struct td_region_info *region)
 static void take_over(struct td_core *core, struct td_region_info *region,
                       const struct td_head *head)
 {
+    if (!region->heard ||
+        td_incarnation_compare(region->head_incarnation, head->origin.incarnation) != 0) {
+        region->life_since_ms = core->now.boot_ms;
+    }
     bool moved = !region->heard || !td_vv_equal(&region->head_has.vv, &head->has);
 
     if (td_incarnation_compare(region->head_incarnation, head->origin.incarnation) != 0) {

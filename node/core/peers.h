@@ -153,6 +153,8 @@ void td_recover_check(struct td_core *core);
 void td_recover_log(struct td_core *core);
 bool td_recover_settled(struct td_core *core, bool *ret_unsigned);
 /* Another process of our region seems to use this incarnation still. */
+/* Of somebody else's earlier life: what we lack of it was in nobody's hands for a while (fresh.c). */
+bool td_inc_given_up(const struct td_core *core, const struct td_inc *inc);
 /* Somebody names of us what we have no signature of ours for: we vouch for nothing just now. */
 bool td_recover_doubtful(const struct td_core *core);
 bool td_recover_alive(const struct td_core *core, struct td_incarnation incarnation);

@@ -26,7 +26,7 @@ struct td_inc {
     bool folded;         /* below the stable cut and closed; out of vectors */
     uint64_t closed_last;
     uint64_t used_ms;    /* of our own region: when somebody last named more of it than before; 0 = never */
-    uint64_t missed_ms;  /* of our own region: since when nobody who counts has what was signed; 0 = no */
+    uint64_t missed_ms;  /* since when nobody who counts names what was signed; 0 = somebody does */
     uint32_t slot_count; /* batch slots that refer to it */
     uint32_t anchor;     /* slot whose header proves the most that was signed; TD_NONE = none */
     uint8_t hole_count;  /* merged beyond `received`, disjoint, ascending, [from, to] */
@@ -110,6 +110,7 @@ struct td_region_info {
 
     bool heard; /* a head was verified since we started */
     struct td_incarnation head_incarnation;
+    uint64_t life_since_ms;       /* when a head of this incarnation was first heard */
     uint64_t head_number;
     uint8_t head_hash[TD_TICK_HASH_BYTES];
     uint64_t head_boot_ms;        /* when it arrived here */
