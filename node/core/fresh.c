@@ -119,7 +119,7 @@ static bool nobody_holds(const struct td_core *core, const struct td_inc *inc, u
 bool td_inc_given_up(const struct td_core *core, const struct td_inc *inc)
 {
     return inc->origin.region.v != core->config.self.v && inc->missed_ms != 0 &&
-           core->now.boot_ms >= inc->missed_ms + GIVEN_UP_MS;
+           !TD_PLANTED(lost_lives_waited_for) && core->now.boot_ms >= inc->missed_ms + GIVEN_UP_MS;
 }
 
 static bool waited_for(const struct td_core *core, const struct td_inc *inc,

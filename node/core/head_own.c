@@ -125,7 +125,7 @@ static bool fill_closings(struct td_core *core, struct td_head *head)
             head->closing_count == TD_CLOSINGS_MAX) {
             continue;
         }
-        bool open = !inc->closed || (inc->closed_last > inc->durable && !TD_PLANTED(closing_stands));
+        bool open = !inc->closed || inc->closed_last > inc->durable;
         if (open && !close_earlier(core, core->inc_order[at], settled) && !inc->closed) {
             continue;
         }
