@@ -117,6 +117,7 @@ def replay(names, options):
             child.process.wait()
     finally:
         for child in children:
+            child.process.stdin.close()
             if child.process.poll() is None:
                 child.process.send_signal(signal.SIGINT)
                 child.process.wait()
@@ -128,8 +129,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     options = arguments()
     options.top = os.path.dirname(os.path.dirname(HERE))
-    options.outage = options.outage or (6.0 if options.check else 24.0)
-    options.lead, options.settle, options.poll = (2.5, 15.0, 0.2) if options.check else (4.0, 20.0, 0.2)
+    options.outage = options.outage or (5.0 if options.check else 24.0)
+    options.lead, options.settle, options.poll = (2.0, 15.0, 0.2) if options.check else (4.0, 20.0, 0.2)
     brokers = chosen(options)
     os.makedirs(options.state, exist_ok=True)
     if options.backlog:

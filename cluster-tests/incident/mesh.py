@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 
 from script import REGIONS
-from system import System, Worker
+from system import System, Worker, kill
 
 VICTIM = REGIONS[0] # where the broker lived
 SHELL = 'set -euo pipefail; . "$0/scripts/lib.sh"; . "$0/scripts/cluster.sh"; cluster=$1; bin=$2; '
@@ -53,8 +53,8 @@ class LineWorker(Worker):
     async def stop(self):
         self.task.cancel()
         process, self.process = self.process, None
-        if process is not None and process.returncode is None:
-            process.kill()
+        if process is not None:
+            kill(process)
             await process.wait()
 
 
@@ -67,7 +67,7 @@ class Mesh(System):
 
     def __init__(self, where, options):
         super().__init__(where, options)
-        self.tool, self.cluster = f"{options.bin}/tidings", f"{where}/cluster"
+        self.tool, self.cluster = f"{options.bin}/tidings", f"{where}/c" # short: a socket's path has little room
         self.watchers, self.seen = [], {r: {} for r in REGIONS}
         self.limit_n, self.late, self.late_jobs = None, 0, set()
         self.confirmed = {}
@@ -112,8 +112,7 @@ class Mesh(System):
                         self.late += 1
                         self.late_jobs.add((region, job))
             finally:
-                if process.returncode is None:
-                    process.kill()
+                kill(process)
             await asyncio.sleep(0.1) # its node is away; tried again like any client would
 
     def worker(self, index, region):

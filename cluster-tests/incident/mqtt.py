@@ -29,7 +29,7 @@ class Mqtt(Link):
     async def open(self):
         await self.connect()
         flags = 0 if self.keep else 2 # clean session
-        self.writer.write(packet(0x10, text(b"MQTT") + struct.pack(">BBH", 4, flags, 60) + text(self.client.encode())))
+        self.write(packet(0x10, text(b"MQTT") + struct.pack(">BBH", 4, flags, 60) + text(self.client.encode())))
         kind, body = await self.packet()
         if kind != 0x20 or body[1] != 0:
             raise ValueError("connection refused")
@@ -46,14 +46,14 @@ class Mqtt(Link):
 
     async def send(self, bodies):
         for i, body in enumerate(bodies):
-            self.writer.write(packet(0x32, text(TOPIC) + struct.pack(">H", i + 1) + body))
+            self.write(packet(0x32, text(TOPIC) + struct.pack(">H", i + 1) + body))
         left = len(bodies)
         while left:
             kind, _ = await self.packet()
             left -= kind == 0x40
 
     async def consume(self, apply, ready):
-        self.writer.write(packet(0x82, struct.pack(">H", 1) + text(TOPIC) + b"\x01"))
+        self.write(packet(0x82, struct.pack(">H", 1) + text(TOPIC) + b"\x01"))
         keep_alive = asyncio.create_task(self.ping())
         try:
             while True:
@@ -63,14 +63,14 @@ class Mqtt(Link):
                 elif kind == 0x30:
                     start = 2 + struct.unpack_from(">H", body)[0]
                     apply(body[start + 2:])
-                    self.writer.write(packet(0x40, body[start:start + 2]))
+                    self.write(packet(0x40, body[start:start + 2]))
         finally:
             keep_alive.cancel()
 
     async def ping(self):
         while True:
             await asyncio.sleep(20)
-            self.writer.write(b"\xc0\0")
+            self.write(b"\xc0\0")
 
 
 class MqttBroker(Broker):
@@ -108,7 +108,7 @@ class RabbitMq(MqttBroker):
         node = f"incident{self.port}@localhost"
         with open(f"{self.where}/rabbitmq.conf", "w", encoding="utf-8") as f:
             f.write(f"listeners.tcp.1 = 127.0.0.1:{free_port()}\nmqtt.listeners.tcp.1 = 127.0.0.1:{self.port}\n"
-                    "mqtt.allow_anonymous = true\n")
+                    "mqtt.allow_anonymous = true\nmqtt.prefetch = 1000\n")
         with open(f"{self.where}/enabled_plugins", "w", encoding="utf-8") as f:
             f.write("[rabbitmq_mqtt].\n")
         open(f"{self.where}/env.conf", "w", encoding="utf-8").close()

@@ -12,7 +12,7 @@ class Nats(Link):
         await self.connect()
         await self.reader.readuntil(b"\r\n") # INFO
         self.inbox = f"_INBOX.{id(self)}"
-        self.writer.write(b'CONNECT {"verbose":false,"pedantic":false,"lang":"python","version":"1"}\r\n'
+        self.write(b'CONNECT {"verbose":false,"pedantic":false,"lang":"python","version":"1"}\r\n'
                           + f"SUB {self.inbox}.* 1\r\nPING\r\n".encode())
         await self.message_or_pong()
 
@@ -24,7 +24,7 @@ class Nats(Link):
             if not words:
                 continue
             if words[0] == b"PING":
-                self.writer.write(b"PONG\r\n")
+                self.write(b"PONG\r\n")
             elif words[0] == b"PONG":
                 return None
             elif words[0] == b"-ERR":
@@ -36,7 +36,7 @@ class Nats(Link):
                 return reply, data[:head], data[head:]
 
     def publish(self, subject, body, reply=""):
-        self.writer.write(f"PUB {subject} {reply} {len(body)}\r\n".encode() + body + b"\r\n")
+        self.write(f"PUB {subject} {reply} {len(body)}\r\n".encode() + body + b"\r\n")
 
     async def ask(self, subject, request):
         self.publish(subject, json.dumps(request).encode(), f"{self.inbox}.a")

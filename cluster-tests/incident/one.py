@@ -64,7 +64,7 @@ async def play_reader(plan, t0, system, judge, region):
         at = max(at + plan.poll, time.time() - t0)
         if left != len(judge.open[region]):
             left, quiet_since = len(judge.open[region]), max(at, plan.updates[-1].at)
-        if not system.tells_staleness and at > quiet_since + 5:
+        if not system.tells_staleness and at > quiet_since + 3:
             break # what has not come by now is lost
 
 

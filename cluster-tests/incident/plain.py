@@ -11,7 +11,7 @@ class SpLink(Link):
 
     async def open(self):
         await self.connect()
-        self.writer.write(b"\0SP\0" + struct.pack(">HH", self.protocol, 0))
+        self.write(b"\0SP\0" + struct.pack(">HH", self.protocol, 0))
         if (await self.reader.readexactly(8))[:4] != b"\0SP\0":
             raise ValueError("not an SP peer")
 
@@ -21,7 +21,7 @@ class SpLink(Link):
 
     async def send(self, bodies):
         """Requests, pipelined: the id is ours to choose, the answer carries it back."""
-        self.writer.write(b"".join(struct.pack(">QI", 4 + len(b), 0x80000000 | i) + b for i, b in enumerate(bodies)))
+        self.write(b"".join(struct.pack(">QI", 4 + len(b), 0x80000000 | i) + b for i, b in enumerate(bodies)))
         for _ in bodies:
             await self.message()
 

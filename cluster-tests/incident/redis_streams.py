@@ -8,12 +8,12 @@ class Resp(Link):
     async def open(self):
         await self.connect()
 
-    def write(self, *words):
+    def command(self, *words):
         parts = [b"*%d\r\n" % len(words)]
         for word in words:
             word = word if isinstance(word, bytes) else str(word).encode()
             parts.append(b"$%d\r\n%s\r\n" % (len(word), word))
-        self.writer.write(b"".join(parts))
+        self.write(b"".join(parts))
 
     async def answer(self):
         line = (await self.reader.readuntil(b"\r\n"))[:-2]
@@ -28,12 +28,12 @@ class Resp(Link):
         return rest
 
     async def call(self, *words):
-        self.write(*words)
+        self.command(*words)
         return await self.answer()
 
     async def send(self, bodies):
         for body in bodies:
-            self.write("XADD", STREAM, "*", "d", body)
+            self.command("XADD", STREAM, "*", "d", body)
         for _ in bodies:
             await self.answer()
 

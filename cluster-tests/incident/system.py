@@ -1,8 +1,10 @@
 """system.py -- what a system under test must offer, and what all brokers share: the network to the
 broker's host, workers with a bounded buffer, one consumer and one status table per region."""
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import socket
 import time
 from collections import deque
@@ -16,6 +18,13 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def kill(process):
+    """Not process.kill(): that collects the exit code before asyncio does, which then complains."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
 
 
 async def until(what, seconds, check):
@@ -42,7 +51,7 @@ class Road:
 
     def __init__(self, target):
         self.target, self.port = target, free_port()
-        self.server, self.open = None, set()
+        self.server, self.open, self.bytes = None, set(), 0
 
     async def start(self):
         self.server = await asyncio.start_server(self.carry, "127.0.0.1", self.port, limit=1 << 20)
@@ -60,6 +69,7 @@ class Road:
     async def pump(self, reader, writer):
         try:
             while data := await reader.read(65536):
+                self.bytes += len(data)
                 writer.write(data)
                 await writer.drain()
         except ERRORS:
@@ -149,10 +159,20 @@ class Link:
     """One connection of a client. Subclasses speak the broker's protocol."""
 
     def __init__(self, port):
-        self.port, self.reader, self.writer = port, None, None
+        self.port, self.reader, self.writer, self.waiting = port, None, None, []
 
     async def connect(self):
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
+
+    def write(self, data):
+        """Goes out with everything else that is written until the loop runs next: one system call."""
+        if not self.waiting:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self.waiting.append(data)
+
+    def flush(self):
+        self.writer.write(b"".join(self.waiting))
+        self.waiting.clear()
 
     def close(self):
         if self.writer is not None:
@@ -270,11 +290,11 @@ class Broker(System):
         for road in self.roads:
             await road.stop()
         if self.process is not None and self.process.returncode is None:
-            self.process.terminate()
+            os.kill(self.process.pid, signal.SIGTERM)
             try:
                 await asyncio.wait_for(self.process.wait(), 10)
             except asyncio.TimeoutError:
-                self.process.kill()
+                kill(self.process)
 
 
 def is_final(state):
