@@ -16,7 +16,7 @@ class Judge:
         self.healed_at = {r: None for r in REGIONS}
         self.wrong = []                          # (at, region, job, seconds, freshness)
         self.series = {r: [] for r in REGIONS}   # [at, jobs out of date, age of the oldest update not shown]
-        self.unanswered = 0
+        self.unanswered, self.all_offered = 0, False
         self.shown = {r: {} for r in REGIONS}
 
     def mark_heal(self):
@@ -67,14 +67,14 @@ class Judge:
         longest = {"untold": 0.0, "told": 0.0, "untold_confirmed": 0.0}
         lies, rows = 0, {(r, s[0]): s for r in REGIONS for s in self.series[r]}
         for at, region, job, seconds, fresh in self.wrong:
+            end = confirmed.get(self.by_job[job][-1].n)
             told = False
-            if fresh is not None:
-                until, age = fresh.get(origins.get(job), (None, None))
+            if fresh is not None and origins.get(job) in fresh:
+                until, age = fresh[origins[job]]
                 told = age is None or age > self.plan.max_stale
-                end = confirmed.get(self.by_job[job][-1].n)
                 lies += until is not None and end is not None and until > end
-                if not told and end is not None:
-                    longest["untold_confirmed"] = max(longest["untold_confirmed"], t0 + at - end)
+            if not told and end is not None:
+                longest["untold_confirmed"] = max(longest["untold_confirmed"], t0 + at - end)
             kind = "told" if told else "untold"
             if job not in self.open[region]: # those never put right are counted apart
                 longest[kind] = max(longest[kind], seconds)

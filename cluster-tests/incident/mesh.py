@@ -142,7 +142,9 @@ class Mesh(System):
     async def finish(self):
         """Through which region each job's last word came: whose freshness a reader had to look at."""
         answer = await self.list(self.nodes(REGIONS[1]))
-        self.origins = {j["id"]: j["origin"] for j in answer["jobs"]} if answer else {}
+        if answer is None:
+            raise RuntimeError("no node answers at the end")
+        self.origins = {j["id"]: j["origin"] for j in answer["jobs"]}
 
     def moved(self):
         return self.late, len(self.late_jobs)
@@ -161,8 +163,8 @@ class MeshCut(Mesh):
                 Mesh.settings[2])
 
     async def outage(self):
-        await self.shell("; ".join(f"cut_link {VICTIM} {r}" for r in REGIONS[1:]))
+        await self.shell("; ".join(f"await 20 'the link is cut' cut_link {VICTIM} {r}" for r in REGIONS[1:]))
 
     async def heal(self, n):
         self.limit_n = n
-        await self.shell("; ".join(f"heal_link {VICTIM} {r}" for r in REGIONS[1:]))
+        await self.shell("; ".join(f"await 20 'the link heals' heal_link {VICTIM} {r}" for r in REGIONS[1:]))

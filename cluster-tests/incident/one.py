@@ -26,7 +26,7 @@ async def sleep_until(moment):
     await asyncio.sleep(max(0.0, moment - time.time()))
 
 
-async def play_updates(plan, t0, workers, late):
+async def play_updates(plan, t0, workers, judge, late):
     """Offers every update at its time. On a machine that is busy with something else that may be later: what
     counts is when the worker really reported."""
     for update in plan.updates:
@@ -35,6 +35,7 @@ async def play_updates(plan, t0, workers, late):
         late[0] = max(late[0], now - update.at)
         update.at, update.offered = now, True
         workers[update.worker].offer(update)
+    judge.all_offered = True
 
 
 async def play_restarts(plan, t0, workers):
@@ -52,8 +53,9 @@ async def play_outage(plan, t0, system, judge):
 
 
 async def play_reader(plan, t0, system, judge, region):
-    at, quiet_since, left = 0.5, plan.updates[-1].at, 0
-    while at < plan.give_up_at and not judge.all_shown():
+    """Looks until everything is shown, or nothing has changed for a while after the last report."""
+    at, last_change, left = 0.5, 0.0, 0
+    while not judge.all_shown():
         await sleep_until(t0 + at)
         begun = time.time() - t0
         seen = await system.read(region)
@@ -62,9 +64,9 @@ async def play_reader(plan, t0, system, judge, region):
         else:
             judge.look(region, begun, time.time() - t0, *seen)
         at = max(at + plan.poll, time.time() - t0)
-        if left != len(judge.open[region]):
-            left, quiet_since = len(judge.open[region]), max(at, plan.updates[-1].at)
-        if not system.tells_staleness and at > quiet_since + 3:
+        if left != len(judge.open[region]) or not judge.all_offered or at < plan.heal_at:
+            left, last_change = len(judge.open[region]), at
+        if at > last_change + (plan.settle if system.tells_staleness else 5):
             break # what has not come by now is lost
 
 
@@ -75,7 +77,7 @@ async def play(system, plan, options):
     print("ready", flush=True)
     t0 = float((await asyncio.to_thread(sys.stdin.readline)).split()[1])
     judge, late = Judge(plan), [0.0]
-    await asyncio.gather(play_updates(plan, t0, workers, late), play_restarts(plan, t0, workers),
+    await asyncio.gather(play_updates(plan, t0, workers, judge, late), play_restarts(plan, t0, workers),
                          play_outage(plan, t0, system, judge), *(play_reader(plan, t0, system, judge, r) for r in REGIONS))
     if hasattr(system, "finish"):
         await system.finish()

@@ -126,7 +126,7 @@ def span(values, form):
 def duel_side(title, group, plan, colour):
     worst = max(group, key=lambda r: r["longest_untold"])
     healed = [r["heal_seconds"] for r in group if r["heal_seconds"] is not None]
-    heal = f"{max(healed):.1f} s" if len(healed) == len(group) else f"never, with {len(group) - len(healed)} of {len(group)}"
+    heal = f"{max(healed):.1f} s" if len(healed) == len(group) else "never" if len(group) == 1 else f"never, {len(group) - len(healed)} of {len(group)}"
     lost = span([r["lost"] for r in group], str)
     wrong = verdict.wrong_hours(worst, plan) or verdict.wrong_seconds(worst)
     return f"""<div><span class="eyebrow">{escape(title)}</span><dl>

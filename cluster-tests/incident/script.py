@@ -28,7 +28,7 @@ class Plan:
     seed: int
     outage_at: float
     heal_at: float
-    give_up_at: float       # end of the observation when something never gets right
+    settle: float           # this long after the last progress what is not shown is called lost
     workers: int
     buffer: int             # updates a worker can hold in memory
     max_stale: float        # what readers accept
@@ -63,7 +63,7 @@ def job_life(rng, start):
 
 
 def make_plan(seed, lead, outage, settle, workers=20, buffer=1000, restarts=True, max_stale=2.0, poll=0.2):
-    plan = Plan(seed, lead, lead + outage, lead + outage + settle, workers, buffer, max_stale, poll)
+    plan = Plan(seed, lead, lead + outage, settle, workers, buffer, max_stale, poll)
     last_start = plan.heal_at + 1.0
     raw = []
     for worker in range(workers):
