@@ -27,6 +27,7 @@ class Run:
     def __init__(self, scenario, directory):
         self.scenario, self.dir = scenario, directory
         self.bands, self.problems = [], []
+        self.peers_text = {}  # of the nodes that have to name something: what they said before each undo
         self.settled_after = None  # seconds from the last undo until all were certain and equal
         self.failed_reads = None
 
@@ -60,9 +61,9 @@ class Run:
         finally:
             self.load.stop()
             self.sampler.stop()
+        self.seconds = self.history.seconds()
         say("reading everything back at every region")
         self.failed_reads = self.load.settled_reads()
-        self.seconds = self.history.seconds()
         self.history.close()
 
     # ---- faults ----
@@ -118,6 +119,10 @@ class Run:
     def undo(self, band, row):
         if row["fault"] == "clone":
             self.load.extra.clear()
+        for wanted in self.scenario.expect.get("named", []):
+            if "peers" in wanted:
+                self.peers_text.setdefault(wanted["node"], []).append(
+                    verdict.peers_text(self.cluster.node(wanted["node"])))
         self.active.undo(row)
         band.end = self.history.seconds()
 

@@ -80,10 +80,16 @@ def named_counter(run, node, what):
     return value > 0, f"{what} = {value}"
 
 
-def named_peers(run, node, what):
+def peers_text(node):
     done = subprocess.run([os.path.join(BIN, "tidings"), "-n", node.address(), "peers"], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    lines = [line for line in done.stdout.splitlines() if re.search(what, line)]
+    return done.stdout
+
+
+def named_peers(run, node, what):
+    """While a fault was on, or in the end."""
+    texts = [*run.peers_text.get(node.name, []), peers_text(node)]
+    lines = [line for text in texts for line in text.splitlines() if re.search(what, line)]
     return bool(lines), lines[0] if lines else "not in tidings peers"
 
 

@@ -8,7 +8,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 14 };
+enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 16 };
 
 struct td_time td_node_now(void)
 {
@@ -228,6 +228,8 @@ static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
         { "log_flush_ns_max", log.flush_ns_max },
         { "log_written_bytes", log.written_bytes },
         { "log_groups_failed", log.groups_failed },
+        { "log_damaged_records", node->log_damaged_records },
+        { "log_missing_segments", node->log_missing_segments },
         { "log_messages_warn", td_log_count(TD_WARN) },
         { "log_messages_error", td_log_count(TD_ERROR) },
     };
