@@ -90,6 +90,7 @@ class Session:
         self.client, self.node = None, None
         self.busy = None  # the node it is talking to right now
         self.failed_in_row = 0
+        self.patience = CALL_SECONDS
         self.refused = {}  # error number -> count
         self.renew()
 
@@ -106,10 +107,10 @@ class Session:
             self.client.stream.socket.close()
         self.client = None
 
-    def reach(self, node, seconds=CALL_SECONDS):
+    def reach(self, node):
         if self.client is None or node is not self.node:
             self.leave()
-            self.client, self.node = tidings.Client(node.address(), timeout_s=seconds), node
+            self.client, self.node = tidings.Client(node.address(), timeout_s=self.patience), node
 
     def ask(self, op, body):
         after = tidings.Token(vector=self.vector) if self.token and self.vector else None
@@ -194,7 +195,7 @@ class Session:
         token = int(self.token and self.vector is not None)
         self.history.write([f"read %d {self.number} {call} {token} {int(settled)}"])
         try:
-            self.reach(node, SETTLED_SECONDS if settled else CALL_SECONDS)
+            self.reach(node)
             answer = self.ask(tidings.GET, [job, attempt, 0])
         except (OSError, tidings.Refused) as error:
             self.failed([call], error)
@@ -245,9 +246,14 @@ class Load:
     def job(self, number):
         return f"load/{number}"
 
+    def patient_session(self):
+        session = Session(self.history, self.nodes, False, 0)
+        session.patience = SETTLED_SECONDS
+        return session
+
     def preload(self):
         """Every job once, and some that never change again, everywhere: what a node lacks later shows."""
-        session = Session(self.history, self.nodes, False, 0)
+        session = self.patient_session()
         for prefix, state, count in (("load", "running", self.options["jobs"]), ("still", "completed", 200)):
             for first in range(0, count, 200):
                 updates = [(f"{prefix}/{i}", state, {"progress": 0} if state == "running" else {})
@@ -301,7 +307,7 @@ class Load:
         """At every node every register: what anybody acknowledged has to be shown. Returns reads that failed."""
         failed = 0
         for node in self.nodes:
-            session = Session(self.history, self.nodes, False, 0)
+            session = self.patient_session()
             for number in range(self.options["jobs"]):
                 for attempt in range(1, self.attempts_used.get(self.job(number), 1) + 1):
                     failed += not session.read(node, self.job(number), attempt, settled=True)

@@ -6,7 +6,8 @@ import math
 from sample import PERIOD
 
 WIDTH, LEFT, RIGHT = 1080, 96, 16
-STEP = 0.5  # seconds of one column
+STEP = 0.5  # seconds of one column, in a run of some minutes
+MANY_BANDS = 40
 AGE_LEAST, AGE_TOP = 0.05, 1000.0
 
 STYLE = """
@@ -48,6 +49,7 @@ class Page:
     def __init__(self, run):
         self.run = run
         self.seconds = max(run.seconds, 1.0)
+        self.step = max(STEP, self.seconds / 600)
         self.names = run.cluster.names()
         self.colour = {name: f"var(--s{i % 8})" for i, name in enumerate(self.names)}
 
@@ -55,14 +57,16 @@ class Page:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * min(max(second, 0), self.seconds) / self.seconds, 1)
 
     def columns(self):
-        count = int(self.seconds / STEP) + 1
-        return [(i * STEP, (i + 1) * STEP) for i in range(count)]
+        count = int(self.seconds / self.step) + 1
+        return [(i * self.step, (i + 1) * self.step) for i in range(count)]
 
     def svg(self, height, title, body):
         return (f'<figure><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{text(title)}">'
                 + "".join(body) + "</svg></figure>")
 
     def bands(self, top, bottom):
+        if len(self.run.bands) > MANY_BANDS:
+            return []  # one over the other they would say nothing
         return [f'<rect class="band" x="{self.x(b.begin)}" y="{top}" width="{max(1.5, self.x(b.end) - self.x(b.begin)):.1f}" '
                 f'height="{bottom - top}"><title>{text(b.text)}</title></rect>' for b in self.run.bands]
 
@@ -78,7 +82,22 @@ class Page:
         return out
 
     # ---- faults ----
+    def many_faults(self):
+        """A lane for each kind, the count beside its name."""
+        kinds = sorted({band.text.split()[0] for band in self.run.bands})
+        height = 24 * len(kinds) + 24
+        out = self.time_axis(height - 20)
+        for lane, kind in enumerate(kinds):
+            bands = [band for band in self.run.bands if band.text.split()[0] == kind]
+            out.append(f'<text class="name" x="{LEFT - 8}" y="{24 * lane + 18}" text-anchor="end">{text(kind)} '
+                       f'{len(bands)}</text>')
+            out += [f'<rect class="lane" x="{self.x(band.begin)}" y="{24 * lane + 8}" height="12" '
+                    f'width="{max(0.8, self.x(band.end) - self.x(band.begin)):.1f}"/>' for band in bands]
+        return self.svg(height, "faults", out)
+
     def faults(self):
+        if len(self.run.bands) > MANY_BANDS:
+            return self.many_faults()
         rows, lanes = [], []
         for band in sorted(self.run.bands, key=lambda b: b.begin):
             need = self.x(band.begin) + max(self.x(band.end) - self.x(band.begin), 6 + 6.2 * len(band.text))
@@ -103,7 +122,7 @@ class Page:
         for second, name, count in self.run.history.acknowledged:
             row = counts.get(name.removesuffix("-clone"), None)
             if row is not None:
-                row[min(int(second / STEP), len(row) - 1)] += count / STEP
+                row[min(int(second / self.step), len(row) - 1)] += count / self.step
         total = [sum(column) for column in zip(*counts.values())]
         load = [value for (begin, _), value in zip(self.columns(), total) if begin > 2] or total
         top_value = nice(max(max(load, default=1), 1) * 1.1)

@@ -1,5 +1,6 @@
 """sample.py -- what every node says of itself four times a second during a run: how old each region's part
 of its answers is, whether it calls them certain, and whether it then lacks what never changes."""
+import bisect
 import threading
 import time
 
@@ -89,10 +90,11 @@ class Sampler:
         for name, samples in self.samples.items():
             if name == region:
                 continue
-            for sample in samples:
-                if begin <= sample.seconds < end:
-                    age = sample.ages.get(region)
-                    if age is None:
-                        return None
-                    worst = max(worst, age)
+            first = bisect.bisect_left(samples, begin, key=lambda sample: sample.seconds)
+            last = bisect.bisect_left(samples, end, key=lambda sample: sample.seconds)
+            for sample in samples[first:last]:
+                age = sample.ages.get(region)
+                if age is None:
+                    return None
+                worst = max(worst, age)
         return worst
