@@ -25,6 +25,7 @@ PROGRESS_SECONDS = 30
 SHIFTS = ("+5s", "+25s", "-25s")
 # More than at the start: clients that are just connected; what an allocator keeps.
 DESCRIPTORS_MORE, MEMORY_TIMES, MEMORY_MORE_MIB = 4, 1.5, 32
+SEGMENTS_OPEN = 256
 
 
 class Soak(Run):
@@ -117,7 +118,7 @@ class Soak(Run):
         for name, node in self.cluster.nodes.items():
             first, last = self.first[name], node.figures()
             good = (last["descriptors"] <= first["descriptors"] + DESCRIPTORS_MORE and
-                    last["threads"] <= first["threads"] and
+                    last["segments open"] <= SEGMENTS_OPEN and last["threads"] <= first["threads"] and
                     last["MiB"] <= first["MiB"] * MEMORY_TIMES + MEMORY_MORE_MIB)
             rows.append((f"{name}: descriptors, threads, memory as at the start", good, ", ".join(
                 f"{what} {first[what]:.0f} -> {last[what]:.0f}" for what in first)))
