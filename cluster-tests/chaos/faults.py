@@ -65,7 +65,8 @@ def switch(cluster, at, towards, send_cut, receive_cut):
     node = cluster.node(at)
     if not node.pid():
         return
-    answer = node.ask()
+    answer = node.status(5)
+    require(answer, f"{at} does not answer: is it standing still?")
     number = next(row[0] for row in answer.body[0] if row[17] == towards)
     try:
         node.ask(OP_FAULT, [number, int(send_cut), int(receive_cut)])

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 
-from cluster import TOP, ChaosError, Cluster, make_cluster
+from cluster import TOP, ChaosError, Cluster, make_cluster, tidings
 from faults import FAULTS, Active
 
 SCENARIOS = os.path.join(TOP, "cluster-tests", "chaos", "scenarios")
@@ -29,6 +29,9 @@ def usage():
 
 class UsageError(ChaosError):
     pass
+
+
+FAILURES = (ChaosError, OSError, tidings.Refused)
 
 
 def take_options(words, known):
@@ -122,7 +125,7 @@ def run_one(scenario, options, run_scenario, write_page):
     print(f"== {scenario.name}, seed {scenario.seed}: {scenario.proves}".rstrip(": "), flush=True)
     try:
         run = run_scenario(scenario, directory, lambda text: print("   " + text, flush=True))
-    except ChaosError as error:
+    except FAILURES as error:
         print(f"FAIL  {scenario.name}: {error} (state in {directory})", flush=True)
         return False
     good = all(row[1] for row in run.rows)
@@ -172,7 +175,7 @@ if __name__ == "__main__":
         sys.exit(command(sys.argv[1:]) or 0)
     except UsageError as error:
         sys.exit(print(f"chaos: {error}; scripts/chaos help", file=sys.stderr) or 2)
-    except ChaosError as error:
+    except FAILURES as error:
         sys.exit(print(f"chaos: {error}", file=sys.stderr) or 1)
     except KeyboardInterrupt:
         sys.exit(130)

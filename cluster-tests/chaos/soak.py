@@ -67,32 +67,33 @@ class Soak(Run):
             self.undo(*row)
 
     def event(self, kind, number, queue):
-        """One more fault, on a node that is not standing still; others meanwhile are under load."""
-        rng, busy = self.rng, {name for _, _, (_, row) in queue for name in row["arguments"]
-                               if row["fault"] == "pause"}
-        names = [name for name in self.cluster.names() if name not in busy]
+        """One more fault, on a node that is not standing still; the others meanwhile are under load."""
+        if kind in ("pauses", "cuts"):
+            # One pause at a time, one cut at a time; the switch of a node that stands still cannot be set.
+            self.end_of(queue, ("pause",) if kind == "pauses" else ("pause", "cut", "one-way"))
+        standing = {name for _, _, (_, row) in queue for name in row["arguments"] if row["fault"] == "pause"}
+        cut = {name for _, _, (_, row) in queue for name in row["arguments"]} - standing
+        names = [name for name in self.cluster.names() if name not in standing]
         self.done[kind] += 1
         if kind == "kills":
-            band = Band("kill " + (name := rng.choice(names)), self.history.seconds())
-            self.kill(self.cluster.node(name), rng.uniform(0, 0.1))
+            name = self.rng.choice(names)
+            band = Band("kill " + name, self.history.seconds())
+            self.kill(self.cluster.node(name), self.rng.uniform(0, 0.1))
             band.end = self.history.seconds()
             self.bands.append(band)
         elif kind == "clocks":
-            self.clock(rng.choice(names), rng.choice(SHIFTS))
+            self.clock(self.rng.choice(names), self.rng.choice(SHIFTS))
         else:
-            while busy and kind == "pauses" or any(self.same(kind, row) for _, _, (_, row) in queue):
-                self.undo(*heapq.heappop(queue)[2])
-                busy = {name for _, _, (_, row) in queue for name in row["arguments"] if row["fault"] == "pause"}
-            words = (["pause", rng.choice(names)] if kind == "pauses" else
-                     [rng.choice(["cut", "cut", "one-way"]), *rng.sample(self.cluster.names(), 2)])
-            if kind == "cuts" and busy:  # the switch of a node that stands still cannot be set
-                while queue:
-                    self.undo(*heapq.heappop(queue)[2])
-            heapq.heappush(queue, (time.monotonic() + rng.uniform(0.2, 1.0), number, self.do(words[0], words[1:])))
+            words = (["pause", self.rng.choice([name for name in names if name not in cut])] if kind == "pauses" else
+                     [self.rng.choice(["cut", "cut", "one-way"]), *self.rng.sample(self.cluster.names(), 2)])
+            heapq.heappush(queue, (time.monotonic() + self.rng.uniform(0.2, 1.0), number, self.do(words[0], words[1:])))
 
-    @staticmethod
-    def same(kind, row):
-        return kind == "cuts" and row["fault"] in ("cut", "one-way")
+    def end_of(self, queue, faults):
+        """Undoes those of these names, before their time."""
+        for entry in [entry for entry in queue if entry[2][1]["fault"] in faults]:
+            queue.remove(entry)
+            self.undo(*entry[2])
+        heapq.heapify(queue)
 
     def kill(self, node, down=0.0):
         node.stop(signal.SIGKILL)
