@@ -3,7 +3,7 @@ and over how old each region's part was, what each region said of itself, and th
 import html
 import math
 
-from sample import PERIOD
+from sample import NOT_ASKED, PERIOD
 
 WIDTH, LEFT, RIGHT = 1080, 96, 16
 STEP = 0.5  # seconds of one column, in a run of some minutes
@@ -110,9 +110,11 @@ class Page:
         out = self.time_axis(height - 20)
         for lane, band in rows:
             x, y = self.x(band.begin), 24 * lane + 4
+            late = x > WIDTH * 0.86
             out.append(f'<rect class="lane" x="{x}" y="{y + 13}" width="{max(3, self.x(band.end) - x):.1f}" height="5" rx="2.5">'
                        f'<title>{text(band.text)}: {band.begin:.1f} .. {band.end:.1f} s</title></rect>'
-                       f'<text class="name" x="{x}" y="{y + 10}">{text(band.text)}</text>')
+                       f'<text class="name" x="{WIDTH - RIGHT if late else x}" y="{y + 10}" '
+                       f'text-anchor="{"end" if late else "start"}">{text(band.text)}</text>')
         return self.svg(height, "faults", out)
 
     # ---- updates ----
@@ -157,6 +159,8 @@ class Page:
                     out.append(f'<rect x="{self.x(begin)}" y="{4 + number * 18 / len(self.names):.1f}" fill="{self.colour[name]}" '
                                f'width="{self.x(end) - self.x(begin):.1f}" height="{16 / len(self.names):.1f}">'
                                f'<title>{text(name)} unknown</title></rect>')
+                    pen = False
+                elif age == NOT_ASKED:
                     pen = False
                 else:
                     path.append(f"{'L' if pen else 'M'}{self.x((begin + end) / 2)} {y(age):.1f}")

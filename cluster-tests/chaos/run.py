@@ -50,11 +50,11 @@ class Run:
         plan = scenario.plan(self.cluster.names())
         for one, other in scenario.cuts:
             self.active.do("cut", [one, other], self.rng)
+        self.sampler.start()
         self.load.preload()
         until(SETTLE_SECONDS, "the first reports are everywhere", self.settled)
         self.load.start()
         self.sampler.watch_still = True
-        self.sampler.start()
         try:
             self.faults(plan, say)
             self.heal()
@@ -157,11 +157,11 @@ class Run:
             self.problems.append(str(error))
 
     def settled(self):
-        """Links up, answers certain, vectors equal, no region still recovering."""
+        """Links up, answers certain, vectors equal, no region still recovering, all take reports."""
         first = None
         for node in self.cluster.nodes.values():
             answer = node.status()
-            if answer is None or not answer.certain or any(row[3] for row in answer.fresh):
+            if answer is None or not answer.certain or not answer.body[6] or any(row[3] for row in answer.fresh):
                 return False
             first = first or answer.has
             if answer.has != first:

@@ -7,6 +7,7 @@ import time
 import tidings
 
 PERIOD = 0.25
+NOT_ASKED = -1.0
 STILL = 200  # jobs still/..., published before the first fault (load.py)
 
 
@@ -85,8 +86,9 @@ class Sampler:
             self.false_certain.append((self.seconds_now(), name, STILL - count))
 
     def oldest_seen(self, region, begin, end):
-        """The largest age of a region's part that any other node showed; None = unknown somewhere."""
-        worst = 0.0
+        """The largest age of a region's part that any other node showed; None = unknown somewhere;
+        NOT_ASKED = no other node answered."""
+        worst = NOT_ASKED
         for name, samples in self.samples.items():
             if name == region:
                 continue

@@ -403,7 +403,8 @@ static void trace(void *self, enum td_trace_code code, struct td_region region, 
     region_name(self, region, name, sizeof name);
     for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
         if (traces[i].code == code) {
-            td_log_event(traces[i].level, traces[i].event, "region", name, traces[i].a, td_log_number(a),
+            const char *first = code == TD_TR_CLOCK_SKEW ? td_log_signed((int64_t)a) : td_log_number(a);
+            td_log_event(traces[i].level, traces[i].event, "region", name, traces[i].a, first,
                          traces[i].b, td_log_number(b), NULL);
         }
     }
