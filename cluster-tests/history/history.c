@@ -286,10 +286,13 @@ static void check_dot(struct history *history, const struct history_event *event
         return;
     }
     history->compared++;
-    const struct history_report *a = &known->report, *b = &event->report;
-    bool states = a->state == b->state || a->state == HISTORY_STATE_UNKNOWN ||
-                  b->state == HISTORY_STATE_UNKNOWN;
-    if (known->reg != reg || compare(a, b) != 0 || !states) {
+    struct history_report a = known->report;
+    const struct history_report *b = &event->report;
+    bool joined = a.state == HISTORY_STATE_UNKNOWN || b->state == HISTORY_STATE_UNKNOWN;
+    if (joined) {
+        a.rank = b->rank; /* it follows from the state */
+    }
+    if (known->reg != reg || compare(&a, b) != 0 || (!joined && a.state != b->state)) {
         violated(history, "I7",
                  "client %u, node %u, %s/%u: dot %u.%u.%llu named another report before",
                  event->client, event->node, event->job, event->attempt, dot->region, dot->start,

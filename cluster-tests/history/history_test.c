@@ -237,6 +237,19 @@ static void test_i7_one_dot_names_two_reports(void **state)
     assert_rule(it, "I7");
 }
 
+static void test_i7_reports_that_were_joined_share_a_dot_but_no_stamp_of_another(void **state)
+{
+    struct fixture *it = *state;
+    struct history_report a = report(1, 1, 0, 100), end = report(1, 1, 2, 100),
+                          other = report(1, 1, 2, 101);
+
+    a.state = end.state = other.state = HISTORY_STATE_UNKNOWN;
+    assert_true(publish(it, (struct told){1, 1, 9, 10, 20, .report = a}));
+    assert_true(publish(it, (struct told){2, 1, 9, 10, 21, .report = end}));
+    assert_false(publish(it, (struct told){3, 1, 9, 10, 22, .report = other}));
+    assert_rule(it, "I7");
+}
+
 static void test_a_ruined_disk_and_a_forgiven_region_owe_nothing(void **state)
 {
     struct fixture *it = *state;
@@ -279,6 +292,7 @@ int main(void)
         CASE(test_i6_complete_as_of_then_but_lacks_what_was_acknowledged_before),
         CASE(test_i6_an_unknown_age_promises_nothing),
         CASE(test_i7_one_dot_names_two_reports),
+        CASE(test_i7_reports_that_were_joined_share_a_dot_but_no_stamp_of_another),
         CASE(test_a_ruined_disk_and_a_forgiven_region_owe_nothing),
         CASE(test_a_call_without_an_answer_says_nothing),
     };

@@ -133,6 +133,42 @@ static void peer_row(const struct td_cli *cli, struct td_table *table,
 #undef CELL
 }
 
+static uint64_t counter_of(const struct td_response *response, const char *name)
+{
+    size_t count = strlen(name);
+
+    for (uint32_t i = 0; i < response->u.status.counter_count; i++) {
+        const struct td_counter *counter = &response->u.status.counters[i];
+        if (counter->name.count == count && memcmp(counter->name.bytes, name, count) == 0) {
+            return counter->value;
+        }
+    }
+    return 0;
+}
+
+/* What the node itself lost, and whether it has it back: nobody should need its log for that. */
+static void damage_line(const struct td_response *response)
+{
+    uint64_t records = counter_of(response, "log_damaged_records");
+    uint64_t segments = counter_of(response, "log_missing_segments");
+    bool recovering = false;
+
+    for (uint32_t i = 0; i < response->freshness_count; i++) {
+        recovering = recovering || response->freshness[i].recovering;
+    }
+    if (records + segments > 0) {
+        printf("%s's log was damaged when it started: %s,", td_cli_shown(response->node_name),
+               td_cli_plural(records, "damaged record", "damaged records"));
+        printf(" %s. ", td_cli_plural(segments, "missing segment", "missing segments"));
+    }
+    if (recovering) {
+        printf("%s is recovering what it lost from the others. ",
+               td_cli_shown(response->node_name));
+    } else if (records + segments > 0) {
+        printf("What it lacked it has from the others. ");
+    }
+}
+
 /* "1 of 3 direct links is down. 37 jobs wait for ap-south, oldest 4m10s; nothing is lost. Next:
  * ..." */
 static void peers_summary(const struct td_response *response)
@@ -153,6 +189,7 @@ static void peers_summary(const struct td_response *response)
             worst = region;
         }
     }
+    damage_line(response);
     if (links == 0) {
         printf("No other region is in the roster. Next: tidings roster add\n");
         return;

@@ -8,7 +8,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 14 };
+enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 16 };
 
 struct td_time td_node_now(void)
 {
@@ -228,6 +228,8 @@ static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
         { "log_flush_ns_max", log.flush_ns_max },
         { "log_written_bytes", log.written_bytes },
         { "log_groups_failed", log.groups_failed },
+        { "log_damaged_records", node->log_damaged_records },
+        { "log_missing_segments", node->log_missing_segments },
         { "log_messages_warn", td_log_count(TD_WARN) },
         { "log_messages_error", td_log_count(TD_ERROR) },
     };
@@ -401,7 +403,8 @@ static void trace(void *self, enum td_trace_code code, struct td_region region, 
     region_name(self, region, name, sizeof name);
     for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
         if (traces[i].code == code) {
-            td_log_event(traces[i].level, traces[i].event, "region", name, traces[i].a, td_log_number(a),
+            const char *first = code == TD_TR_CLOCK_SKEW ? td_log_signed((int64_t)a) : td_log_number(a);
+            td_log_event(traces[i].level, traces[i].event, "region", name, traces[i].a, first,
                          traces[i].b, td_log_number(b), NULL);
         }
     }

@@ -31,12 +31,26 @@ void td_logging_init(int level, int json)
     pthread_mutex_unlock(&state.mutex);
 }
 
+enum { NUMBER_BYTES = 24 };
+
+static char *number_slot(void)
+{
+    static _Thread_local char slots[NUMBER_SLOTS][NUMBER_BYTES];
+    static _Thread_local unsigned next;
+    return slots[next++ % NUMBER_SLOTS];
+}
+
 const char *td_log_number(uint64_t value)
 {
-    static _Thread_local char slots[NUMBER_SLOTS][24];
-    static _Thread_local unsigned next;
-    char *slot = slots[next++ % NUMBER_SLOTS];
-    snprintf(slot, sizeof slots[0], "%llu", (unsigned long long)value);
+    char *slot = number_slot();
+    snprintf(slot, NUMBER_BYTES, "%llu", (unsigned long long)value);
+    return slot;
+}
+
+const char *td_log_signed(int64_t value)
+{
+    char *slot = number_slot();
+    snprintf(slot, NUMBER_BYTES, "%lld", (long long)value);
     return slot;
 }
 

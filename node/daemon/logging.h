@@ -13,6 +13,7 @@ void td_logging_init(int level, int json);
 void td_log_event(enum td_log_level level, const char *event, ...) __attribute__((sentinel));
 /* Number as text in a rotating per-thread buffer, for td_log_event's values. */
 const char *td_log_number(uint64_t value);
+const char *td_log_signed(int64_t value);
 uint64_t td_log_count(enum td_log_level level);
 
 #endif

@@ -78,6 +78,7 @@ struct td_node {
         } waiting[TD_DRAIN_WAITING_MAX];
         struct td_region by;
     } drain;
+    uint64_t log_damaged_records, log_missing_segments; /* found at the start, then constant */
     struct td_incarnation process_told; /* core thread: what the links were given for HELLO */
     pthread_t core_thread, log_thread, net_threads[TD_NET_THREADS];
 };

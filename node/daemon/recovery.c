@@ -78,6 +78,8 @@ enum td_err td_recovery_run(struct td_node *node, char *ret_why, size_t why_byte
         snprintf(ret_why, why_bytes, "out of memory while reading the log");
     }
     if (err == TD_OK) {
+        node->log_damaged_records = found.damaged_records + replay.refused;
+        node->log_missing_segments = found.missing_segments;
         report(&found, replay.refused);
         feed(node, NULL, true);
     }
