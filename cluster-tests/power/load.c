@@ -72,7 +72,7 @@ static void on_answer(void *self, const struct tidings_result *result)
         cut = node->acks == node->cut_at_ack;
     } else if (result->err != TIDINGS_ECLOSED && result->err != TIDINGS_ENONODE) {
         world->refused++;
-        unexpected = !world->disk_fails;
+        unexpected = !node->calls_fail;
     }
     if (cut) { /* here, so that nothing comes between the answer and the cut */
         node_order(node, POWER_CUT_NOW, 0);

@@ -179,14 +179,17 @@ static void choose_load(struct power_world *world, bool roll)
     world->disk_fails = !roll && world_below(world, 8) == 0;
 }
 
-/* Surviving nodes keep failing calls only for the round. */
-static void set_failures(struct power_world *world)
+/* Calls fail from now on, or no longer, at all nodes that run. */
+static void set_failures(struct power_world *world, bool fail)
 {
     for (uint32_t i = 0; i < world->node_count; i++) {
-        node_order(&world->nodes[i], POWER_FAIL_PERMILLE,
-                   world->disk_fails ? 1 + world_below(world, 60) : 0);
+        struct power_node *node = &world->nodes[i];
+        if (node->pid != 0 && (fail || node->calls_fail)) {
+            node->calls_fail = true;
+            node_order(node, POWER_FAIL_PERMILLE, fail ? 1 + world_below(world, 60) : 0);
+        }
     }
-    world->failing_rounds += world->disk_fails;
+    world->failing_rounds += fail;
 }
 
 static bool round_of(struct power_world *world, uint64_t number)
@@ -215,7 +218,7 @@ static bool round_of(struct power_world *world, uint64_t number)
             world->nodes[i].victim = true;
         }
     } else {
-        set_failures(world);
+        set_failures(world, world->disk_fails);
         for (uint32_t i = 0; i < world->node_count; i++) {
             if (world->nodes[i].victim) {
                 choose_cut(world, &world->nodes[i]);
@@ -223,14 +226,7 @@ static bool round_of(struct power_world *world, uint64_t number)
         }
     }
     load_until_cut(world, roll ? 4 * LOAD_MS_MAX : LOAD_MS_MAX / 8);
-    if (world->disk_fails) {
-        world->disk_fails = false;
-        for (uint32_t i = 0; i < world->node_count; i++) {
-            if (world->nodes[i].pid != 0) {
-                node_order(&world->nodes[i], POWER_FAIL_PERMILLE, 0);
-            }
-        }
-    }
+    set_failures(world, false);
     return good(world);
 }
 

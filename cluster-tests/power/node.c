@@ -103,6 +103,7 @@ void node_start(struct power_node *node, uint64_t at_call, uint64_t skip_creates
     node->report = (struct power_lines){.fd = pipes.report[0]};
     node->ready = false;
     node->reported = false;
+    node->calls_fail = false;
     node->acks = 0;
     node->cut_at_ack = 0;
     node->cut_at_ms = 0;
@@ -128,7 +129,7 @@ static void take_log_line(struct power_node *node, const char *line)
                       number_after(line, " missing_segments=") != 0)) {
         world_problem(world, "UNREADABLE log of %s: %s\n  after %s", node->name, line,
                       node->last_cut);
-    } else if (strstr(line, "level=error") != NULL && !world->disk_fails) {
+    } else if (strstr(line, "level=error") != NULL && !node->calls_fail) {
         world_problem(world, "%s says: %s\n  after %s", node->name, line, node->last_cut);
     }
     world->torn += recovered && number_after(line, " torn_bytes=") != 0;

@@ -36,6 +36,7 @@ struct power_node {
     uint64_t cut_at_ack; /* the power fails at this one; 0 = not by that */
     uint64_t cut_at_ms;  /* ... or at this moment */
     bool victim;
+    bool calls_fail; /* in this life: refusals and error lines are in order */
 };
 
 /* One job: reports are numbered; each number is one attempt, state and detail. */
@@ -53,7 +54,7 @@ struct power_world {
     struct power_job jobs[POWER_JOBS];
     uint32_t window;      /* reports in flight at one node */
     uint32_t padding_max; /* bytes of a detail */
-    bool disk_fails;      /* calls fail in this round: refusals are in order */
+    bool disk_fails;      /* calls fail in this round */
     uint64_t cuts, acked, refused, start_cuts, failing_rounds, rolls, torn;
     pthread_mutex_t
         lock;           /* over jobs, outstanding, acks, refused: callbacks are on other threads */
