@@ -71,8 +71,12 @@ static void on_answer(void *self, const struct tidings_result *result)
         node->acks++;
         cut = node->acks == node->cut_at_ack;
     } else if (result->err != TIDINGS_ECLOSED && result->err != TIDINGS_ENONODE) {
+        /* A report may be sent again in full when the cut took the register it was a change of, and
+         * then be overtaken by a later one of the same job. */
+        bool overtaken = (result->err == TIDINGS_ERANK || result->err == TIDINGS_EFINAL) &&
+                         call->number < world->jobs[call->job].sent;
         world->refused++;
-        unexpected = !node->calls_fail;
+        unexpected = !node->calls_fail && !overtaken;
     }
     if (cut) { /* here, so that nothing comes between the answer and the cut */
         node_order(node, POWER_CUT_NOW, 0);
