@@ -345,6 +345,7 @@ static void make_core(struct sim_world *world, int index)
                    .pending_deltas_max = 1024,
                    .batches_max = 32768,
                    .ring_batches = world->options.ring_batches,
+                   .live_updates_max = world->options.live_updates_max,
                    .change_ring = 32768},
         .software = {"sim", 3},
     };

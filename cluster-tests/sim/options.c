@@ -187,6 +187,7 @@ static const struct {
     FIELD(workers_per_region),
     FIELD(reports_max),
     FIELD(ring_batches),
+    FIELD(live_updates_max),
     FIELD(segment_bytes),
     FIELD(ack_percent),
     FIELD(fault_gap_ms),

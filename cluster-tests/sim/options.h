@@ -82,6 +82,7 @@ struct sim_options {
     uint32_t jobs;        /* job names; few = hot */
     uint32_t reports_max; /* handed in by workers before they stop; 0 = no end */
     uint32_t ring_batches;
+    uint32_t live_updates_max; /* more, mostly beaten, goes through a transfer; 0 = never, unless given */
     uint32_t segment_bytes;
     uint32_t ack_percent; /* reports that ask for one other region */
     uint32_t absence_s; /* the roster's max_absence: who is away longer holds nothing up any more */

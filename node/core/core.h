@@ -41,6 +41,9 @@ struct td_core_limits {
     uint32_t pending_deltas_max; /* own deltas not yet durable */
     uint32_t batches_max;      /* batch slots: batches with a live delta or in a live ring */
     uint32_t ring_batches;     /* newest batches kept per region for the live lane */
+    /* A peer that lacks more updates of one region than this, most of them beaten since, is sent to a
+     * transfer although the ring still has them; 0 = never. */
+    uint32_t live_updates_max;
     uint32_t change_ring;      /* newest changes kept for watchers, a power of two */
 };
 

@@ -93,6 +93,22 @@ static uint64_t newest_serial(const struct td_core *core, uint8_t slot)
     return serial;
 }
 
+/* After a long absence the ring may still have everything, and nearly all of it be beaten: a transfer
+ * brings what counts alone. Not for little, and not when most of it would come anyway. */
+static bool mostly_beaten(const struct td_core *core, uint8_t slot, uint64_t serial)
+{
+    const struct td_region_info *region = &core->regions[slot];
+    uint64_t updates = 0, live = 0;
+
+    for (; serial < region->ring_serial + region->ring_count; serial++) {
+        const struct td_slot *batch = &core->slots[td_ring_at(core, slot, serial)];
+        updates += batch->count;
+        live += batch->live_count;
+    }
+    uint32_t max = core->config.limits.live_updates_max;
+    return max != 0 && updates > max && live < updates / 2;
+}
+
 void td_live_want(struct td_core *core, uint32_t index, const struct td_msg *msg)
 {
     struct td_link *link = &core->links[index];
@@ -107,7 +123,8 @@ void td_live_want(struct td_core *core, uint32_t index, const struct td_msg *msg
         link->live_due &= ~td_bit(slot);
         return;
     }
-    if (!td_ring_seek(core, slot, &msg->u.want_live.from, &link->want_serial[slot])) {
+    if (!td_ring_seek(core, slot, &msg->u.want_live.from, &link->want_serial[slot]) ||
+        mostly_beaten(core, slot, link->want_serial[slot])) {
         link->want_serial[slot] = newest_serial(core, slot);
         link->not_whole_due |= td_bit(slot);
     }

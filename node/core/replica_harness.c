@@ -21,6 +21,7 @@ static struct td_core_limits default_limits(struct td_core_limits limits)
         .pending_deltas_max = 512,
         .batches_max = 8192,
         .ring_batches = 32,
+        .live_updates_max = limits.live_updates_max,
         .change_ring = 256,
     };
     return limits.registers_max != 0 ? limits : defaults;

@@ -408,9 +408,62 @@ static void test_who_lost_a_store_does_not_claim_to_be_complete(void **state)
     stop(replica);
 }
 
+/* A batch of region 3 that reports the same four jobs as the one before it, or four of its own. */
+static const struct td_batch *four_jobs(struct replica *replica, unsigned number, bool same)
+{
+    static char names[4][24];
+    static struct td_delta deltas[4];
+    for (uint32_t i = 0; i < 4; ++i) {
+        (void)snprintf(names[i], sizeof names[i], "%u-%u", same ? 0 : number, i);
+        deltas[i] = (struct td_delta){
+            .job = test_text(names[i]),
+            .attempt = 1,
+            .stamp = {REPLICA_WALL_MS + number, 0},
+            .status = {.state = TD_STATE_RUNNING, .writer = test_text("w")},
+            .job_hash = test_job_hash(names[i]),
+            .index = i,
+        };
+    }
+    return replica_batch(replica, replica_peer_origin(3), 1 + 4 * (uint64_t)number, deltas, 4);
+}
+
+/* The ring has everything that is asked for. It is served whole, unless it is much and mostly beaten. */
+static void test_what_is_mostly_beaten_is_left_to_a_transfer(void **state)
+{
+    static const struct {
+        uint32_t updates_max;
+        bool same, whole;
+    } rows[] = {
+        {39, true, false},
+        {40, true, true},   /* not so much */
+        {39, false, true},  /* all of it counts */
+        {0, true, true},    /* never */
+    };
+    (void)state;
+    for (unsigned row = 0; row < sizeof rows / sizeof rows[0]; ++row) {
+        struct td_core_limits limits = usual;
+        limits.live_updates_max = rows[row].updates_max;
+        struct replica *replica = replica_new((struct replica_options){.regions = 3, .limits = limits});
+        struct td_msg want = {.type = TD_MSG_WANT_LIVE};
+        replica_start(replica);
+        for (unsigned i = 0; i < 10; ++i) {
+            assert_true(replica_receive(replica, four_jobs(replica, i, rows[row].same), TD_LANE_LIVE));
+            replica_settle(replica);
+        }
+        replica_link_up(replica, NEAR, 2);
+        want.u.want_live.region.v = 3;
+        want.u.want_live.on = true;
+        replica_frame(replica, NEAR, &want);
+        replica_tick(replica, 0);
+        assert_int_equal(replica->sent[TD_MSG_NOT_WHOLE], !rows[row].whole);
+        stop(replica);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_mostly_beaten_is_left_to_a_transfer),
         cmocka_unit_test(test_a_whole_transfer_moves_the_vector),
         cmocka_unit_test(test_who_refuses_is_left_for_another),
         cmocka_unit_test(test_silence_is_given_up),

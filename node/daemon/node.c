@@ -116,7 +116,7 @@ static void core_limits(const struct td_policy *policy, struct td_core_limits *r
     *ret_limits = (struct td_core_limits){ .registers_max = (uint32_t)registers, .bytes_max = bytes,
         .links_max = 2 * TD_REGIONS_MAX, .requests_max = 16384, .pending_deltas_max = 65536,
         .batches_max = (uint32_t)registers + TD_REGIONS_MAX * 4096, .ring_batches = 4096,
-        .change_ring = 1 << 20 };
+        .live_updates_max = 65536, .change_ring = 1 << 20 };
 }
 
 /* Address space for everything the core may ever need; pages are taken as they are touched. */
