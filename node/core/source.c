@@ -115,9 +115,11 @@ static void source_set(struct td_core *core, uint8_t slot, uint32_t index)
         TD_COUNT(core, source_changes, 1);
     }
     struct td_region source = {0};
+    bool tried = index != TD_NONE && td_trial_link(core, slot) == index;
+    td_trial_end(core, slot, tried);
     if (index != TD_NONE) {
         core->links[index].want_off_due &= ~td_bit(slot);
-        core->links[index].want_due |= td_bit(slot);
+        core->links[index].want_due |= tried ? 0 : td_bit(slot);
         source = td_link_region(core, &core->links[index])->number;
     }
     region->source = index;
@@ -125,6 +127,7 @@ static void source_set(struct td_core *core, uint8_t slot, uint32_t index)
     region->source_since_ms = core->now.boot_ms;
     region->lag_dot.seq = 0;
     region->head_lag_since_ms = 0;
+    region->spread_ms = 0;
     region->direct_ok_since_ms = core->now.boot_ms;
     region->direct_mark.seq = 0;
     td_fx_trace(core, TD_TR_SOURCE_CHANGED, region->number, source.v, 0);
@@ -157,14 +160,22 @@ void td_source_choose(struct td_core *core, uint8_t slot)
         return;
     }
     uint32_t direct = td_link_of(core, slot);
-    source_set(core, slot, direct != TD_NONE ? direct : furthest(core, slot, TD_NONE));
+    uint32_t tried = td_trial_link(core, slot);
+    source_set(core, slot,
+               direct != TD_NONE  ? direct
+               : tried != TD_NONE ? tried
+                                  : furthest(core, slot, TD_NONE));
 }
 
 /* The link is gone: at once, without the limit of one change a second. */
 void td_source_link_down(struct td_core *core, uint32_t index)
 {
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
-        if (core->regions[slot].number.v != 0 && core->regions[slot].source == index) {
+        struct td_region_info *region = &core->regions[slot];
+        if (region->number.v != 0 && region->trial.v == core->links[index].id.v) {
+            region->trial.v = 0;
+        }
+        if (region->number.v != 0 && region->source == index) {
             td_source_choose(core, slot);
         }
     }
@@ -255,6 +266,44 @@ static bool may_change(struct td_core *core, struct td_region_info *region)
     return true;
 }
 
+/* Not yet for as long as the bound: a second source meanwhile, unless the bound is as short as
+ * that. */
+static void lag_wait(struct td_core *core, uint8_t slot, uint64_t due)
+{
+    struct td_region_info *region = &core->regions[slot];
+    uint64_t from = td_trial_from_ms(core, slot);
+
+    td_deadline(core, td_min_u64(from > core->now.boot_ms ? from : due, due));
+    if (region->trial.v != 0 || core->now.boot_ms < from || from >= due) {
+        return;
+    }
+    uint32_t better = who_is_better(core, slot);
+    if (better != TD_NONE) {
+        td_trial_begin(core, slot, better);
+    }
+}
+
+/* The source did not bring within the bound what the one on trial did: it is left. When neither
+ * did, the lag goes on and decides, as without a trial. */
+static void trial_check(struct td_core *core, uint8_t slot)
+{
+    struct td_region_info *region = &core->regions[slot];
+    uint64_t due = region->trial_since_ms + lag_bound_ms(core, slot);
+
+    if (region->trial.v == 0) {
+        return;
+    }
+    if (core->now.boot_ms < due) {
+        td_deadline(core, due);
+    } else if (!region->trial_brought || TD_PLANTED(trial_without_end)) {
+        if (region->lag_dot.seq == 0 || dot_arrived(core, region->trial_dot)) {
+            td_trial_end(core, slot, false);
+        }
+    } else if (may_change(core, region)) {
+        source_set(core, slot, td_trial_link(core, slot));
+    }
+}
+
 /* A certain dot that others have and that did not come for longer than the bound. */
 static void lag_check(struct td_core *core, uint8_t slot)
 {
@@ -264,7 +313,7 @@ static void lag_check(struct td_core *core, uint8_t slot)
     if (region->lag_dot.seq != 0 && !dot_arrived(core, region->lag_dot)) {
         uint64_t due = region->lag_since_ms + lag_bound_ms(core, slot);
         if (core->now.boot_ms < due) {
-            td_deadline(core, due);
+            lag_wait(core, slot, due);
             return;
         }
         uint32_t better = who_is_better(core, slot);
@@ -281,7 +330,7 @@ static void lag_check(struct td_core *core, uint8_t slot)
         region->lag_dot = dot;
         region->lag_first = core->links[first].id;
         region->lag_since_ms = core->now.boot_ms;
-        td_deadline(core, core->now.boot_ms + lag_bound_ms(core, slot));
+        td_deadline(core, td_trial_from_ms(core, slot));
     }
 }
 
@@ -407,7 +456,7 @@ void td_source_has(struct td_core *core, uint32_t index)
             region->lag_dot = dot;
             region->lag_first = link->id;
             region->lag_since_ms = core->now.boot_ms;
-            td_deadline(core, core->now.boot_ms + lag_bound_ms(core, slot));
+            td_deadline(core, td_trial_from_ms(core, slot));
         }
     }
 }
@@ -424,6 +473,7 @@ void td_source_tick(struct td_core *core)
         if (core->regions[slot].number.v == 0 || slot == core->self_slot) {
             continue;
         }
+        trial_check(core, slot);
         lag_check(core, slot);
         if (slow_checks) {
             head_lag_check(core, slot);
