@@ -169,8 +169,8 @@ struct td_region_info {
     struct td_dot trial_dot; /* what the source has to bring meanwhile */
     bool trial_brought;      /* the one on trial did */
     uint64_t trial_since_ms, trial_next_ms;
-    uint64_t spread_ms,
-        spread_since_ms;       /* how late the source was lately, and when that was seen */
+    uint64_t spread_ms; /* how late the source was lately */
+    uint64_t spread_since_ms;
     uint8_t digest_differs;    /* heads in a row with our vectors and another digest */
     uint64_t fold_since_ms;    /* its own head names a fold that we do not have; 0 = no */
     struct td_dot direct_mark; /* newest received at the last check of the direct path */

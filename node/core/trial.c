@@ -4,7 +4,7 @@
 #include "node/core/peers.h"
 #include "node/core/plant.h"
 
-enum { TRIAL_EVERY_MS = 1000, SPREAD_HALF_MS = 8000 };
+enum { TRIAL_AFTER_MS = 25, TRIAL_EVERY_MS = 200, SPREAD_HALF_MS = 4000 };
 
 /* How late the source was of late when a peer was ahead and it brought the delta after all. */
 static uint64_t spread_ms(const struct td_core *core, const struct td_region_info *region)
@@ -22,7 +22,7 @@ static void spread_note(struct td_core *core, struct td_region_info *region, uin
 uint64_t td_trial_from_ms(const struct td_core *core, uint8_t slot)
 {
     const struct td_region_info *region = &core->regions[slot];
-    return td_max_u64(region->lag_since_ms + TD_LAG_MS + spread_ms(core, region),
+    return td_max_u64(region->lag_since_ms + TRIAL_AFTER_MS + spread_ms(core, region),
                       region->trial_next_ms);
 }
 
