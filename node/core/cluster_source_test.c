@@ -46,7 +46,7 @@ static void test_silent_path_is_gone_round_before_it_is_given_up(void **state)
     assert_int_equal(counted(cluster, TD_COUNTER_source_trials), 1);
     assert_int_equal(counted(cluster, TD_COUNTER_source_changes), changes);
 
-    cluster_run(cluster, 600); /* twice the round trip of the path to it has passed */
+    cluster_run(cluster, 1000); /* four round trips of the path to it have passed */
     assert_int_equal(counted(cluster, TD_COUNTER_source_changes), changes + 1);
     assert_int_equal(cluster_fresh(cluster, 1, 0, NULL).via.v, 3);
     publish(cluster, 100, 20);

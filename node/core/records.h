@@ -168,6 +168,7 @@ struct td_region_info {
     struct td_link_id trial; /* 0 = none */
     struct td_dot trial_dot; /* what the source has to bring meanwhile */
     bool trial_brought;      /* the one on trial did */
+    bool trial_back;         /* it is the region itself, to be the source again */
     uint64_t trial_since_ms, trial_next_ms;
     uint64_t spread_ms; /* how late the source was lately */
     uint64_t spread_since_ms;

@@ -193,6 +193,13 @@ static uint64_t lag_bound_ms(const struct td_core *core, uint8_t slot)
     return bound;
 }
 
+/* Nothing is late for want of a verdict on a trial, and a source that TCP lets begin slowly needs the time. */
+static uint64_t verdict_ms(const struct td_core *core, uint8_t slot)
+{
+    const struct td_region_info *region = &core->regions[slot];
+    return region->trial_since_ms + (region->trial_back ? 1 : 2) * lag_bound_ms(core, slot);
+}
+
 /* Who announces most of what this region's source has not brought; TD_NONE when nobody is ahead. */
 static uint32_t who_is_ahead(const struct td_core *core, uint8_t slot, struct td_dot *ret_dot)
 {
@@ -283,17 +290,22 @@ static void lag_wait(struct td_core *core, uint8_t slot, uint64_t due)
     }
 }
 
-/* The source did not bring within the bound what the one on trial did: it is left. When neither
+/* Back to the region itself: as soon as it brings something, so that nothing stops for a round trip; in a
+ * quiet hour when it had the time to. Else: the source did not bring in twice the bound what the one on trial did: it is left. When neither
  * did, the lag goes on and decides, as without a trial. */
 static void trial_check(struct td_core *core, uint8_t slot)
 {
     struct td_region_info *region = &core->regions[slot];
-    uint64_t due = region->trial_since_ms + lag_bound_ms(core, slot);
+    uint64_t due = verdict_ms(core, slot);
 
     if (region->trial.v == 0) {
         return;
     }
-    if (core->now.boot_ms < due) {
+    if (region->trial_back && (region->trial_brought || core->now.boot_ms >= due)) {
+        if (may_change(core, region)) {
+            source_set(core, slot, td_trial_link(core, slot));
+        }
+    } else if (core->now.boot_ms < due) {
         td_deadline(core, due);
     } else if (!region->trial_brought || TD_PLANTED(trial_without_end)) {
         if (region->lag_dot.seq == 0 || dot_arrived(core, region->trial_dot)) {
@@ -312,6 +324,9 @@ static void lag_check(struct td_core *core, uint8_t slot)
 
     if (region->lag_dot.seq != 0 && !dot_arrived(core, region->lag_dot)) {
         uint64_t due = region->lag_since_ms + lag_bound_ms(core, slot);
+        if (region->trial.v != 0) {
+            due = td_max_u64(due, verdict_ms(core, slot));
+        }
         if (core->now.boot_ms < due) {
             lag_wait(core, slot, due);
             return;
@@ -385,9 +400,8 @@ static void direct_check(struct td_core *core, uint8_t slot)
         }
     }
     if (now >= region->direct_ok_since_ms + TD_SOURCE_BACK_MS && !link->late &&
-        !TD_PLANTED(source_never_changes_back) &&
-        may_change(core, region)) {
-        source_set(core, slot, direct);
+        !TD_PLANTED(source_never_changes_back)) {
+        td_trial_back(core, slot, direct);
     }
 }
 
