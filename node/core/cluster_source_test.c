@@ -122,6 +122,32 @@ static void test_either_of_the_two_may_end(void **state)
     }
 }
 
+/* On the way back to the direct path nothing is later than on the longer of the two. */
+static void test_going_back_holds_nothing_up(void **state)
+{
+    (void)state;
+    enum { DIRECT_MS = 150, STEP_MS = 20, BEFORE = 50, AFTER = 500 };
+    struct cluster *cluster = far_apart(DIRECT_MS);
+    unsigned shown = BEFORE;
+
+    cluster_stall(cluster, 0, 1, true);
+    publish(cluster, 0, BEFORE);
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster_fresh(cluster, 1, 0, NULL).via.v, 3);
+    cluster_stall(cluster, 0, 1, false);
+    for (unsigned published = BEFORE; published < BEFORE + AFTER; published++) {
+        publish(cluster, published, 1);
+        for (bool here = true; here && shown <= published; shown += here) {
+            char name[32];
+            snprintf(name, sizeof name, "job-%u", shown);
+            here = cluster_state(cluster, 1, name, 1) == TD_STATE_RUNNING;
+        }
+        assert_true((published + 1 - shown) * STEP_MS <= DIRECT_MS + FLUSH_MS + STEP_MS);
+    }
+    assert_int_equal(cluster_fresh(cluster, 1, 0, NULL).via.v, 0);
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +155,7 @@ int main(void)
         cmocka_unit_test(test_slow_path_is_not_left),
         cmocka_unit_test(test_trial_brings_at_most_a_second_copy),
         cmocka_unit_test(test_either_of_the_two_may_end),
+        cmocka_unit_test(test_going_back_holds_nothing_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,7 +93,8 @@ void td_source_choose(struct td_core *core,
 uint64_t td_trial_from_ms(const struct td_core *core, uint8_t region_slot); /* for this lag */
 uint32_t td_trial_link(const struct td_core *core, uint8_t region_slot);    /* TD_NONE = none */
 void td_trial_begin(struct td_core *core, uint8_t region_slot, uint32_t link);
-void td_trial_back(struct td_core *core, uint8_t region_slot, uint32_t link); /* becomes the source */
+/* The region's own link: it becomes the source. */
+void td_trial_back(struct td_core *core, uint8_t region_slot, uint32_t link);
 void td_trial_end(struct td_core *core, uint8_t region_slot, bool taken);
 /* A live batch of this region, up to this dot, came by this link and was taken. */
 void td_trial_brought(struct td_core *core, uint8_t region_slot, uint32_t link, struct td_dot last);

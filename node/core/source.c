@@ -193,7 +193,7 @@ static uint64_t lag_bound_ms(const struct td_core *core, uint8_t slot)
     return bound;
 }
 
-/* Nothing is late for want of a verdict on a trial, and a source that TCP lets begin slowly needs the time. */
+/* Nothing is late for want of a verdict, and a source that TCP lets begin slowly needs the time. */
 static uint64_t verdict_ms(const struct td_core *core, uint8_t slot)
 {
     const struct td_region_info *region = &core->regions[slot];
@@ -290,9 +290,9 @@ static void lag_wait(struct td_core *core, uint8_t slot, uint64_t due)
     }
 }
 
-/* Back to the region itself: as soon as it brings something, so that nothing stops for a round trip; in a
- * quiet hour when it had the time to. Else: the source did not bring in twice the bound what the one on trial did: it is left. When neither
- * did, the lag goes on and decides, as without a trial. */
+/* Back to the region itself as soon as it brings something, so that nothing stops for a round trip; in
+ * a quiet hour when it had the time to. Else: the source that did not bring in twice the bound what the
+ * one on trial did is left; when neither did, the lag goes on and decides, as without a trial. */
 static void trial_check(struct td_core *core, uint8_t slot)
 {
     struct td_region_info *region = &core->regions[slot];
