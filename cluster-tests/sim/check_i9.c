@@ -71,6 +71,11 @@ static bool sources_direct(const struct sim_world *world, int index, char *ret_w
                      region->number.v);
             return false;
         }
+        if (region->trial.v != 0) {
+            snprintf(ret_why, why_bytes, "node %d: takes region %u from a second one too",
+                     index + 1, region->number.v);
+            return false;
+        }
     }
     return true;
 }

@@ -138,6 +138,17 @@ static void source_changed(struct sim_world *world, int index, uint8_t region, u
     }
 }
 
+static void source_tried(struct sim_world *world, int index, uint8_t region, uint64_t source)
+{
+    if (source == 0) {
+        sim_story_line(world, index, "takes region %u from one only", region);
+    } else if (source == region) {
+        sim_story_line(world, index, "takes region %u from itself as well", region);
+    } else {
+        sim_story_line(world, index, "takes region %u from %u as well", region, (unsigned)source);
+    }
+}
+
 static const char *draw_text(uint64_t reason)
 {
     return reason == TD_DRAW_STORE_FAILED  ? "what was being written failed"
@@ -170,6 +181,9 @@ void sim_story_core(struct sim_world *world, int index, const struct td_effect *
         break;
     case TD_TR_SOURCE_CHANGED:
         source_changed(world, index, region, a);
+        break;
+    case TD_TR_SOURCE_TRIED:
+        source_tried(world, index, region, a);
         break;
     case TD_TR_TRANSFER_DONE:
         sim_story_line(world, index, "transfer from %u done, %u batches", region, (unsigned)a);

@@ -215,6 +215,7 @@ enum td_trace_code {
     TD_TR_STARTED = 1,      /* a = registers, b = start number */
     TD_TR_LINK_STATE,       /* region, a = enum td_link_view */
     TD_TR_SOURCE_CHANGED,   /* region whose live source changed, a = new source region, 0 = none */
+    TD_TR_SOURCE_TRIED,     /* region, a = taken from this one as well, 0 = no more, b = lag ms */
     TD_TR_TRANSFER_DONE,    /* region = sender, a = batches, b = ms */
     TD_TR_TRANSFER_ENDED,   /* region = sender, gave up; a = reason */
     TD_TR_INCARNATION,      /* a = start number, b = reason */

@@ -27,6 +27,7 @@
     X(heads_received)                                                                              \
     X(heads_duplicate)                                                                             \
     X(source_changes)                                                                              \
+    X(source_trials)       /* times a region's deltas were asked of a second peer as well */       \
     X(not_whole)                                                                                   \
     X(transfers_started)                                                                           \
     X(transfers_done)                                                                              \

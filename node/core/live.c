@@ -40,7 +40,8 @@ void td_live_not_whole(struct td_core *core, uint32_t index, struct td_region nu
 {
     uint8_t slot = td_region_slot(core, number);
 
-    if (slot < TD_SLOTS && core->regions[slot].source == index) {
+    if (slot < TD_SLOTS &&
+        (core->regions[slot].source == index || td_trial_link(core, slot) == index)) {
         TD_COUNT(core, not_whole, 1);
         need_transfer(core, slot);
     }
@@ -66,7 +67,10 @@ void td_live_received(struct td_core *core, uint32_t index, const struct td_even
             continue;
         }
         TD_COUNT(core, live_batches_received, 1);
+        const struct td_batch_header *header = &received->batch->header;
         (void)td_batch_accept(core, received, via, TD_LANE_LIVE);
+        td_trial_brought(core, slot, index,
+                         (struct td_dot){header->origin, header->first_seq + header->count - 1});
         uint16_t inc = td_inc_find(core, received->batch->header.origin);
         if (inc != TD_INC_NONE && core->incs[inc].hole_count > 0) {
             need_transfer(core, slot);

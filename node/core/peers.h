@@ -1,6 +1,6 @@
 /* peers.h -- what the files about other regions share among themselves: peers.c roster.c phi.c
- * live.c source.c transfer.c transfer_send.c repair.c bucket.c heads.c head_own.c recover.c fresh.c
- * cut.c. Everything to be sent is kept as a mark (a bit, a counter, a flag) and leaves in
+ * live.c source.c trial.c transfer.c transfer_send.c repair.c bucket.c heads.c head_own.c recover.c
+ * fresh.c cut.c. Everything to be sent is kept as a mark (a bit, a counter, a flag) and leaves in
  * td_live_pump at the end of a step, within the room the step's send has: nothing is queued. */
 #ifndef TD_CORE_PEERS_H
 #define TD_CORE_PEERS_H
@@ -89,6 +89,15 @@ void td_source_tick(struct td_core *core);
 void td_source_link_down(struct td_core *core, uint32_t link);
 void td_source_choose(struct td_core *core,
                       uint8_t region_slot); /* first choice, or after a loss */
+/* trial.c: a second source while it is open whether the first is silent or only slow. */
+uint64_t td_trial_from_ms(const struct td_core *core, uint8_t region_slot); /* for this lag */
+uint32_t td_trial_link(const struct td_core *core, uint8_t region_slot);    /* TD_NONE = none */
+void td_trial_begin(struct td_core *core, uint8_t region_slot, uint32_t link);
+/* The region's own link: it becomes the source. */
+void td_trial_back(struct td_core *core, uint8_t region_slot, uint32_t link);
+void td_trial_end(struct td_core *core, uint8_t region_slot, bool taken);
+/* A live batch of this region, up to this dot, came by this link and was taken. */
+void td_trial_brought(struct td_core *core, uint8_t region_slot, uint32_t link, struct td_dot last);
 /* First dot of this region that the vector names (as far as signed) and we have not received;
  * seq 0 = none. region.v = 0 looks at all. */
 struct td_dot td_lacking(const struct td_core *core, const struct td_vv *vv,

@@ -138,7 +138,7 @@ struct td_region_info {
     uint64_t complete_ms;   /* boot ms */
     bool stale_traced;
 
-    /* Live source (live.c). */
+    /* Live source (source.c). */
     uint32_t source;        /* link index we take its deltas from; TD_NONE = none */
     bool source_asked;
     bool direct_seen;       /* a link of its own was up in this life of ours */
@@ -165,6 +165,14 @@ struct td_region_info {
     struct td_dot lag_dot, stuck_dot;
     struct td_link_id lag_first; /* who announced lag_dot first */
     uint64_t stuck_since_ms;
+    /* Second source on trial (trial.c). */
+    struct td_link_id trial; /* 0 = none */
+    struct td_dot trial_dot; /* what the source has to bring meanwhile */
+    bool trial_brought;      /* the one on trial did */
+    bool trial_back;         /* it is the region itself, to be the source again */
+    uint64_t trial_since_ms, trial_next_ms;
+    uint64_t spread_ms; /* how late the source was lately */
+    uint64_t spread_since_ms;
     uint8_t digest_differs;    /* heads in a row with our vectors and another digest */
     uint64_t fold_since_ms;    /* its own head names a fold that we do not have; 0 = no */
     struct td_dot direct_mark; /* newest received at the last check of the direct path */

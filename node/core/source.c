@@ -115,9 +115,11 @@ static void source_set(struct td_core *core, uint8_t slot, uint32_t index)
         TD_COUNT(core, source_changes, 1);
     }
     struct td_region source = {0};
+    bool tried = index != TD_NONE && td_trial_link(core, slot) == index;
+    td_trial_end(core, slot, tried);
     if (index != TD_NONE) {
         core->links[index].want_off_due &= ~td_bit(slot);
-        core->links[index].want_due |= td_bit(slot);
+        core->links[index].want_due |= tried ? 0 : td_bit(slot);
         source = td_link_region(core, &core->links[index])->number;
     }
     region->source = index;
@@ -125,6 +127,7 @@ static void source_set(struct td_core *core, uint8_t slot, uint32_t index)
     region->source_since_ms = core->now.boot_ms;
     region->lag_dot.seq = 0;
     region->head_lag_since_ms = 0;
+    region->spread_ms = 0;
     region->direct_ok_since_ms = core->now.boot_ms;
     region->direct_mark.seq = 0;
     td_fx_trace(core, TD_TR_SOURCE_CHANGED, region->number, source.v, 0);
@@ -157,14 +160,22 @@ void td_source_choose(struct td_core *core, uint8_t slot)
         return;
     }
     uint32_t direct = td_link_of(core, slot);
-    source_set(core, slot, direct != TD_NONE ? direct : furthest(core, slot, TD_NONE));
+    uint32_t tried = td_trial_link(core, slot);
+    source_set(core, slot,
+               direct != TD_NONE  ? direct
+               : tried != TD_NONE ? tried
+                                  : furthest(core, slot, TD_NONE));
 }
 
 /* The link is gone: at once, without the limit of one change a second. */
 void td_source_link_down(struct td_core *core, uint32_t index)
 {
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
-        if (core->regions[slot].number.v != 0 && core->regions[slot].source == index) {
+        struct td_region_info *region = &core->regions[slot];
+        if (region->number.v != 0 && region->trial.v == core->links[index].id.v) {
+            region->trial.v = 0;
+        }
+        if (region->number.v != 0 && region->source == index) {
             td_source_choose(core, slot);
         }
     }
@@ -180,6 +191,13 @@ static uint64_t lag_bound_ms(const struct td_core *core, uint8_t slot)
         bound = td_max_u64(bound, UINT64_C(2) * core->links[direct].srtt_us / 1000);
     }
     return bound;
+}
+
+/* Nothing is late for want of a verdict, and a source that TCP lets begin slowly needs the time. */
+static uint64_t verdict_ms(const struct td_core *core, uint8_t slot)
+{
+    const struct td_region_info *region = &core->regions[slot];
+    return region->trial_since_ms + (region->trial_back ? 1 : 2) * lag_bound_ms(core, slot);
 }
 
 /* Who announces most of what this region's source has not brought; TD_NONE when nobody is ahead. */
@@ -255,6 +273,49 @@ static bool may_change(struct td_core *core, struct td_region_info *region)
     return true;
 }
 
+/* Not yet for as long as the bound: a second source meanwhile, unless the bound is as short as
+ * that. */
+static void lag_wait(struct td_core *core, uint8_t slot, uint64_t due)
+{
+    struct td_region_info *region = &core->regions[slot];
+    uint64_t from = td_trial_from_ms(core, slot);
+
+    td_deadline(core, td_min_u64(from > core->now.boot_ms ? from : due, due));
+    if (region->trial.v != 0 || core->now.boot_ms < from || from >= due) {
+        return;
+    }
+    uint32_t better = who_is_better(core, slot);
+    if (better != TD_NONE) {
+        td_trial_begin(core, slot, better);
+    }
+}
+
+/* Back to the region itself as soon as it brings something, so that nothing stops for a round trip; in
+ * a quiet hour when it had the time to. Else: the source that did not bring in twice the bound what the
+ * one on trial did is left; when neither did, the lag goes on and decides, as without a trial. */
+static void trial_check(struct td_core *core, uint8_t slot)
+{
+    struct td_region_info *region = &core->regions[slot];
+    uint64_t due = verdict_ms(core, slot);
+
+    if (region->trial.v == 0) {
+        return;
+    }
+    if (region->trial_back && (region->trial_brought || core->now.boot_ms >= due)) {
+        if (may_change(core, region)) {
+            source_set(core, slot, td_trial_link(core, slot));
+        }
+    } else if (core->now.boot_ms < due) {
+        td_deadline(core, due);
+    } else if (!region->trial_brought || TD_PLANTED(trial_without_end)) {
+        if (region->lag_dot.seq == 0 || dot_arrived(core, region->trial_dot)) {
+            td_trial_end(core, slot, false);
+        }
+    } else if (may_change(core, region)) {
+        source_set(core, slot, td_trial_link(core, slot));
+    }
+}
+
 /* A certain dot that others have and that did not come for longer than the bound. */
 static void lag_check(struct td_core *core, uint8_t slot)
 {
@@ -263,8 +324,11 @@ static void lag_check(struct td_core *core, uint8_t slot)
 
     if (region->lag_dot.seq != 0 && !dot_arrived(core, region->lag_dot)) {
         uint64_t due = region->lag_since_ms + lag_bound_ms(core, slot);
+        if (region->trial.v != 0) {
+            due = td_max_u64(due, verdict_ms(core, slot));
+        }
         if (core->now.boot_ms < due) {
-            td_deadline(core, due);
+            lag_wait(core, slot, due);
             return;
         }
         uint32_t better = who_is_better(core, slot);
@@ -281,7 +345,7 @@ static void lag_check(struct td_core *core, uint8_t slot)
         region->lag_dot = dot;
         region->lag_first = core->links[first].id;
         region->lag_since_ms = core->now.boot_ms;
-        td_deadline(core, core->now.boot_ms + lag_bound_ms(core, slot));
+        td_deadline(core, td_trial_from_ms(core, slot));
     }
 }
 
@@ -336,9 +400,8 @@ static void direct_check(struct td_core *core, uint8_t slot)
         }
     }
     if (now >= region->direct_ok_since_ms + TD_SOURCE_BACK_MS && !link->late &&
-        !TD_PLANTED(source_never_changes_back) &&
-        may_change(core, region)) {
-        source_set(core, slot, direct);
+        !TD_PLANTED(source_never_changes_back)) {
+        td_trial_back(core, slot, direct);
     }
 }
 
@@ -407,7 +470,7 @@ void td_source_has(struct td_core *core, uint32_t index)
             region->lag_dot = dot;
             region->lag_first = link->id;
             region->lag_since_ms = core->now.boot_ms;
-            td_deadline(core, core->now.boot_ms + lag_bound_ms(core, slot));
+            td_deadline(core, td_trial_from_ms(core, slot));
         }
     }
 }
@@ -424,6 +487,7 @@ void td_source_tick(struct td_core *core)
         if (core->regions[slot].number.v == 0 || slot == core->self_slot) {
             continue;
         }
+        trial_check(core, slot);
         lag_check(core, slot);
         if (slow_checks) {
             head_lag_check(core, slot);

@@ -365,6 +365,7 @@ static const struct {
     { TD_TR_STARTED, TD_INFO, "started", "registers", "start_number" },
     { TD_TR_LINK_STATE, TD_INFO, "link_state", "state", "detail" },
     { TD_TR_SOURCE_CHANGED, TD_INFO, "source_changed", "via_region", "reason" },
+    { TD_TR_SOURCE_TRIED, TD_INFO, "source_tried", "via_region", "lag_ms" },
     { TD_TR_TRANSFER_DONE, TD_INFO, "transfer_done", "batches", "ms" },
     { TD_TR_TRANSFER_ENDED, TD_INFO, "transfer_ended", "reason", "detail" },
     { TD_TR_INCARNATION, TD_INFO, "incarnation", "start_number", "reason" },
