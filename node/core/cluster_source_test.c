@@ -61,7 +61,7 @@ static void test_silent_path_is_gone_round_before_it_is_given_up(void **state)
     cluster_free(cluster);
 }
 
-/* A relay that is always ahead of a slow path: tried once, then it is known how late the path is.
+/* A relay that is always ahead of a slow path: tried a few times, then it is known how late it is.
  */
 static void test_slow_path_is_not_left(void **state)
 {
@@ -69,15 +69,15 @@ static void test_slow_path_is_not_left(void **state)
     struct cluster *cluster = far_apart(200);
     uint64_t changes = counted(cluster, TD_COUNTER_source_changes);
 
-    publish(cluster, 0, 1);
-    cluster_run(cluster, 2000);
-    assert_int_equal(counted(cluster, TD_COUNTER_source_trials), 1);
-    publish(cluster, 1, 300);
-    cluster_run(cluster, 1000);
-    assert_int_equal(counted(cluster, TD_COUNTER_source_trials), 1);
-    assert_int_equal(counted(cluster, TD_COUNTER_source_changes), changes);
+    publish(cluster, 0, 300);
     uint64_t batches = counted(cluster, TD_COUNTER_live_batches_received);
-    assert_true(batches >= 301 && batches <= 305);
+    assert_in_range(counted(cluster, TD_COUNTER_source_trials), 1, 20);
+    assert_true(batches <= 450);
+    publish(cluster, 300, 1500);
+    cluster_run(cluster, 1000);
+    batches = counted(cluster, TD_COUNTER_live_batches_received) - batches;
+    assert_true(batches >= 1500 && batches <= 1650);
+    assert_int_equal(counted(cluster, TD_COUNTER_source_changes), changes);
     assert_true(cluster_converged(cluster, NULL));
     cluster_free(cluster);
 }
@@ -95,10 +95,10 @@ static void test_trial_brings_at_most_a_second_copy(void **state)
     cluster_stall(cluster, 0, 1, false);
     publish(cluster, 10, 40);
     cluster_run(cluster, 2000);
-    assert_int_equal(counted(cluster, TD_COUNTER_source_trials), 1);
+    assert_in_range(counted(cluster, TD_COUNTER_source_trials), 1, 9);
     assert_int_equal(counted(cluster, TD_COUNTER_source_changes), changes);
     uint64_t batches = counted(cluster, TD_COUNTER_live_batches_received);
-    assert_true(batches > 50 && batches <= 75);
+    assert_true(batches > 50 && batches <= 100);
     assert_true(cluster_converged(cluster, NULL));
     cluster_free(cluster);
 }

@@ -170,7 +170,8 @@ struct td_region_info {
     struct td_dot trial_dot; /* what the source has to bring meanwhile */
     bool trial_brought;      /* the one on trial did */
     bool trial_back;         /* it is the region itself, to be the source again */
-    uint64_t trial_since_ms, trial_next_ms;
+    uint64_t trial_since_ms, trial_begun_ms, trial_next_ms;
+    uint64_t vain_ms, vain_since_ms; /* spent on trials in vain, at that time */
     uint64_t spread_ms; /* how late the source was lately */
     uint64_t spread_since_ms;
     uint8_t digest_differs;    /* heads in a row with our vectors and another digest */

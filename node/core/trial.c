@@ -3,7 +3,13 @@
 #include "node/core/peers.h"
 #include "node/core/plant.h"
 
-enum { TRIAL_AFTER_MS = 25, TRIAL_EVERY_MS = 200, SPREAD_HALF_MS = 2000 };
+enum {
+    TRIAL_AFTER_MS = 25,
+    TRIAL_EVERY_MS = 200,
+    SPREAD_HALF_MS = 2000,
+    VAIN_MS = 1000,
+    VAIN_SHARE = 50
+};
 
 /* How late the source was of late when a peer was ahead and it brought the delta after all. */
 static uint64_t spread_ms(const struct td_core *core, const struct td_region_info *region)
@@ -18,11 +24,26 @@ static void spread_note(struct td_core *core, struct td_region_info *region, uin
     region->spread_since_ms = core->now.boot_ms;
 }
 
+/* Time lately spent on trials in vain; a 50th of all time is forgiven. */
+static uint64_t vain_ms(const struct td_core *core, const struct td_region_info *region)
+{
+    uint64_t forgiven = (core->now.boot_ms - region->vain_since_ms) / VAIN_SHARE;
+    return region->vain_ms > forgiven ? region->vain_ms - forgiven : 0;
+}
+
+static void vain_note(struct td_core *core, struct td_region_info *region)
+{
+    region->vain_ms = vain_ms(core, region) + core->now.boot_ms - region->trial_begun_ms;
+    region->vain_since_ms = core->now.boot_ms;
+}
+
+/* How late the source was before counts only when too much was spent in vain: else a path that was
+ * slow a moment ago would be waited for when it is cut. */
 uint64_t td_trial_from_ms(const struct td_core *core, uint8_t slot)
 {
     const struct td_region_info *region = &core->regions[slot];
-    return td_max_u64(region->lag_since_ms + TRIAL_AFTER_MS + spread_ms(core, region),
-                      region->trial_next_ms);
+    uint64_t late_ms = vain_ms(core, region) > VAIN_MS ? spread_ms(core, region) : 0;
+    return td_max_u64(region->lag_since_ms + TRIAL_AFTER_MS + late_ms, region->trial_next_ms);
 }
 
 uint32_t td_trial_link(const struct td_core *core, uint8_t slot)
@@ -39,6 +60,7 @@ static void begin(struct td_core *core, uint8_t slot, uint32_t index)
     TD_ASSERT(region->trial.v == 0 && region->source != index);
     region->trial = link->id;
     region->trial_brought = region->trial_back = false;
+    region->trial_begun_ms = core->now.boot_ms;
     link->want_off_due &= ~td_bit(slot);
     link->want_due |= td_bit(slot);
 }
@@ -89,6 +111,7 @@ void td_trial_end(struct td_core *core, uint8_t slot, bool taken)
         core->links[index].want_off_due |= td_bit(slot);
     }
     if (!taken) {
+        vain_note(core, region);
         td_fx_trace(core, TD_TR_SOURCE_TRIED, region->number, 0,
                     core->now.boot_ms - region->trial_since_ms);
     }
