@@ -3,7 +3,6 @@ as asked for, all from one seed; in the end nothing acknowledged may be lost, an
 memory of every node are compared with their values at the start."""
 import heapq
 import os
-import random
 import signal
 import tempfile
 import time
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 
 import verdict
 from cluster import until
-from faults import Active
+from faults import Active, undo_start
 from scenario import LOAD
 from report import write_page
 from run import Band, Run
@@ -26,6 +25,7 @@ SHIFTS = ("+5s", "+25s", "-25s")
 # More than at the start: clients that are just connected; what an allocator keeps.
 DESCRIPTORS_MORE, MEMORY_TIMES, MEMORY_MORE_MIB = 4, 1.5, 32
 SEGMENTS_OPEN = 256
+RENEW_EVERY = 50  # faults
 
 
 class Soak(Run):
@@ -51,20 +51,42 @@ class Soak(Run):
             self.kill(node)
         until(60, "all is settled before the soak", self.cluster.mesh_complete)
         self.first = {name: node.figures() for name, node in self.cluster.nodes.items()}
-        begun, told, queue = time.monotonic(), time.monotonic(), []
+        queue = []
+        try:
+            self.some_faults(queue, say)
+        except KeyboardInterrupt:
+            say("interrupted: what was is judged")
+            for node in self.cluster.nodes.values():
+                undo_start(self.cluster, [node.name], None)
+        self.end_of(queue, ("pause", "cut", "one-way"))
+
+    def some_faults(self, queue, say):
+        begun = told = time.monotonic()
         for number, kind in enumerate(self.events()):
             if self.limit_seconds and time.monotonic() - begun > self.limit_seconds:
                 break
             while queue and queue[0][0] <= time.monotonic():
                 self.undo(*heapq.heappop(queue)[2])
             self.event(kind, number, queue)
+            if number % RENEW_EVERY == RENEW_EVERY - 1:
+                self.end_of(queue, ("pause", "cut", "one-way"))
+                self.renew(self.cluster.names()[number // RENEW_EVERY % len(REGIONS)])
             if time.monotonic() - told > PROGRESS_SECONDS:
                 told = time.monotonic()
                 say(f"{told - begun:6.0f} s  " + ", ".join(f"{count} {kind}" for kind, count in self.done.items()))
-        while queue:
-            due, _, row = heapq.heappop(queue)
-            time.sleep(max(0.0, due - time.monotonic()))
-            self.undo(*row)
+
+    def renew(self, name):
+        """Its log is deleted: it comes back from the others as latest states only. Without that the logs, which
+        are not compacted, and with them each start, would grow for as long as the soak lasts."""
+        node = self.cluster.node(name)
+        until(60, "links are up before a log is deleted", self.cluster.mesh_complete)
+        seen = node.log_size()
+        node.stop()
+        if "covered_elsewhere=yes" not in node.log_text(seen):
+            node.start()  # nobody has what it would lose
+            return
+        self.do("wipe-disk", [name])
+        until(60, f"{name} has everything back", lambda: recovered(node), 0.05)
 
     def event(self, kind, number, queue):
         """One more fault, on a node that is not standing still; the others meanwhile are under load."""
@@ -124,6 +146,11 @@ class Soak(Run):
             rows.append((f"{name}: descriptors, threads, memory as at the start", good, ", ".join(
                 f"{what} {first[what]:.0f} -> {last[what]:.0f}" for what in first)))
         return rows
+
+
+def recovered(node):
+    answer = node.status()
+    return answer is not None and answer.body[6] == 1 and not any(row[3] for row in answer.fresh)
 
 
 def cmd_soak(words, take_options, usage_error):
