@@ -104,7 +104,8 @@ class Node:
         os.kill(pid, number)
         if self.child and self.child.pid == pid:
             self.child.wait()
-        until(READY_SECONDS, f"{self.name} ends", lambda: not self.pid(), 0.01)
+        # The first thread may have ended before the others, which still hold files.
+        until(READY_SECONDS, f"{self.name} ends", lambda: not self.pid() and thread_count(pid) <= 1, 0.01)
 
     def ask(self, op=tidings.STATUS, body=(), timeout_s=5):
         """One request of its own connection; an Answer."""
@@ -208,6 +209,13 @@ class Cluster:
             node.stop()
         if self.wan:
             bash("wan_down", TIDINGS_WAN=self.wan)
+
+
+def thread_count(pid):
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
 
 
 def link_of(path):

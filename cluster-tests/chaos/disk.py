@@ -179,7 +179,8 @@ def undo_fill(cluster, arguments, saved):
                                                                                    if n.endswith(".sock")])
     os.unlink(node.dir)
     os.rename(node.dir + ".back", node.dir)
-    subprocess.run(["umount", small], check=True)
+    until(20, f"{small} is not busy", lambda: subprocess.run(
+        ["umount", small], stderr=subprocess.DEVNULL).returncode == 0)
     os.rmdir(small)
     remove_tree(kept)
     node.start()
