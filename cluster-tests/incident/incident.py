@@ -130,7 +130,7 @@ def main():
     options = arguments()
     options.top = os.path.dirname(os.path.dirname(HERE))
     options.outage = options.outage or (5.0 if options.check else 24.0)
-    options.lead, options.settle, options.poll = (2.0, 10.0, 0.2) if options.check else (4.0, 10.0, 0.2)
+    options.lead, options.settle, options.poll = (2.0, 10.0, 0.2) if options.check else (4.0, 8.0, 0.2)
     brokers = chosen(options)
     os.makedirs(options.state, exist_ok=True)
     if options.backlog:
