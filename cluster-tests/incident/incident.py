@@ -91,7 +91,7 @@ class Child:
         self.errors = open(f"{self.where}/harness.log", "wb")
         self.process = subprocess.Popen(
             [sys.executable, f"{HERE}/one.py", name, self.where, json.dumps(vars(options))], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self.errors, text=True)
+            stdout=subprocess.PIPE, stderr=self.errors, text=True, start_new_session=True) # one signal, from us
         self.ready = None
 
     def result(self):
@@ -154,4 +154,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

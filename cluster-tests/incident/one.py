@@ -107,5 +107,9 @@ async def main():
     with open(f"{where}/result.json", "w", encoding="utf-8") as f:
         json.dump(result, f)
 
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
