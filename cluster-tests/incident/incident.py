@@ -91,7 +91,7 @@ class Child:
         self.errors = open(f"{self.where}/harness.log", "wb")
         self.process = subprocess.Popen(
             [sys.executable, f"{HERE}/one.py", name, self.where, json.dumps(vars(options))], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self.errors, text=True)
+            stdout=subprocess.PIPE, stderr=self.errors, text=True, start_new_session=True) # one signal, from us
         self.ready = None
 
     def result(self):
@@ -130,7 +130,7 @@ def main():
     options = arguments()
     options.top = os.path.dirname(os.path.dirname(HERE))
     options.outage = options.outage or (5.0 if options.check else 24.0)
-    options.lead, options.settle, options.poll = (2.0, 10.0, 0.2) if options.check else (4.0, 10.0, 0.2)
+    options.lead, options.settle, options.poll = (2.0, 10.0, 0.2) if options.check else (4.0, 8.0, 0.2)
     brokers = chosen(options)
     os.makedirs(options.state, exist_ok=True)
     if options.backlog:
@@ -154,4 +154,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,9 +1,11 @@
 """nats_stream.py -- NATS with JetStream: a stream in files, one durable pull consumer per region."""
 import asyncio
+import itertools
 import json
 
 from system import Broker, Link
 
+INBOXES = itertools.count(1)
 STREAM, SUBJECT = "STATUS", "status.update"
 
 
@@ -11,7 +13,7 @@ class Nats(Link):
     async def open(self):
         await self.connect()
         await self.reader.readuntil(b"\r\n") # INFO
-        self.inbox = f"_INBOX.{id(self)}"
+        self.inbox = f"_INBOX.{next(INBOXES)}" # never used twice: late answers would look like ours
         self.write(b'CONNECT {"verbose":false,"pedantic":false,"lang":"python","version":"1"}\r\n'
                           + f"SUB {self.inbox}.* 1\r\nPING\r\n".encode())
         await self.message_or_pong()

@@ -52,7 +52,7 @@ async def play_outage(plan, t0, system, judge):
     await system.heal(judge.mark_heal())
 
 
-async def play_reader(plan, t0, system, judge, region):
+async def play_reader(plan, t0, system, judge, region, options):
     """Looks until everything is shown, or nothing has changed for a while after the last report."""
     at, last_change, left = 0.5, 0.0, 0
     while not judge.all_shown():
@@ -66,7 +66,7 @@ async def play_reader(plan, t0, system, judge, region):
         at = max(at + plan.poll, time.time() - t0)
         if left != len(judge.open[region]) or not judge.all_offered or at < plan.heal_at:
             left, last_change = len(judge.open[region]), at
-        if at > last_change + (plan.settle if system.tells_staleness else 5):
+        if at > last_change + (plan.settle if system.tells_staleness or not options.check else 4):
             break # what has not come by now is lost
 
 
@@ -78,7 +78,7 @@ async def play(system, plan, options):
     t0 = float((await asyncio.to_thread(sys.stdin.readline)).split()[1])
     judge, late = Judge(plan), [0.0]
     await asyncio.gather(play_updates(plan, t0, workers, judge, late), play_restarts(plan, t0, workers),
-                         play_outage(plan, t0, system, judge), *(play_reader(plan, t0, system, judge, r) for r in REGIONS))
+                         play_outage(plan, t0, system, judge), *(play_reader(plan, t0, system, judge, r, options) for r in REGIONS))
     if hasattr(system, "finish"):
         await system.finish()
     moved, moved_jobs = system.moved()
@@ -107,5 +107,9 @@ async def main():
     with open(f"{where}/result.json", "w", encoding="utf-8") as f:
         json.dump(result, f)
 
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -81,7 +81,7 @@ def timeline(results, plan):
     shown = [r for r in results if "error" not in r]
     last = max(s[-1][0] for r in shown for s in r["series"].values() if s)
     end = max(last, plan.heal_at + 2)
-    top = max(max(r["longest_untold"], r["longest_told"]) for r in shown) * 1.12 or 1.0
+    top = max(max(row[3:]) for r in shown for s in r["series"].values() for row in s) * 1.08 or 1.0
     most = max(row[1] for r in shown for s in r["series"].values() for row in s) or 1
     hatch = ('<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs><pattern id="hatch" width="6" height="6" '
              'patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="1.6" height="6" fill="var(--told)" '

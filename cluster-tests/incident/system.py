@@ -11,7 +11,7 @@ from collections import deque
 
 from script import REGIONS, FINAL
 
-ERRORS = (OSError, EOFError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError)
+ERRORS = (OSError, EOFError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError, KeyError)
 
 
 def free_port():
