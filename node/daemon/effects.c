@@ -8,7 +8,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 16 };
+enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 18 };
 
 struct td_time td_node_now(void)
 {
@@ -230,6 +230,8 @@ static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
         { "log_groups_failed", log.groups_failed },
         { "log_damaged_records", node->log_damaged_records },
         { "log_missing_segments", node->log_missing_segments },
+        { "config_reload_ok", !__atomic_load_n(&node->config_refused, __ATOMIC_RELAXED) },
+        { "config_read_at_ms", __atomic_load_n(&node->config_read_wall_ms, __ATOMIC_RELAXED) },
         { "log_messages_warn", td_log_count(TD_WARN) },
         { "log_messages_error", td_log_count(TD_ERROR) },
     };
