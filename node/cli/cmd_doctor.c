@@ -261,7 +261,7 @@ static void look_at_link(struct td_doctor *doctor, const struct td_region_view *
                       view->rtt_us / 1000.0);
         return;
     }
-    td_doctor_try(doctor, "tidings mesh ; journalctl -u tidingsd on both hosts, ev=link_down");
+    td_doctor_try(doctor, "tidings mesh ; journalctl -u tidingsd on both hosts, ev=link_state");
     if (probe && region != NULL) {
         probe_endpoints(doctor, region, view);
         return;

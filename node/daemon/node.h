@@ -89,6 +89,7 @@ struct td_node {
             char argument[TD_ADMIN_ARGUMENT_BYTES_MAX + 1];
         } waiting[TD_ADMIN_WAITING_MAX];
     } admin;
+    int link_ended[UINT8_MAX + 1]; /* atomic: enum td_err of a region's connection that ended last */
     bool config_refused;         /* atomic: the newest reload was refused, the one before is in force */
     uint64_t config_read_wall_ms; /* atomic */
     struct td_incarnation process_told; /* core thread: what the links were given for HELLO */
