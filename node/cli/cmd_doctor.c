@@ -11,7 +11,7 @@
 #include "node/cli/roster_file.h"
 #include "node/client/json.h"
 
-enum { PROBE_MS = 3000, WHY_BYTES = 512 };
+enum { PROBE_MS = 3000, WHY_BYTES = 512, RELAY_HEARD_MS = 10000 };
 
 void td_doctor_say(struct td_doctor *doctor, enum td_finding_level level, const char *part,
                    const char *format, ...)
@@ -309,13 +309,20 @@ static unsigned problems(const struct td_doctor *doctor)
     return count;
 }
 
-/* Somebody else has all of ours, or is getting it: what a broken link alone does not change. */
+/* Every region gets what is reported here, directly or through others. The canary knows best;
+ * without it a relay that is heard counts. */
 static bool data_flows(const struct td_doctor *doctor)
 {
+    for (size_t i = 0; i < doctor->count; i++) {
+        const struct td_finding *finding = &doctor->findings[i];
+        if (finding->level == TD_FINDING_FAIL && strcmp(finding->part, "delivery") == 0) {
+            return false;
+        }
+    }
     for (uint32_t i = 0; i < doctor->status->u.status.region_count; i++) {
         const struct td_region_view *view = &doctor->status->u.status.regions[i];
         if (!view->self && view->roster_state != TD_REGION_CLOSED && !view->direct &&
-            view->via.v == 0) {
+            (view->via.v == 0 || view->heard_age_ms > RELAY_HEARD_MS)) {
             return false;
         }
     }

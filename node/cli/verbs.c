@@ -35,44 +35,53 @@ const struct td_verb td_verbs[TD_VERB_COUNT] = {
                      "tidings get eu-4711\n"
                      "tidings get eu-4711 --max-stale 30s -o json",
                      {TD_FLAG_ATTEMPT, TD_FLAG_ALL_ATTEMPTS, TD_FLAG_REQUIRE_FRESH}},
-    [TD_VERB_LIST] = {TD_VERB_LIST,
-                      "jobs",
-                      "list",
-                      "",
-                      0,
-                      0,
-                      "jobs that match",
-                      NULL,
-                      "tidings list --state running --prefix acme/\n"
-                      "tidings list --silent -o plain",
-                      {TD_FLAG_STATE, TD_FLAG_ORIGIN, TD_FLAG_PREFIX, TD_FLAG_SINCE, TD_FLAG_SILENT,
-                       TD_FLAG_CONFLICTS, TD_FLAG_LIMIT, TD_FLAG_CURSOR, TD_FLAG_SORT}},
-    [TD_VERB_WATCH] = {TD_VERB_WATCH,
-                       "jobs",
-                       "watch",
-                       "[JOB...]",
-                       0,
-                       TD_WATCH_JOBS_MAX,
-                       "follow changes as they arrive",
-                       "Goes on by itself after a lost connection. A `reset` line says that "
-                       "changes were merged away in\n"
-                       "between; the newest status of every job still follows.",
-                       "tidings watch eu-4711\n"
-                       "tidings watch --state failed,lost -o jsonl",
-                       {TD_FLAG_FROM, TD_FLAG_STATE, TD_FLAG_ORIGIN, TD_FLAG_PREFIX,
-                        TD_FLAG_LIMIT}},
-    [TD_VERB_WAIT] = {TD_VERB_WAIT,
-                      "jobs",
-                      "wait",
-                      "JOB...",
-                      1,
-                      TD_WATCH_JOBS_MAX,
-                      "wait until jobs reach a state",
-                      "States already passed count. Exit 0: reached. 7: another final state. 6: "
-                      "--timeout passed.",
-                      "tidings wait eu-4711 --for completed --timeout 10m\n"
-                      "tidings wait eu-4711 eu-4712 --any",
-                      {TD_FLAG_FOR, TD_FLAG_ATTEMPT, TD_FLAG_OR_LOST, TD_FLAG_ANY, TD_FLAG_ALL}},
+    [TD_VERB_LIST] =
+        {TD_VERB_LIST,
+         "jobs",
+         "list",
+         "",
+         0,
+         0,
+         "jobs that match",
+         "`silent`: a promised report did not come. `region-not-heard`: the same, but the "
+         "region that took\n"
+         "the last one is not heard, so newer ones may be there.",
+         "tidings list --state running --prefix acme/\n"
+         "tidings list --silent -o plain",
+         {TD_FLAG_STATE, TD_FLAG_ORIGIN, TD_FLAG_PREFIX, TD_FLAG_SINCE, TD_FLAG_SILENT,
+          TD_FLAG_CONFLICTS, TD_FLAG_LIMIT, TD_FLAG_CURSOR, TD_FLAG_SORT}},
+    [TD_VERB_WATCH] =
+        {TD_VERB_WATCH,
+         "jobs",
+         "watch",
+         "[JOB...]",
+         0,
+         TD_WATCH_JOBS_MAX,
+         "follow changes as they arrive",
+         "Goes on by itself after a lost connection. A `reset` line says that "
+         "changes were merged away in\n"
+         "between; the newest status of every job still follows. When a region is no "
+         "longer heard, or is\n"
+         "again, a line on stderr says so (with --max-stale and JSON also an object of "
+         "schema\n"
+         "tidings.freshness/1).",
+         "tidings watch eu-4711\n"
+         "tidings watch --state failed,lost -o jsonl",
+         {TD_FLAG_FROM, TD_FLAG_STATE, TD_FLAG_ORIGIN, TD_FLAG_PREFIX, TD_FLAG_LIMIT}},
+    [TD_VERB_WAIT] =
+        {TD_VERB_WAIT,
+         "jobs",
+         "wait",
+         "JOB...",
+         1,
+         TD_WATCH_JOBS_MAX,
+         "wait until jobs reach a state",
+         "States already passed count. Exit 0: reached. 7: another final state. 6: "
+         "--timeout passed;\n5 instead when the answer is older than --max-stale, so that "
+         "it may have been reached elsewhere.",
+         "tidings wait eu-4711 --for completed --timeout 10m\n"
+         "tidings wait eu-4711 eu-4712 --any",
+         {TD_FLAG_FOR, TD_FLAG_ATTEMPT, TD_FLAG_OR_LOST, TD_FLAG_ANY, TD_FLAG_ALL}},
     [TD_VERB_EXPLAIN] = {TD_VERB_EXPLAIN,
                          "jobs",
                          "explain",
