@@ -109,6 +109,8 @@ load helper
     run_tidings 0 errors -o plain
     [ "$(wc -l <out.txt)" -gt 40 ]
     cut -f1 out.txt >codes.txt
+    grep -o '^    X(TD_E[A-Z]*, [0-9]*' "$BATS_TEST_DIRNAME/../../proto/err.h" | sed 's/.*, //' | sort -n >numbers.txt
+    [ "$(sed 's/TD-E0*//' codes.txt | sort -n)" = "$(cat numbers.txt)" ]
     while read -r code; do
         run_tidings 0 errors "$code"
         has "$out" "$code"
