@@ -168,6 +168,17 @@ static void look_at_log(struct td_doctor *doctor)
                   (double)max_ns / 1e6, td_cli_plural(failed, "write", "writes"),
                   status->u.status.publishing ? "" : "; reports are refused: ",
                   status->u.status.publishing ? "" : td_cli_shown(status->message));
+    uint64_t damaged = 0;
+    uint64_t missing = 0;
+    (void)counter(status, "log_damaged_records", &damaged);
+    (void)counter(status, "log_missing_segments", &missing);
+    if (damaged + missing > 0) {
+        td_doctor_say(doctor, TD_FINDING_NOTE, "log",
+                      "%s and %s found at the start; what others hold came back from them",
+                      td_cli_plural(damaged, "damaged record", "damaged records"),
+                      td_cli_plural(missing, "missing segment", "missing segments"));
+        td_doctor_try(doctor, "smartctl -a DISK ; the log at the start, ev=log_recovered");
+    }
     if (row[0].level != TD_LEVEL_OK) {
         td_doctor_try(doctor, "df -h DATA ; raise limits.log and restart tidingsd");
     }

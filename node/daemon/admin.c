@@ -17,7 +17,9 @@ bool td_admin_ask(struct td_node *node, uint32_t client_link, const struct td_re
         waiting->client_link = client_link;
         waiting->id = request->id;
         waiting->action = request->u.admin.action;
-        memcpy(waiting->argument, argument.bytes, argument.count);
+        if (argument.count > 0) { /* an empty text has no bytes to point to */
+            memcpy(waiting->argument, argument.bytes, argument.count);
+        }
         waiting->argument[argument.count] = '\0';
     }
     pthread_mutex_unlock(&node->admin.mutex);
