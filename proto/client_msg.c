@@ -161,6 +161,11 @@ static void write_body(struct td_writer *writer, const struct td_request *reques
         td_writer_array(writer, 1);
         td_writer_uint(writer, request->u.cancel_id);
         break;
+    case TD_OP_ADMIN:
+        td_writer_array(writer, 2);
+        td_writer_uint(writer, request->u.admin.action);
+        td_writer_text(writer, request->u.admin.argument);
+        break;
     case TD_OP_STATUS:
     case TD_OP_ROSTER_GET:
     case TD_OP_DRAIN:
@@ -172,7 +177,7 @@ static void write_body(struct td_writer *writer, const struct td_request *reques
 size_t td_request_encode(const struct td_request *request, void *bytes, size_t size_bytes)
 {
     struct td_writer writer;
-    TD_ASSERT(request->op >= TD_OP_PUBLISH && request->op <= TD_OP_CANCEL);
+    TD_ASSERT(request->op >= TD_OP_PUBLISH && request->op <= TD_OP_LAST);
     td_writer_init(&writer, bytes,
                    size_bytes < TD_REQUEST_BYTES_MAX ? size_bytes : TD_REQUEST_BYTES_MAX);
     td_writer_array(&writer, REQUEST_FIELDS);
@@ -388,6 +393,17 @@ static void read_fault(struct td_reader *reader, struct td_request *request)
     td_reader_leave(reader);
 }
 
+static void read_admin(struct td_reader *reader, struct td_request *request)
+{
+    td_reader_enter(reader, 2, 2);
+    request->u.admin.action = (enum td_admin)td_reader_uint(reader, TD_ADMIN_LAST);
+    request->u.admin.argument = td_reader_text(reader, TD_ADMIN_ARGUMENT_BYTES_MAX);
+    td_reader_leave(reader);
+    if (td_reader_err(reader) == TD_OK && request->u.admin.action == 0) {
+        td_reader_fail(reader, TD_EFORMAT);
+    }
+}
+
 static void read_single(struct td_reader *reader, struct td_request *request)
 {
     td_reader_enter(reader, 1, 1);
@@ -423,6 +439,9 @@ static void read_body(struct td_reader *reader, struct td_arena *arena,
     case TD_OP_CANCEL:
         read_single(reader, request);
         break;
+    case TD_OP_ADMIN:
+        read_admin(reader, request);
+        break;
     case TD_OP_STATUS:
     case TD_OP_ROSTER_GET:
     case TD_OP_DRAIN:
@@ -447,7 +466,7 @@ enum td_err td_request_decode(struct td_bytes payload, const struct td_signer *s
     }
     td_reader_enter(reader, REQUEST_FIELDS, REQUEST_FIELDS);
     request.id = td_reader_uint(reader, UINT64_MAX);
-    request.op = (enum td_op)td_reader_uint(reader, TD_OP_CANCEL);
+    request.op = (enum td_op)td_reader_uint(reader, TD_OP_LAST);
     request.timeout_ms = (uint32_t)td_reader_uint(reader, UINT32_MAX);
     td_vv_read(reader, arena, &request.after);
     read_body(reader, arena, signer, &request);

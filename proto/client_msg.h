@@ -21,6 +21,16 @@ enum td_op {
     TD_OP_FAULT = 9,       /* fault switch, only where the configuration says chaos: true */
     TD_OP_DRAIN = 10,
     TD_OP_CANCEL = 11,     /* of an earlier id of this link; no response */
+    TD_OP_ADMIN = 12,      /* enum td_admin; only over a Unix socket */
+    TD_OP_LAST = TD_OP_ADMIN,
+};
+
+/* What TD_OP_ADMIN asks for. The answer's message says what was done. */
+enum td_admin {
+    TD_ADMIN_RELOAD = 1,    /* no argument */
+    TD_ADMIN_LOG_LEVEL = 2, /* argument: debug, info, warn or error */
+    TD_ADMIN_BACKUP = 3,    /* argument: an absolute path that does not exist */
+    TD_ADMIN_LAST = TD_ADMIN_BACKUP,
 };
 
 enum { TD_ACK_ALL = 255 };
@@ -110,6 +120,10 @@ struct td_request {
             bool send_cut, receive_cut; /* both false = heal */
         } fault;
         uint64_t cancel_id;
+        struct {
+            enum td_admin action;
+            struct td_text argument; /* at most TD_ADMIN_ARGUMENT_BYTES_MAX */
+        } admin;
     } u;
 };
 

@@ -224,6 +224,7 @@ static void write_body(struct td_writer *writer, const struct td_response *respo
     case TD_OP_FAULT:
     case TD_OP_DRAIN:
     case TD_OP_CANCEL:
+    case TD_OP_ADMIN:
         td_writer_array(writer, 0);
         break;
     }
@@ -232,7 +233,7 @@ static void write_body(struct td_writer *writer, const struct td_response *respo
 size_t td_response_encode(const struct td_response *response, void *bytes, size_t size_bytes)
 {
     struct td_writer writer;
-    TD_ASSERT(response->op >= TD_OP_PUBLISH && response->op <= TD_OP_CANCEL);
+    TD_ASSERT(response->op >= TD_OP_PUBLISH && response->op <= TD_OP_LAST);
     TD_ASSERT(response->message.count <= MESSAGE_BYTES_MAX);
     td_writer_init(&writer, bytes,
                    size_bytes < TD_FRAME_BYTES_MAX ? size_bytes : TD_FRAME_BYTES_MAX);
@@ -559,6 +560,7 @@ static void read_body(struct td_reader *reader, struct td_arena *arena,
     case TD_OP_FAULT:
     case TD_OP_DRAIN:
     case TD_OP_CANCEL:
+    case TD_OP_ADMIN:
         td_reader_enter(reader, 0, 0);
         td_reader_leave(reader);
         break;
@@ -571,7 +573,7 @@ static void read_envelope(struct td_reader *reader, struct td_arena *arena,
                           struct td_response *response)
 {
     response->id = td_reader_uint(reader, UINT64_MAX);
-    response->op = (enum td_op)td_reader_uint(reader, TD_OP_CANCEL);
+    response->op = (enum td_op)td_reader_uint(reader, TD_OP_LAST);
     response->err = (enum td_err)td_reader_uint(reader, ERR_NUMBER_MAX);
     response->message = td_reader_text(reader, MESSAGE_BYTES_MAX);
     response->node.v = (uint8_t)td_reader_uint(reader, TD_REGION_NUMBER_MAX);

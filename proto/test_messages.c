@@ -383,6 +383,9 @@ void td_test_request(struct td_test *test, enum td_op op, struct td_request *ret
         request.u.fault.receive_cut = td_test_chance(test);
     } else if (op == TD_OP_CANCEL) {
         request.u.cancel_id = td_test_number(test, UINT64_MAX);
+    } else if (op == TD_OP_ADMIN) {
+        request.u.admin.action = (enum td_admin)(1 + td_test_number(test, TD_ADMIN_LAST - 1));
+        request.u.admin.argument = td_test_text(test, 0, TD_ADMIN_ARGUMENT_BYTES_MAX);
     }
     *ret_request = request;
 }

@@ -22,8 +22,10 @@ load helper
         count=$((count + 1))
     done <<<"$(printf '%s\n' publish get list watch wait explain history peers mesh regions keygen pubkey \
         'roster init' 'roster add' 'roster add-client' 'roster set' 'roster show' 'roster status' \
-        'roster verify' 'roster push' bench replay drain errors completion version help)"
-    [ "$count" -eq 27 ]
+        'roster verify' 'roster push' bench replay drain errors completion version help top conflicts check \
+        doctor bundle reload loglevel backup)"
+    [ "$count" -eq 35 ]
+    [ "$(wc -l <<<"$verbs")" -eq "$count" ]
     for verb in publish get list watch wait explain history peers mesh regions keygen pubkey bench replay; do
         grep -q "^$verb$\|^$verb " <<<"$verbs"
     done
@@ -31,7 +33,7 @@ load helper
 
 @test "chaos verbs work but are not in the help" {
     run_tidings 0 help
-    lacks fault out.txt
+    lacks '^  fault' out.txt
     run_tidings 0 help fault cut
 }
 
@@ -73,7 +75,7 @@ load helper
 }
 
 @test "an unreachable node exits 4 and is named" {
-    for verb in "get a" "list" "peers" "mesh" "regions" "explain a" "history a" "publish a running" "watch" "wait a" "roster show" "drain"; do
+    for verb in "get a" "list" "peers" "mesh" "regions" "explain a" "history a" "publish a running" "watch" "wait a" "roster show" "drain" "top" "conflicts" "reload" "loglevel debug" "backup -o /nowhere/b" "bundle -o b.tgz"; do
         # shellcheck disable=SC2086  # verb and argument
         run_tidings 4 -n "ipc://$PWD/nobody.sock" --timeout 500ms $verb
         has "$err" nobody.sock
@@ -107,6 +109,8 @@ load helper
     run_tidings 0 errors -o plain
     [ "$(wc -l <out.txt)" -gt 40 ]
     cut -f1 out.txt >codes.txt
+    grep -o '^    X(TD_E[A-Z]*, [0-9]*' "$BATS_TEST_DIRNAME/../../proto/err.h" | sed 's/.*, //' | sort -n >numbers.txt
+    [ "$(sed 's/TD-E0*//' codes.txt | sort -n)" = "$(cat numbers.txt)" ]
     while read -r code; do
         run_tidings 0 errors "$code"
         has "$out" "$code"
@@ -168,4 +172,29 @@ load helper
     printf '1 2 3\n' >bad.swf
     run_tidings 2 -n "ipc://$PWD/nobody.sock" replay bad.swf
     has "$err" "bad.swf, line 1"
+}
+
+@test "check speaks Nagios: 3 without an answer and for wrong usage, and one line on stdout" {
+    run_tidings 3 -n "ipc://$PWD/nobody.sock" --timeout 500ms check
+    [ "$(wc -l <out.txt)" -eq 1 ]
+    has "$out" "TIDINGS UNKNOWN - "
+    run_tidings 3 check nonsense
+    has "$err" "links, freshness, backlog"
+    run_tidings 3 check --no-such-flag
+    run_tidings 3 check --warn 1s
+    run_tidings 3 check store --warn 10s
+    run_tidings 3 check links --warn 9s --crit 2s
+    run_tidings 3 check links extra
+}
+
+@test "flags that name a file or a level are checked before any node is asked" {
+    run_tidings 2 bundle
+    has "$err" "-o FILE"
+    run_tidings 2 backup -o relative/path
+    has "$err" "absolute path"
+    run_tidings 2 loglevel loud
+    has "$err" "debug, info, warn or error"
+    run_tidings 2 top --interval 0s
+    run_tidings 4 -n "ipc://$PWD/nobody.sock" --timeout 500ms doctor
+    has "$out" "no answer"
 }

@@ -50,6 +50,24 @@ static void print_labels(const struct td_status *status)
     }
 }
 
+/* A promise that was broken, or one of which nobody here can know. */
+static void print_silence(const struct td_response *response, const struct td_register_view *view)
+{
+    const char *word = td_silence_word(response, view);
+    uint64_t age_ms = response->now_ms > view->stamp.ms ? response->now_ms - view->stamp.ms : 0;
+
+    if (word == NULL) {
+        return;
+    }
+    printf("SILENT  a report was promised every %s, the last one is %s old",
+           td_cli_duration(UINT64_C(1000) * view->status.expect_every_s), td_cli_duration(age_ms));
+    if (strcmp(word, "region_not_heard") == 0) {
+        printf("; %s is not heard, newer ones may be there",
+               td_cli_region(response, view->dot.origin.region));
+    }
+    putchar('\n');
+}
+
 static void print_register(struct td_cli *cli, const struct td_response *response,
                            const struct td_register_view *view)
 {
@@ -66,6 +84,7 @@ static void print_register(struct td_cli *cli, const struct td_response *respons
         printf(", worker %s", td_cli_shown(view->status.writer));
     }
     putchar('\n');
+    print_silence(response, view);
     if (view->status.parent.count > 0) {
         printf("PARENT  %s\n", td_cli_shown(view->status.parent));
     }

@@ -23,6 +23,7 @@ struct sink {
     struct td_cli *cli;
     struct td_table *table; /* NULL for json and jsonl */
     uint64_t count;
+    uint64_t silent, unheard; /* of them: promised a report, and none came, or nobody can know */
 };
 
 static struct td_call_result *next_slot(struct pages *pages)
@@ -179,7 +180,10 @@ static void sink_line(struct sink *sink, const struct line *line)
 {
     char *text = NULL;
 
+    const char *silence = td_silence_word(line->response, line->view);
     sink->count++;
+    sink->silent += silence != NULL && strcmp(silence, "no_report") == 0;
+    sink->unheard += silence != NULL && strcmp(silence, "no_report") != 0;
     if (sink->table != NULL) {
         td_job_row(sink->cli, sink->table, line->response, line->view);
         return;
@@ -213,7 +217,12 @@ static void sink_end(struct sink *sink, const struct td_response *last, uint64_t
     }
     td_table_print(sink->table);
     td_fresh_text(sink->cli, last, fresh, sizeof fresh);
-    printf("%s. %s\n", td_cli_plural(sink->count, "job", "jobs"), fresh);
+    printf("%s", td_cli_plural(sink->count, "job", "jobs"));
+    if (sink->silent + sink->unheard > 0) {
+        printf(", %llu silent, %llu whose region is not heard", (unsigned long long)sink->silent,
+               (unsigned long long)sink->unheard);
+    }
+    printf(". %s\n", fresh);
     if (cursor != 0) {
         printf("More: --cursor %llu\n", (unsigned long long)cursor);
     }

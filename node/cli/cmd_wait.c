@@ -99,6 +99,24 @@ static void print_reason(const struct td_cli *cli, const struct tidings_freshnes
     }
 }
 
+/* What was reached stays reached. "Not yet" is only as good as it is fresh: with --max-stale it is
+ * 5, not 6, when some region may know more. */
+static int exit_code(const struct td_cli *cli, int err, const struct tidings_freshness *freshness)
+{
+    uint64_t limit_ms = td_args_ms(cli->args, TD_FLAG_MAX_STALE, 0);
+
+    if (err != TIDINGS_ETIMEOUT || !td_args_has(cli->args, TD_FLAG_MAX_STALE)) {
+        return td_err_exit_code((enum td_err)err);
+    }
+    for (uint32_t i = 0; i < freshness->region_count; i++) {
+        const struct tidings_region_freshness *region = &freshness->regions[i];
+        if (!region->age_known || region->age_ms > limit_ms) {
+            return td_err_exit_code(TD_ESTALE);
+        }
+    }
+    return td_err_exit_code(TD_ETIMEOUT);
+}
+
 static int run(struct td_cli *cli, struct tidings_wait_job *jobs, size_t count)
 {
     struct tidings_freshness freshness = {0};
@@ -117,7 +135,7 @@ static int run(struct td_cli *cli, struct tidings_wait_job *jobs, size_t count)
     }
     if (td_cli_json(cli)) {
         int code = print_json(cli, jobs, count, err);
-        return code != 0 ? code : td_err_exit_code((enum td_err)err);
+        return code != 0 ? code : exit_code(cli, err, &freshness);
     }
     for (size_t i = 0; i < count; i++) {
         print_job(cli, &jobs[i]);
@@ -126,7 +144,7 @@ static int run(struct td_cli *cli, struct tidings_wait_job *jobs, size_t count)
         td_cli_note(cli, "timed out waiting");
         print_reason(cli, &freshness);
     }
-    return td_err_exit_code((enum td_err)err);
+    return exit_code(cli, err, &freshness);
 }
 
 int td_cmd_wait(struct td_cli *cli)

@@ -20,6 +20,8 @@ struct watch {
     struct td_watch_place place;
     uint64_t left;
     uint64_t lost_since_us; /* 0 = connected */
+    bool answered, certain; /* of the newest answer; a change is told */
+    int stale_code;         /* 5 when the newest answer is older than --max-stale */
 };
 
 static int take_from(struct watch *self)
@@ -105,6 +107,37 @@ static void print_reset(struct watch *self, const struct td_response *response)
     }
 }
 
+/* Nothing changes while a region is not heard: that silence is told apart from quiet jobs, once
+ * each way. */
+static void note_freshness(struct watch *self, const struct td_response *response)
+{
+    char fresh[1024];
+    bool first = !self->answered;
+
+    self->stale_code = 0;
+    if (td_args_has(self->cli->args, TD_FLAG_MAX_STALE)) {
+        uint32_t at = td_freshness_deciding(response);
+        uint64_t limit_ms = td_args_ms(self->cli->args, TD_FLAG_MAX_STALE, 0);
+        const struct td_fresh_view *view = at == UINT32_MAX ? NULL : &response->freshness[at];
+        bool old = view != NULL && (!view->age_known || view->age_ms > limit_ms);
+        self->stale_code = old ? td_err_exit_code(TD_ESTALE) : 0;
+    }
+    if (first ? response->certain : self->certain == response->certain) {
+        self->answered = true;
+        self->certain = response->certain;
+        return;
+    }
+    self->answered = true;
+    self->certain = response->certain;
+    td_fresh_text(self->cli, response, fresh, sizeof fresh);
+    td_cli_note(self->cli, "%s", fresh);
+    if (td_cli_json(self->cli) && td_args_has(self->cli->args, TD_FLAG_MAX_STALE)) {
+        json_t *line = td_json_envelope(response, "tidings.freshness/1", NULL);
+        json_object_set_new(line, "freshness", td_json_freshness(response, NULL));
+        (void)td_cli_print_json(self->cli, line);
+    }
+}
+
 /* Prints an answer and moves the cursor behind it. */
 static void take_answer(struct watch *self, const struct td_response *response, uint32_t limit)
 {
@@ -116,6 +149,7 @@ static void take_answer(struct watch *self, const struct td_response *response, 
         self->left--;
     }
     td_watch_place_end(&self->place, response, limit);
+    note_freshness(self, response);
     fflush(stdout);
     if (self->lost_since_us != 0) {
         td_cli_note(self->cli, "connected again, to %s", td_cli_shown(response->node_name));
@@ -174,7 +208,7 @@ static int follow(struct watch *self)
             return code;
         }
     }
-    return 0;
+    return self->stale_code;
 }
 
 int td_cmd_watch(struct td_cli *cli)

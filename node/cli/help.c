@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const char *const groups[] = {"jobs", "cluster", "trust", "operate"};
+const char *const td_help_groups[] = {"jobs", "cluster", "trust", "operate", NULL};
 
 static void print_indented(FILE *file, const char *lines, const char *prefix)
 {
@@ -39,14 +39,42 @@ static void print_globals(FILE *file)
     }
 }
 
+const struct td_exit_code td_exit_codes[] = {
+    {0, "done, or the condition is met"},
+    {1, "failed; the reason is on stderr"},
+    {2, "wrong usage"},
+    {3, "not known here, and that is certain"},
+    {4, "node not reachable"},
+    {5, "older than --max-stale allows (printed all the same), or cannot know"},
+    {6, "timed out waiting"},
+    {7, "the job reached another final state than the one waited for"},
+    {8, "refused: signature, roster or permission"},
+    {130, "interrupted"},
+    {0, NULL},
+};
+
+const struct td_environment td_environment[] = {
+    {"TIDINGS_NODE", "nodes to ask, when -n is not given"},
+    {"TIDINGS_OUTPUT", "form of the answer, when -o is not given"},
+    {"TIDINGS_CONFIG", "the node's configuration file, for bundle"},
+    {"NO_COLOR", "when not empty, no colour"},
+    {NULL, NULL},
+};
+
+static void print_environment(FILE *file)
+{
+    fputs("\nEnvironment (a flag goes before it):\n", file);
+    for (const struct td_environment *row = td_environment; row->name != NULL; row++) {
+        fprintf(file, "  %-15s %s\n", row->name, row->text);
+    }
+}
+
 static void print_exit_codes(FILE *file)
 {
-    fputs("\nExit codes:\n"
-          "  0 done   1 failed   2 wrong usage   3 not known here, for certain   4 node not "
-          "reachable\n"
-          "  5 older than --max-stale, or cannot know   6 timed out   7 another final state\n"
-          "  8 refused: signature, roster or permission   130 interrupted\n",
-          file);
+    fputs("\nExit codes:\n", file);
+    for (const struct td_exit_code *row = td_exit_codes; row->text != NULL; row++) {
+        fprintf(file, "  %3d  %s\n", row->code, row->text);
+    }
 }
 
 static void print_verb_line(FILE *file, const struct td_verb *verb)
@@ -66,15 +94,16 @@ void td_help_main(FILE *file)
           "tidings: status of jobs, the same in every region, with its age in every answer.\n"
           "Usage: tidings [FLAGS] VERB [ARGUMENTS] [FLAGS]      tidings help VERB\n",
           file);
-    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
-        fprintf(file, "\n%s:\n", groups[i]);
+    for (const char *const *group = td_help_groups; *group != NULL; group++) {
+        fprintf(file, "\n%s:\n", *group);
         for (int id = 0; id < TD_VERB_COUNT; id++) {
-            if (td_verbs[id].group != NULL && strcmp(td_verbs[id].group, groups[i]) == 0) {
+            if (td_verbs[id].group != NULL && strcmp(td_verbs[id].group, *group) == 0) {
                 print_verb_line(file, &td_verbs[id]);
             }
         }
     }
     print_globals(file);
+    print_environment(file);
     print_exit_codes(file);
 }
 

@@ -1,5 +1,6 @@
 /* jobs.c -- how a register and its freshness read. */
 #include "node/cli/jobs.h"
+#include "node/client/json.h"
 
 #include <string.h>
 
@@ -101,7 +102,13 @@ void td_job_row(const struct td_cli *cli, struct td_table *table,
 
     snprintf(attempt, sizeof attempt, "%u", view->attempt);
     snprintf(seq, sizeof seq, "%llu", (unsigned long long)view->dot.seq);
-    snprintf(notes, sizeof notes, "%s%s", view->silent ? "silent " : "",
+    const char *silence = td_silence_word(response, view);
+    bool unheard = silence != NULL && strcmp(silence, "region_not_heard") == 0;
+    snprintf(notes, sizeof notes, "%s%s%s",
+             unheard           ? "region-not-heard"
+             : silence != NULL ? "silent"
+                               : "",
+             silence != NULL && view->concurrent_count > 0 ? " " : "",
              view->concurrent_count > 0 ? "conflict" : "");
     if (status->progress_known && plain) {
         snprintf(progress, sizeof progress, "%u.%02u", status->progress / 100u,

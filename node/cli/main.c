@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "node/cli/checks.h"
 #include "node/cli/cli.h"
 #include "node/cli/help.h"
 #include "proto/sign_sodium.h"
@@ -22,6 +23,11 @@ static int (*const verbs[TD_VERB_COUNT])(struct td_cli *cli) = {
     [TD_VERB_PEERS] = td_cmd_peers,
     [TD_VERB_MESH] = td_cmd_mesh,
     [TD_VERB_REGIONS] = td_cmd_regions,
+    [TD_VERB_TOP] = td_cmd_top,
+    [TD_VERB_CONFLICTS] = td_cmd_conflicts,
+    [TD_VERB_CHECK] = td_cmd_check,
+    [TD_VERB_DOCTOR] = td_cmd_doctor,
+    [TD_VERB_BUNDLE] = td_cmd_bundle,
     [TD_VERB_KEYGEN] = td_cmd_keygen,
     [TD_VERB_PUBKEY] = td_cmd_pubkey,
     [TD_VERB_ROSTER_INIT] = td_cmd_roster_init,
@@ -35,6 +41,9 @@ static int (*const verbs[TD_VERB_COUNT])(struct td_cli *cli) = {
     [TD_VERB_BENCH] = td_cmd_bench,
     [TD_VERB_REPLAY] = td_cmd_replay,
     [TD_VERB_DRAIN] = td_cmd_drain,
+    [TD_VERB_RELOAD] = td_cmd_reload,
+    [TD_VERB_LOGLEVEL] = td_cmd_loglevel,
+    [TD_VERB_BACKUP] = td_cmd_backup,
     [TD_VERB_ERRORS] = td_cmd_errors,
     [TD_VERB_COMPLETION] = td_cmd_completion,
     [TD_VERB_VERSION] = td_cmd_version,
@@ -147,7 +156,9 @@ int main(int argc, char *argv[])
     }
     enum td_err err = td_args_parse(argc, argv, &args, error);
     if (err != TD_OK) {
-        return td_cli_fail(&cli, err, "%s", td_cli_shown(td_text_of(error)));
+        int code = td_cli_fail(&cli, err, "%s", td_cli_shown(td_text_of(error)));
+        /* To Nagios 2 would be an outage of the cluster. */
+        return args.verb == &td_verbs[TD_VERB_CHECK] ? TD_LEVEL_UNKNOWN : code;
     }
     if (!choose_form(&cli, error)) {
         return td_cli_fail(&cli, TD_EUSAGE, "environment TIDINGS_OUTPUT: %s",

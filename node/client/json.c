@@ -153,6 +153,25 @@ json_t *td_json_freshness(const struct td_response *response, const struct td_js
                      "regions", regions);
 }
 
+const char *td_silence_word(const struct td_response *response, const struct td_register_view *view)
+{
+    if (!view->silent) {
+        return NULL;
+    }
+    if (response->certain || view->dot.origin.region.v == response->node.v) {
+        return "no_report";
+    }
+    for (uint32_t i = 0; i < response->freshness_count; i++) {
+        const struct td_fresh_view *fresh = &response->freshness[i];
+        if (fresh->region.v == view->dot.origin.region.v) {
+            bool heard =
+                fresh->age_known && !fresh->recovering && fresh->age_ms <= td_json_stale_ms(NULL);
+            return heard ? "no_report" : "region_not_heard";
+        }
+    }
+    return "region_not_heard";
+}
+
 static json_t *labels_json(const struct td_status *status)
 {
     json_t *labels = json_object();
@@ -198,6 +217,10 @@ static void set_job_fields(json_t *json, const char *name, const struct td_respo
     (void)json_object_set_new(json, "writer", td_json_string_or_null(status->writer));
     (void)json_object_set_new(json, "seq", td_json_number(view->dot.seq));
     (void)json_object_set_new(json, "silent", json_boolean(view->silent));
+    const char *silence = td_silence_word(response, view);
+    if (silence != NULL) {
+        (void)json_object_set_new(json, "silence", json_string(silence));
+    }
     (void)json_object_set_new(json, "versions",
                               json_integer((json_int_t)view->concurrent_count + 1));
     (void)json_object_set_new(json, "parent", td_json_string_or_null(status->parent));

@@ -25,7 +25,12 @@ json_t *td_json_envelope(const struct td_response *response, const char *schema,
 /* {"certain":..,"deciding_region":..,"regions":[..]} */
 json_t *td_json_freshness(const struct td_response *response,
                           const struct td_json_options *options);
-/* The "job" object of one register. */
+/* Why a job that promised reports shows none: "no_report" (its region is heard, so none came) or
+ * "region_not_heard" (one may have come there); NULL when it is not silent. A region is heard when
+ * its part is at most 30 s old, or the node is certain. */
+const char *td_silence_word(const struct td_response *response,
+                            const struct td_register_view *view);
+/* The "job" object of one register; "silence" only when it is silent. */
 json_t *td_json_job(const struct td_response *response, const struct td_register_view *view);
 
 /* Whole bodies. options may be NULL. */

@@ -122,6 +122,46 @@ static void test_unknown_ages_are_null_and_decide(void **state)
          "{\"certain\":false,\"deciding_region\":null,\"regions\":[]}");
 }
 
+static void test_silent_is_told_apart_from_not_heard(void **state)
+{
+    static const struct td_fresh_view heard[] = {{.region = {2}, .age_known = true, .age_ms = 900}};
+    static const struct td_fresh_view old[] = {{.region = {2}, .age_known = true, .age_ms = 31000}};
+    static const struct td_fresh_view never[] = {{.region = {2}}};
+    static const struct td_fresh_view back[] = {
+        {.region = {2}, .age_known = true, .recovering = true}};
+    static const struct {
+        bool silent, certain;
+        const struct td_fresh_view *fresh;
+        uint32_t fresh_count;
+        const char *word;
+    } rows[] = {
+        {false, true, heard, 1, NULL},
+        {true, true, heard, 1, "no_report"},
+        {true, false, heard, 1, "no_report"}, /* another region is the unheard one */
+        {true, false, old, 1, "region_not_heard"},
+        {true, false, never, 1, "region_not_heard"},
+        {true, false, back, 1, "region_not_heard"},
+        {true, false, NULL, 0, "region_not_heard"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct td_register_view view = running_view();
+        struct td_response response = response_of(TD_OP_LIST);
+        response.certain = rows[i].certain;
+        response.freshness = rows[i].fresh;
+        response.freshness_count = rows[i].fresh_count;
+        view.silent = rows[i].silent;
+        const char *word = td_silence_word(&response, &view);
+        assert_true((word == NULL) == (rows[i].word == NULL));
+        if (word != NULL) {
+            assert_string_equal(word, rows[i].word);
+        }
+        view.dot.origin.region = response.node; /* what we took ourselves needs nobody else */
+        word = td_silence_word(&response, &view);
+        assert_true(word == NULL || strcmp(word, "no_report") == 0);
+    }
+}
+
 static void test_list_and_changes(void **state)
 {
     (void)state;
@@ -468,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_get_has_the_shape_of_the_interface),
         cmocka_unit_test(test_an_unknown_job_is_null_and_still_has_freshness),
         cmocka_unit_test(test_unknown_ages_are_null_and_decide),
+        cmocka_unit_test(test_silent_is_told_apart_from_not_heard),
         cmocka_unit_test(test_list_and_changes),
         cmocka_unit_test(test_published_has_the_shape_of_the_interface),
         cmocka_unit_test(test_explain_names_rule_relation_and_clock),

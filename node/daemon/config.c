@@ -104,6 +104,19 @@ const char *td_config_key(size_t index)
     return index < KEY_COUNT ? keys[index].path : NULL;
 }
 
+bool td_config_row(size_t index, const char **ret_path, const char **ret_type, const char **ret_default,
+                   const char **ret_comment)
+{
+    if (index >= KEY_COUNT) {
+        return false;
+    }
+    *ret_path = keys[index].path;
+    *ret_type = keys[index].type;
+    *ret_default = keys[index].standard;
+    *ret_comment = keys[index].comment;
+    return true;
+}
+
 static const char *value_of(const struct td_config *config, const char *path)
 {
     for (size_t i = 0; i < KEY_COUNT; i++) {

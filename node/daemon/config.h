@@ -40,6 +40,9 @@ void td_config_fini(struct td_config *config);
 void td_config_print_defaults(FILE *out);
 /* Every key with its value in force and where it came from (file or default). */
 void td_config_print_effective(const struct td_config *config, FILE *out);
+/* The rows of the key table, for the man page: false behind the last one. */
+bool td_config_row(size_t index, const char **ret_path, const char **ret_type, const char **ret_default,
+                   const char **ret_comment);
 /* Keys, types and defaults as JSON, for editors. */
 void td_config_print_schema(FILE *out);
 

@@ -5,10 +5,11 @@
 
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
+#include "node/daemon/trace.h"
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 16 };
+enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 18 };
 
 struct td_time td_node_now(void)
 {
@@ -230,6 +231,8 @@ static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
         { "log_groups_failed", log.groups_failed },
         { "log_damaged_records", node->log_damaged_records },
         { "log_missing_segments", node->log_missing_segments },
+        { "config_reload_ok", !__atomic_load_n(&node->config_refused, __ATOMIC_RELAXED) },
+        { "config_read_at_ms", __atomic_load_n(&node->config_read_wall_ms, __ATOMIC_RELAXED) },
         { "log_messages_warn", td_log_count(TD_WARN) },
         { "log_messages_error", td_log_count(TD_ERROR) },
     };
@@ -355,62 +358,6 @@ static void close_link(void *self, struct td_link_id link, enum td_err why)
     }
 }
 
-/* ---- traces ---- */
-
-static const struct {
-    enum td_trace_code code;
-    enum td_log_level level;
-    const char *event, *a, *b;
-} traces[] = {
-    { TD_TR_STARTED, TD_INFO, "started", "registers", "start_number" },
-    { TD_TR_LINK_STATE, TD_INFO, "link_state", "state", "detail" },
-    { TD_TR_SOURCE_CHANGED, TD_INFO, "source_changed", "via_region", "reason" },
-    { TD_TR_SOURCE_TRIED, TD_INFO, "source_tried", "via_region", "lag_ms" },
-    { TD_TR_TRANSFER_DONE, TD_INFO, "transfer_done", "batches", "ms" },
-    { TD_TR_TRANSFER_ENDED, TD_INFO, "transfer_ended", "reason", "detail" },
-    { TD_TR_INCARNATION, TD_INFO, "incarnation", "start_number", "reason" },
-    { TD_TR_CLONE, TD_ERROR, "clone_suspected", "start_number", "detail" },
-    { TD_TR_EQUIVOCATION, TD_ERROR, "equivocation", "a", "b" },
-    { TD_TR_ROLLED_BACK, TD_WARN, "rolled_back", "a", "b" },
-    { TD_TR_RECOVERING, TD_WARN, "recovering", "active", "detail" },
-    { TD_TR_PUBLISH_STOPPED, TD_ERROR, "publish_stopped", "error", "detail" },
-    { TD_TR_PUBLISH_RESUMED, TD_INFO, "publish_resumed", "a", "b" },
-    { TD_TR_STALE, TD_WARN, "region_stale", "stale", "age_ms" },
-    { TD_TR_CLOCK_SKEW, TD_WARN, "clock_skew", "offset_ms", "detail" },
-    { TD_TR_DIGEST_DOUBT, TD_ERROR, "digest_doubt", "active", "detail" },
-    { TD_TR_UPDATES_LOST, TD_ERROR, "updates_lost", "count", "detail" },
-    { TD_TR_CREDIT_EXCEEDED, TD_ERROR, "credit_exceeded", "a", "b" },
-    { TD_TR_REPAIRED, TD_WARN, "repaired", "registers", "detail" },
-};
-
-static void region_name(struct td_node *node, struct td_region region, char *ret_name, size_t bytes)
-{
-    struct td_roster_ref *ref = region.v != 0 ? td_membership_get(node->membership) : NULL;
-    const struct td_roster_region *row =
-        ref != NULL ? td_roster_region(td_roster_ref_roster(ref), region) : NULL;
-    size_t count = row != NULL && row->name.count < bytes ? row->name.count : 0;
-    if (count > 0) {
-        memcpy(ret_name, row->name.bytes, count);
-    }
-    ret_name[count] = '\0';
-    if (ref != NULL) {
-        td_roster_ref_put(ref);
-    }
-}
-
-static void trace(void *self, enum td_trace_code code, struct td_region region, uint64_t a, uint64_t b)
-{
-    char name[TD_REGION_NAME_BYTES_MAX + 1];
-    region_name(self, region, name, sizeof name);
-    for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
-        if (traces[i].code == code) {
-            const char *first = code == TD_TR_CLOCK_SKEW ? td_log_signed((int64_t)a) : td_log_number(a);
-            td_log_event(traces[i].level, traces[i].event, "region", name, traces[i].a, first,
-                         traces[i].b, td_log_number(b), NULL);
-        }
-    }
-}
-
 /* Other threads see the durable vector and our process only through these copies. */
 static void settled(void *self, const struct td_core *core)
 {
@@ -434,5 +381,5 @@ struct td_loop_ops td_effects_ops(struct td_node *node)
 {
     return (struct td_loop_ops){ .self = node, .now = now, .send = send_frames, .store = store,
         .sign_head = sign_head, .random = draw_random, .reply = reply, .close_link = close_link,
-        .trace = trace, .settled = settled };
+        .trace = td_trace_write, .settled = settled };
 }

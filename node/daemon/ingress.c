@@ -7,6 +7,7 @@
 #include "node/daemon/chunk.h"
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
+#include "node/daemon/trace.h"
 #include "proto/order.h"
 
 
@@ -47,9 +48,10 @@ static bool is_forged(enum td_err err)
 static void count_rejected(struct td_node *node, struct td_region from, enum td_err err,
                            uint32_t forged_count)
 {
+    char name[TD_REGION_NAME_BYTES_MAX + 1];
     __atomic_add_fetch(&node->counters_rejected_signature, forged_count, __ATOMIC_RELAXED);
-    td_log_event(TD_WARN, "update_rejected", "from_region", td_log_number(from.v), "why",
-                 td_err_text(err), NULL);
+    td_trace_region_name(node, from, name, sizeof name);
+    td_log_event(TD_WARN, "update_rejected", "from", name, "why", td_err_text(err), NULL);
 }
 
 /* ---- batches ---- */
@@ -423,9 +425,8 @@ static void push_event(struct td_node *node, enum td_inbox_class class_, const s
 static void on_link_up(void *self, const struct td_link_info *info)
 {
     struct td_node *node = self;
-    td_log_event(info->kind == TD_LINK_REGION ? TD_INFO : TD_DEBUG, "link_up", "region",
-                 td_log_number(info->region.v), "remote", info->remote, "link",
-                 td_log_number(info->link.v), NULL);
+    td_log_event(TD_DEBUG, "connection_up", "region", td_log_number(info->region.v), "remote",
+                 info->remote, "link", td_log_number(info->link.v), NULL);
     if (info->kind == TD_LINK_REGION && __atomic_load_n(&node->core_running, __ATOMIC_ACQUIRE)) {
         struct td_event event = { .type = TD_EV_LINK_UP };
         event.u.link_up.link = info->link;
@@ -439,9 +440,9 @@ static void on_link_up(void *self, const struct td_link_info *info)
 static void on_link_down(void *self, const struct td_link_info *info, enum td_err why)
 {
     struct td_node *node = self;
-    td_log_event(info->kind == TD_LINK_REGION ? TD_INFO : TD_DEBUG, "link_down", "region",
-                 td_log_number(info->region.v), "remote", info->remote, "link",
-                 td_log_number(info->link.v), "why", td_err_text(why), NULL);
+    td_log_event(TD_DEBUG, "connection_down", "region", td_log_number(info->region.v), "remote",
+                 info->remote, "link", td_log_number(info->link.v), "why", td_err_text(why), NULL);
+    __atomic_store_n(&node->link_ended[info->region.v], (int)why, __ATOMIC_RELAXED);
     if (!__atomic_load_n(&node->core_running, __ATOMIC_ACQUIRE)) {
         return;
     }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "node/daemon/config.h"
+#include "node/daemon/usage.h"
 #include "proto/limits.h"
 #include "proto/sign_sodium.h"
 
@@ -21,7 +22,7 @@ struct choices {
     bool chaos;
 };
 
-static const char help[] =
+const char td_init_help[] =
     "examples:\n"
     "  tidingsd init --region eu-west --root tdpk1:...\n"
     "  tidingsd init --region eu-west --root tdpk1:... --data D --listen-local ipc://D/tidings.sock\n"
@@ -219,7 +220,7 @@ int td_init_command(int argc, char **argv)
     struct td_identity root;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(help, stdout);
+            fputs(td_init_help, stdout);
             return 0;
         }
     }

@@ -9,22 +9,8 @@
 #include "node/daemon/init.h"
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
+#include "node/daemon/usage.h"
 #include "proto/nearest.h"
-
-#define CONFIG_DEFAULT "/etc/tidings/tidingsd.yaml"
-
-static const char help[] =
-    "examples:\n"
-    "  tidingsd init --region eu-west --data /var/lib/tidings --root tdpk1:...\n"
-    "  tidingsd -c /var/lib/tidings/tidingsd.yaml\n"
-    "\n"
-    "tidingsd [run] [-c FILE]       run the node in the foreground\n"
-    "tidingsd init ...              make a key and a configuration; prints the public key\n"
-    "tidingsd check-config [-c FILE]  exit 0, or 78 with what is wrong\n"
-    "tidingsd config --effective|--defaults|--schema [-c FILE]\n"
-    "tidingsd version [--json]\n"
-    "signals: TERM drains and stops, HUP reloads, USR1 logs the state\n"
-    "The configuration is FILE, else $TIDINGS_CONFIG, else " CONFIG_DEFAULT ".\n";
 
 static int usage(const char *what, const char *argument)
 {
@@ -34,11 +20,10 @@ static int usage(const char *what, const char *argument)
 
 static int unknown_verb(const char *verb)
 {
-    static const char *const verbs[] = { "run", "init", "check-config", "config", "version", "help" };
     struct td_nearest nearest;
     td_nearest_init(&nearest, verb);
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        td_nearest_offer(&nearest, verbs[i]);
+    for (const struct td_usage_row *row = td_usage_verbs; row->name != NULL; row++) {
+        td_nearest_offer(&nearest, row->name);
     }
     if (nearest.best == NULL) {
         return usage("unknown verb", verb);
@@ -51,7 +36,7 @@ static int unknown_verb(const char *verb)
 static const char *config_path(const char *given)
 {
     const char *environment = getenv("TIDINGS_CONFIG");
-    return given != NULL ? given : environment != NULL ? environment : CONFIG_DEFAULT;
+    return given != NULL ? given : environment != NULL ? environment : TD_CONFIG_DEFAULT;
 }
 
 /* Replaces the program by itself (decision 0005); by its real path, so that it keeps its name. */
@@ -157,7 +142,7 @@ int main(int argc, char **argv)
             }
             path = argv[++i];
         } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(help, stdout);
+            td_usage_print(stdout);
             return 0;
         } else if (strcmp(argv[i], "--version") == 0 && strcmp(verb, "run") == 0) {
             verb = "version";
@@ -174,6 +159,13 @@ int main(int argc, char **argv)
     if (strcmp(verb, "version") == 0) {
         return version(strcmp(flag, "--json") == 0);
     }
+    if (strcmp(verb, "upgrade") == 0 && strcmp(flag, "--dry-run") == 0) {
+        return td_upgrade_dry_run(path);
+    }
+    if (strcmp(verb, "upgrade") == 0) {
+        return usage("a start converts nothing in this version; see what it would find with",
+                     "upgrade --dry-run");
+    }
     if (flag[0] != '\0') {
         return usage("unknown flag", flag);
     }
@@ -184,7 +176,7 @@ int main(int argc, char **argv)
         return check_config(path);
     }
     if (strcmp(verb, "help") == 0) {
-        fputs(help, stdout);
+        td_usage_print(stdout);
         return 0;
     }
     return unknown_verb(verb);

@@ -300,7 +300,8 @@ static void list_restarts(const struct td_config *old, const struct td_config *f
     note_change(list, bytes, "chaos", old->chaos != fresh->chaos);
 }
 
-static void apply_reload(struct td_node *node, const struct td_config *fresh)
+static void apply_reload(struct td_node *node, const struct td_config *fresh,
+                         char ret_text[TD_ADMIN_TEXT_BYTES])
 {
     char changed[128] = "";
     char restart[512] = "";
@@ -315,22 +316,29 @@ static void apply_reload(struct td_node *node, const struct td_config *fresh)
     old->log_format = fresh->log_format;
     td_logging_init(fresh->log_level, fresh->log_format == TD_LOG_JSON);
     td_log_event(TD_INFO, "reloaded", "changed", changed, "needs_restart", restart, NULL);
+    snprintf(ret_text, TD_ADMIN_TEXT_BYTES, "changed: %s; needs a restart: %s",
+             changed[0] != '\0' ? changed : "nothing", restart[0] != '\0' ? restart : "nothing");
 }
 
 /* All or nothing: a configuration that does not check leaves everything as it was. */
-static void reload(struct td_node *node, const char *config_path)
+enum td_err td_reload(struct td_node *node, const char *config_path, char ret_text[TD_ADMIN_TEXT_BYTES])
 {
     struct td_config fresh;
     char why[TD_CONFIG_WHY_BYTES];
     td_notify("RELOADING=1");
-    if (td_config_read(config_path, &fresh, why) != TD_OK) {
+    enum td_err err = td_config_read(config_path, &fresh, why);
+    if (err != TD_OK) {
         td_log_event(TD_ERROR, "reload_refused", "why", why, NULL);
+        snprintf(ret_text, TD_ADMIN_TEXT_BYTES, "%s", why);
     } else {
-        apply_reload(node, &fresh);
+        apply_reload(node, &fresh, ret_text);
         td_config_fini(&fresh);
         (void)td_membership_reload(node->membership); /* a refused file is logged there */
+        __atomic_store_n(&node->config_read_wall_ms, td_node_now().wall_ms, __ATOMIC_RELAXED);
     }
+    __atomic_store_n(&node->config_refused, err != TD_OK, __ATOMIC_RELAXED);
     td_notify("READY=1");
+    return err;
 }
 
 static void report_waiting(struct td_node *node, uint64_t *next_ms)
@@ -359,7 +367,8 @@ static int wait_for_end(struct td_node *node, const char *config_path, const sig
         struct timespec pause = { .tv_nsec = 200 * 1000 * 1000 };
         int number = sigtimedwait(signals, NULL, &pause);
         if (number == SIGHUP) {
-            reload(node, config_path);
+            char text[TD_ADMIN_TEXT_BYTES];
+            (void)td_reload(node, config_path, text);
         } else if (number == SIGUSR1) {
             dump_state(node);
         } else if (number == SIGTERM || number == SIGINT) {
@@ -368,6 +377,7 @@ static int wait_for_end(struct td_node *node, const char *config_path, const sig
             return 0;
         }
         td_drain_for_askers(node);
+        td_admin_serve(node, config_path);
         if (__atomic_load_n(&node->rejoin, __ATOMIC_ACQUIRE)) {
             td_log_event(TD_INFO, "admitted", "region", node->config.region, NULL);
             return TD_EXIT_REJOIN;
@@ -418,6 +428,8 @@ int td_node_run(struct td_node *node, const char *config_path)
     pthread_mutex_init(&node->rate_mutex, NULL);
     pthread_mutex_init(&node->drain.mutex, NULL);
     pthread_cond_init(&node->drain.answered, NULL);
+    pthread_mutex_init(&node->admin.mutex, NULL);
+    node->config_read_wall_ms = td_node_now().wall_ms;
     node->rate_boot_ms = td_node_now().boot_ms;
     node->verified = calloc(TD_VERIFIED_ROOTS, sizeof *node->verified);
     enum td_err err = node->verified != NULL ? open_all(node, why) : TD_ENOMEM;

@@ -27,7 +27,7 @@ struct td_has_snapshot {
     struct td_vv_entry entries[TD_VV_ENTRIES_MAX];
 };
 
-enum { TD_DRAIN_WAITING_MAX = 8 };
+enum { TD_DRAIN_WAITING_MAX = 8, TD_ADMIN_WAITING_MAX = 8 };
 
 struct td_node {
     struct td_config config;
@@ -79,6 +79,19 @@ struct td_node {
         struct td_region by;
     } drain;
     uint64_t log_damaged_records, log_missing_segments; /* found at the start, then constant */
+    struct {
+        pthread_mutex_t mutex;
+        uint32_t count;
+        struct td_admin_waiting {
+            uint32_t client_link;
+            uint64_t id;
+            enum td_admin action;
+            char argument[TD_ADMIN_ARGUMENT_BYTES_MAX + 1];
+        } waiting[TD_ADMIN_WAITING_MAX];
+    } admin;
+    int link_ended[UINT8_MAX + 1]; /* atomic: enum td_err of a region's connection that ended last */
+    bool config_refused;         /* atomic: the newest reload was refused, the one before is in force */
+    uint64_t config_read_wall_ms; /* atomic */
     struct td_incarnation process_told; /* core thread: what the links were given for HELLO */
     pthread_t core_thread, log_thread, net_threads[TD_NET_THREADS];
 };
@@ -113,6 +126,16 @@ bool td_drain(struct td_node *node, uint32_t deadline_ms);
 bool td_drain_ask(struct td_node *node, uint32_t client_link, const struct td_request *request);
 void td_drain_for_askers(struct td_node *node);
 void td_drain_answer(struct td_node *node, const struct td_response *status);
+
+/* node.c: reads configuration and roster file again, all or nothing; ret_text says what changed, or why
+ * not. Main thread. */
+enum { TD_ADMIN_TEXT_BYTES = 1024 };
+enum td_err td_reload(struct td_node *node, const char *config_path, char ret_text[TD_ADMIN_TEXT_BYTES]);
+/* admin.c: reload, log level, backup. Asked by a link's thread, done and answered by the main thread. */
+bool td_admin_ask(struct td_node *node, uint32_t client_link, const struct td_request *request);
+void td_admin_serve(struct td_node *node, const char *config_path);
+/* backup.c: log and roster into a new directory; never the key. ret_text: what was copied, or why not. */
+enum td_err td_backup(struct td_node *node, const char *path, char ret_text[TD_ADMIN_TEXT_BYTES]);
 
 /* effects.c: the td_loop_ops of a node. */
 struct td_loop_ops td_effects_ops(struct td_node *node);

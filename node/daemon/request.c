@@ -118,6 +118,14 @@ static bool answer_directly(struct td_node *node, const struct td_link_info *inf
             return true; /* answered when it is done */
         }
         break;
+    case TD_OP_ADMIN: /* it names files and answers with paths: nobody's business from afar */
+        err = info->kind != TD_LINK_LOCAL || !is_admin(info) ? TD_EPERM
+              : td_admin_ask(node, info->link.v, request)    ? TD_OK
+                                                             : TD_EBUSY;
+        if (err == TD_OK) {
+            return true; /* answered when it is done */
+        }
+        break;
     default:
         return false;
     }

@@ -72,6 +72,14 @@ size_t td_log_work(struct td_log *log, uint32_t wait_ms);
  * when its checksum is wrong. At least ref.bytes of room. */
 TD_MUST_USE enum td_err td_log_read(struct td_log *log, struct td_log_ref ref, void *bytes,
                                     size_t size_bytes, size_t *ret_bytes);
+/* A consistent copy of what is durable now: begin() once a file, then its bytes in order; the first
+ * refusal ends it. Reads go on beside writes. */
+struct td_log_copy {
+    void *self;
+    enum td_err (*begin)(void *self, const char *name);
+    enum td_err (*bytes)(void *self, struct td_bytes bytes);
+};
+TD_MUST_USE enum td_err td_log_copy(struct td_log *log, const struct td_log_copy *copy);
 uint64_t td_log_bytes(const struct td_log *log);
 /* Group-commit statistics: flushes, their total time and bytes. */
 struct td_log_stats {

@@ -56,6 +56,59 @@ static void expect_read(struct kit *kit, struct td_log_ref ref, uint32_t id)
     assert_memory_equal(bytes, expected, count);
 }
 
+/* Writes a copy into another test disk. */
+struct copy {
+    struct test_disk disk;
+    struct td_disk door;
+    int file;
+    uint64_t at;
+};
+
+static enum td_err copy_begin(void *self, const char *name)
+{
+    struct copy *copy = self;
+    copy->at = 0;
+    return copy->door.create(copy->door.self, name, &copy->file);
+}
+
+static enum td_err copy_bytes(void *self, struct td_bytes bytes)
+{
+    struct copy *copy = self;
+    enum td_err err = copy->door.write_at(copy->door.self, copy->file, copy->at, bytes);
+    copy->at += bytes.count;
+    return err;
+}
+
+static void test_a_copy_of_a_log_in_use_opens_with_what_was_durable(void **state)
+{
+    struct setting *setting = *state;
+    struct kit *kit = &setting->kit;
+    static struct kit other;
+    struct copy copy = { .at = 0 };
+    const struct td_log_copy into = { &copy, copy_begin, copy_bytes };
+
+    kit->options.segment_bytes = 4096;
+    assert_int_equal(kit_open(kit), TD_OK);
+    for (int i = 0; i < 40; i++) {
+        kit_receive(kit);
+        assert_int_equal(work(kit), 1);
+    }
+    kit_receive(kit); /* queued, not durable: not in the copy */
+    test_disk_init(&copy.disk, 2);
+    copy.door = test_disk_door(&copy.disk);
+    assert_int_equal(td_log_copy(kit->log, &into), TD_OK);
+    assert_true(copy.disk.file_count > 2);
+
+    kit_init(&other, copy.door);
+    assert_int_equal(kit_open(&other), TD_OK);
+    assert_int_equal(other.recovery.batches, 40);
+    assert_int_equal(other.recovery.damaged_records, 0);
+    assert_int_equal(other.recovery.missing_segments, 0);
+    kit_close(&other);
+    test_disk_fini(&copy.disk);
+    assert_int_equal(work(kit), 1);
+}
+
 static void test_a_new_directory_is_empty_and_an_empty_log_leaves_no_file(void **state)
 {
     struct setting *setting = *state;
@@ -469,6 +522,7 @@ int main(void)
 {
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        LOG_TEST(test_a_copy_of_a_log_in_use_opens_with_what_was_durable),
         LOG_TEST(test_a_new_directory_is_empty_and_an_empty_log_leaves_no_file),
         LOG_TEST(test_all_queued_tickets_share_one_flush_and_complete_in_order),
         LOG_TEST(test_every_record_type_comes_back_as_it_was),

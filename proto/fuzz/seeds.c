@@ -72,7 +72,7 @@ static void save_messages(struct td_test *test)
         size_t count = td_msg_encode(&msg, test->out + 1, TD_TEST_OUT_BYTES - 1);
         save("msg", type, out_bytes(test, count + 1));
     }
-    for (int op = TD_OP_PUBLISH; op <= TD_OP_CANCEL; op++) {
+    for (int op = TD_OP_PUBLISH; op <= TD_OP_LAST; op++) {
         struct td_request request;
         struct td_response response;
         struct td_token token;

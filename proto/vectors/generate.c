@@ -267,24 +267,44 @@ static void emit_messages(const char *folder)
     fclose(out);
 }
 
+/* Newer than the rest: not from the generator, whose later rows would all be others then. */
+static void emit_admin_requests(void)
+{
+    static const struct td_request requests[] = {
+        {.id = 7, .op = TD_OP_ADMIN, .u.admin = {TD_ADMIN_RELOAD, {"", 0}}},
+        {.id = 8, .op = TD_OP_ADMIN, .u.admin = {TD_ADMIN_LOG_LEVEL, {"debug", 5}}},
+        {.id = 9, .op = TD_OP_ADMIN, .u.admin = {TD_ADMIN_BACKUP, {"/srv/b", 6}}},
+    };
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        size_t count = td_request_encode(&requests[i], test.out, TD_TEST_OUT_BYTES);
+        emit_as("admin", "request", 0, test.out, count, TD_OK);
+    }
+    emit_as("admin action 0", "request", 0, (const uint8_t *)"\x95\x07\x0c\x00\x92\x90\x90\x92\x00\xa0",
+            10, TD_EFORMAT);
+}
+
 static void emit_clients(const char *folder)
 {
     struct td_token token;
     open_file(folder, "request", "requests of clients");
-    for (int op = TD_OP_PUBLISH; op <= TD_OP_CANCEL; op++) {
+    for (int op = TD_OP_PUBLISH; op < TD_OP_ADMIN; op++) {
         struct td_request request;
         td_test_request(&test, (enum td_op)op, &request);
         size_t count = td_request_encode(&request, test.out, TD_TEST_OUT_BYTES);
         emit_as("random", "request", 0, test.out, count, TD_OK);
     }
+    emit_admin_requests();
     fclose(out);
     open_file(folder, "response", "responses to clients");
-    for (int op = TD_OP_PUBLISH; op <= TD_OP_CANCEL; op++) {
+    for (int op = TD_OP_PUBLISH; op < TD_OP_ADMIN; op++) {
         struct td_response response;
         td_test_response(&test, (enum td_op)op, &response);
         size_t count = td_response_encode(&response, test.out, TD_TEST_OUT_BYTES);
         emit_as("random", "response", 0, test.out, count, TD_OK);
     }
+    struct td_response done = {.id = 7, .op = TD_OP_ADMIN, .message = {"done", 4}};
+    size_t done_count = td_response_encode(&done, test.out, TD_TEST_OUT_BYTES);
+    emit_as("answer to an admin request", "response", 0, test.out, done_count, TD_OK);
     fclose(out);
     open_file(folder, "token", "tokens, before base64url");
     td_test_token(&test, &token);
