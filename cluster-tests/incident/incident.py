@@ -27,7 +27,7 @@ def arguments():
     p = argparse.ArgumentParser(prog="scripts/demo incident", formatter_class=argparse.RawDescriptionHelpFormatter,
                                 description=__doc__, epilog="examples:\n  scripts/demo incident\n"
                                 "  scripts/demo incident --against redis --no-restarts\n  scripts/demo incident --backlog 1e6\n")
-    p.add_argument("--against", help=f"{'|'.join(BROKERS)}|all, comma-separated; default: plain and those installed")
+    p.add_argument("--against", help=f"{'|'.join(BROKERS)}|all|none, comma-separated; default: plain and those installed")
     p.add_argument("--install", action="store_true", help="install the Debian packages of the brokers asked for")
     p.add_argument("--check", action="store_true", help="short form that checks itself: plain against tidings")
     p.add_argument("--backlog", type=float, metavar="N", help="instead: what N missed updates cost at the heal")
@@ -48,6 +48,8 @@ def chosen(options):
     """Names of the brokers to compare with; complains about those that are asked for and not there."""
     if options.check:
         return ["plain"]
+    if options.against == "none":
+        return []
     if options.against in (None, "all"):
         names = list(BROKERS)
         if options.against is None and not options.install:
@@ -56,7 +58,7 @@ def chosen(options):
         names = options.against.split(",")
     unknown = [n for n in names if n not in BROKERS]
     if unknown:
-        sys.exit(f"no broker {unknown[0]} here; known: {' '.join(BROKERS)}, all")
+        sys.exit(f"no broker {unknown[0]} here; known: {' '.join(BROKERS)}, all, none")
     missing = [n for n in names if not installed(n)]
     if missing and options.install:
         install([one.SYSTEMS[n].package for n in missing])

@@ -69,7 +69,7 @@ class Mesh(System):
         super().__init__(where, options)
         self.tool, self.cluster = f"{options.bin}/tidings", f"{where}/c" # short: a socket's path has little room
         self.watchers, self.seen = [], {r: {} for r in REGIONS}
-        self.limit_n, self.late, self.late_jobs = None, 0, set()
+        self.limit_n, self.late, self.late_jobs = None, dict.fromkeys(REGIONS, 0), set()
         self.confirmed = {}
 
     async def shell(self, script):
@@ -109,10 +109,11 @@ class Mesh(System):
                         continue
                     self.seen[region][job] = n
                     if self.limit_n is not None and n < self.limit_n:
-                        self.late += 1
+                        self.late[region] += 1
                         self.late_jobs.add((region, job))
             finally:
                 kill(process)
+                await process.wait()
             await asyncio.sleep(0.1) # its node is away; tried again like any client would
 
     def worker(self, index, region):
@@ -147,11 +148,12 @@ class Mesh(System):
         self.origins = {j["id"]: j["origin"] for j in answer["jobs"]}
 
     def moved(self):
-        return self.late, len(self.late_jobs)
+        return sum(self.late.values()), len(self.late_jobs)
 
     async def teardown(self):
         for task in self.watchers:
             task.cancel()
+        await asyncio.gather(*self.watchers, return_exceptions=True)
         if os.path.exists(f"{self.cluster}/regions"):
             await self.shell("stop_all")
 
