@@ -24,9 +24,17 @@ start_node() {
     disown
 }
 
+# node_pid REGION: of the node that runs there. Files outlive processes, and pids are used again.
+node_pid() {
+    local pid
+    pid=$(cat "$cluster/$1/pid" 2>/dev/null) || return 1
+    grep -qsF "$cluster/$1/tidingsd.yaml" "/proc/$pid/cmdline" || return 1
+    echo "$pid"
+}
+
 stop_node() {
     local pid
-    pid=$(cat "$cluster/$1/pid" 2>/dev/null) || return 0
+    pid=$(node_pid "$1") || return 0
     kill "${2:--TERM}" "$pid" 2>/dev/null || return 0
     while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 }
@@ -99,10 +107,10 @@ stop_all() {
     [ -e "$cluster/regions" ] || return 0
     local region pids=
     for region in $(known_regions); do
-        pids="$pids $(cat "$cluster/$region/pid" 2>/dev/null || true)"
+        pids="$pids $(node_pid "$region" || true)"
     done
     # shellcheck disable=SC2086
-    kill -TERM $pids 2>/dev/null || true
+    [ -z "${pids// /}" ] || kill -TERM $pids 2>/dev/null || true
     for region in $(known_regions); do stop_node "$region"; done
 }
 
