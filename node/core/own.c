@@ -528,8 +528,20 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
     td_incarnation_draw(core, TD_DRAW_STORE_FAILED);
 }
 
+/* A clock behind the roster or our own log refuses reports without any other sign of trouble. */
+static void clock_note(struct td_core *core)
+{
+    const bool refused = td_publish_refusal(core) == TD_ECLOCK;
+    if (refused != core->clock_refused) {
+        core->clock_refused = refused;
+        td_fx_trace(core, refused ? TD_TR_PUBLISH_STOPPED : TD_TR_PUBLISH_RESUMED, core->config.self,
+                    refused ? TD_ECLOCK : 0, 0);
+    }
+}
+
 void td_publish_tick(struct td_core *core)
 {
+    clock_note(core);
     struct td_own_state *own = core->own;
     if (core->incarnation_wanted && !core->incarnation_asked &&
         core->now.boot_ms >= own->retry_boot_ms) {

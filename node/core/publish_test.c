@@ -376,6 +376,13 @@ static void test_clock_behind_roster_or_log_stops_publishing(void **state)
     assert_int_equal(replica_publish_one(replica, test_update("c", 1, TD_STATE_RUNNING)).err, TD_OK);
     replica->core->logged_wall_ms = replica->now.wall_ms + 60001;
     assert_int_equal(replica_publish_one(replica, test_update("c", 1, TD_STATE_FAILED)).err, TD_ECLOCK);
+    assert_int_equal(replica->traces[TD_TR_PUBLISH_STOPPED], 0);
+    replica_tick(replica, 0);
+    replica_tick(replica, 0);
+    assert_int_equal(replica->traces[TD_TR_PUBLISH_STOPPED], 1); /* said once */
+    replica->now.wall_ms += 60001;
+    replica_tick(replica, 0);
+    assert_int_equal(replica->traces[TD_TR_PUBLISH_RESUMED], 1);
 }
 
 static void test_draining_refuses_and_reads_go_on(void **state)

@@ -55,6 +55,7 @@ struct td_core {
     bool recovered_logged;         /* newest such record of the log */
     bool recovered_due;            /* the log says otherwise, or may */
     enum td_err publish_refused;   /* TD_OK = publishing works */
+    bool clock_refused;            /* our clock is behind the roster or our log: traced */
     uint64_t logged_wall_ms;       /* newest WALL record of the log */
     uint64_t wall_record_ms;       /* when we last wrote one (wall) */
     bool log_hole;                 /* a hole that no HOLES record names yet: HAS does not count */
