@@ -3,9 +3,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "node/daemon/gateway.h"
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
 #include "node/daemon/trace.h"
+#include "node/http/http.h"
 #include "proto/assert.h"
 #include "proto/order.h"
 
@@ -307,7 +309,9 @@ static void send_response(struct td_node *node, uint32_t client_link, const stru
         used = encode_response(&refusal, &out);
     }
     struct td_out_frame frame = { TD_MSG_RESPONSE, { out.bytes, used } };
-    if (used == 0) {
+    if (td_http_owns(client_link)) {
+        td_gateway_answer(node, client_link, response->id, frame.payload);
+    } else if (used == 0) {
         td_net_close_link(node->net, (struct td_link_id){ client_link }, TD_ENOMEM);
     } else {
         (void)td_net_send(node->net, (struct td_link_id){ client_link }, &frame, 1);
@@ -325,7 +329,7 @@ static void reply(void *self, uint32_t client_link, const struct td_response *bo
         td_drain_answer(node, borrowed);
         return;
     }
-    if (node->net == NULL) {
+    if (node->net == NULL && !td_http_owns(client_link)) {
         return;
     }
     struct td_roster_ref *roster = td_membership_get(node->membership);

@@ -19,6 +19,7 @@ enum { TD_ARENA_BYTES_MIN = 8192, TD_ARENA_BYTES_MAX = 64 * 1024 * 1024 };
 
 struct td_membership;
 struct td_egress;
+struct td_http;
 
 /* Copy of the durable vector for threads that drop duplicates before any hashing. */
 struct td_has_snapshot {
@@ -43,6 +44,7 @@ struct td_node {
     struct td_disk disk;
     struct td_log *log;
     struct td_net *net;
+    struct td_http *http;        /* NULL = none */
     struct td_core *core;
     void *core_block;
     size_t core_bytes;
@@ -101,6 +103,8 @@ enum { TD_EXIT_REJOIN = -1 };
  * the exit code, or TD_EXIT_REJOIN when the roster has admitted us and the program must start anew. */
 int td_node_run(struct td_node *node, const char *config_path);
 struct td_time td_node_now(void);
+/* True while the loop has moved in the last 10 s, or there is none yet. Any thread. */
+bool td_node_alive(const struct td_node *node);
 
 /* ingress.c: frames and requests on their way in; callbacks of links. */
 struct td_net_sink td_ingress_sink(struct td_node *node);
