@@ -11,7 +11,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 18 };
+enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 27 };
 
 struct td_time td_node_now(void)
 {
@@ -213,6 +213,8 @@ static void complete(struct td_node *node, struct td_response *response, const s
 /* STATUS: what links and log count beside the core's own counters. Names are part of the interface. */
 static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
 {
+    td_metrics_keep(node);
+    const uint64_t *jobs = node->metrics.core.jobs_by_state; /* only the core's thread writes it */
     struct td_net_stats net = td_net_stats(node->net);
     struct td_log_stats log = node->log != NULL ? td_log_stats(node->log) : (struct td_log_stats){ 0 };
     const struct {
@@ -237,6 +239,15 @@ static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
         { "config_read_at_ms", __atomic_load_n(&node->config_read_wall_ms, __ATOMIC_RELAXED) },
         { "log_messages_warn", td_log_count(TD_WARN) },
         { "log_messages_error", td_log_count(TD_ERROR) },
+        { "jobs_pending", jobs[TD_STATE_PENDING] },
+        { "jobs_starting", jobs[TD_STATE_STARTING] },
+        { "jobs_running", jobs[TD_STATE_RUNNING] },
+        { "jobs_stopping", jobs[TD_STATE_STOPPING] },
+        { "jobs_lost", jobs[TD_STATE_LOST] },
+        { "jobs_completed", jobs[TD_STATE_COMPLETED] },
+        { "jobs_failed", jobs[TD_STATE_FAILED] },
+        { "jobs_stopped", jobs[TD_STATE_STOPPED] },
+        { "jobs_silent", node->metrics.core.jobs_silent },
     };
     for (uint32_t i = 0; i < OWN_COUNTERS; i++) {
         counters[i].name = (struct td_text){ rows[i].name, (uint32_t)strlen(rows[i].name) };
@@ -331,6 +342,9 @@ static void reply(void *self, uint32_t client_link, const struct td_response *bo
     }
     if (node->net == NULL && !td_http_owns(client_link)) {
         return;
+    }
+    if (response.op == TD_OP_PUBLISH) {
+        td_metrics_publish_end(node, client_link, response.id);
     }
     struct td_roster_ref *roster = td_membership_get(node->membership);
     complete(node, &response, roster != NULL ? td_roster_ref_roster(roster) : NULL, names);

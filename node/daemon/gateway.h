@@ -13,7 +13,16 @@ void td_gateway_free(struct td_node *node); /* once nothing answers any more */
 void td_gateway_answer(struct td_node *node, uint32_t client_link, uint64_t id,
                        struct td_bytes answer);
 
-/* metrics.c: the node's metrics, from an answer to STATUS and what links and log count. */
+/* metrics.c. Before an answer to STATUS leaves, on the core's thread: what the core measured beside
+ * it is kept for whoever writes metrics from that answer. */
+void td_metrics_keep(struct td_node *node);
+/* A publish came in, and its answer went out: for its duration. Any thread. */
+void td_metrics_publish_begin(struct td_node *node, uint32_t client_link, uint64_t id);
+void td_metrics_publish_end(struct td_node *node, uint32_t client_link, uint64_t id);
+/* The node's metrics, from an answer to STATUS and what links and log count; status NULL = no core.
+ */
+void td_metrics_write_peers(struct td_node *node, const struct td_response *status,
+                            const struct td_core_metrics *core, struct td_buffer *out);
 void td_metrics_write(struct td_node *node, const struct td_response *status,
                       struct td_buffer *out);
 

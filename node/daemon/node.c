@@ -227,6 +227,7 @@ static void take_apart(struct td_node *node)
     }
     td_head_slots_fini(&node->heads);
     free(node->verified);
+    free(node->metrics.timed);
 }
 
 static void stop(struct td_node *node)
@@ -430,13 +431,16 @@ int td_node_run(struct td_node *node, const char *config_path)
     pthread_mutex_init(&node->has.mutex, NULL);
     pthread_mutex_init(&node->verified_mutex, NULL);
     pthread_mutex_init(&node->rate_mutex, NULL);
+    pthread_mutex_init(&node->metrics.mutex, NULL);
     pthread_mutex_init(&node->drain.mutex, NULL);
     pthread_cond_init(&node->drain.answered, NULL);
     pthread_mutex_init(&node->admin.mutex, NULL);
     node->config_read_wall_ms = td_node_now().wall_ms;
     node->rate_boot_ms = td_node_now().boot_ms;
     node->verified = calloc(TD_VERIFIED_ROOTS, sizeof *node->verified);
-    enum td_err err = node->verified != NULL ? open_all(node, why) : TD_ENOMEM;
+    node->metrics.timed = calloc(TD_PUBLISHES_TIMED, sizeof *node->metrics.timed);
+    bool room = node->verified != NULL && node->metrics.timed != NULL;
+    enum td_err err = room ? open_all(node, why) : TD_ENOMEM;
     if (err != TD_OK) {
         int code = fail("start_failed", err, why);
         take_apart(node);

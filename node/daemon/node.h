@@ -7,6 +7,7 @@
 
 #include "node/daemon/config.h"
 #include "node/daemon/heads.h"
+#include "node/core/metrics.h"
 #include "node/daemon/message.h"
 #include "node/log/disk_posix.h"
 #include "node/log/log.h"
@@ -16,6 +17,19 @@
 enum { TD_VERIFIED_ROOTS = 4096, TD_NET_THREADS = 2 };
 /* Decoded form of one frame: first try, and what no honest frame needs. */
 enum { TD_ARENA_BYTES_MIN = 8192, TD_ARENA_BYTES_MAX = 64 * 1024 * 1024 };
+
+enum { TD_PUBLISHES_TIMED = 8192 }; /* in flight at one time; more are not all measured */
+
+/* What metrics are written from, beside STATUS. */
+struct td_node_metrics {
+    pthread_mutex_t mutex;
+    struct td_core_metrics core; /* as of the newest STATUS */
+    struct td_durations publish; /* from a publish's arrival to its answer */
+    struct td_timed_publish {
+        uint32_t client_link;
+        uint64_t id, begun_us;
+    } *timed;                    /* by hash of link and id */
+};
 
 struct td_membership;
 struct td_egress;
@@ -59,6 +73,8 @@ struct td_node {
     struct td_hash *verified;    /* TD_VERIFIED_ROOTS */
     pthread_mutex_t rate_mutex;
     uint64_t rate_tokens_milli, rate_boot_ms;
+
+    struct td_node_metrics metrics;
 
     bool core_running;           /* atomic: requests and frames may go to the inbox */
     bool stopping;               /* atomic */

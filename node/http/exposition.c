@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/assert.h"
+
 __attribute__((format(printf, 2, 3))) static void print(struct td_buffer *out, const char *format,
                                                         ...)
 {
@@ -50,23 +52,52 @@ static void print_value(struct td_buffer *out, const char *name, struct td_text 
     print(out, "\"");
 }
 
+struct td_labels td_label(const char *name, struct td_text value)
+{
+    struct td_labels labels = {0};
+    labels.pairs[0].name = name;
+    labels.pairs[0].value = value;
+    return labels;
+}
+
+struct td_labels td_label_word(const char *name, const char *word)
+{
+    return td_label(name, (struct td_text){word, (uint32_t)strlen(word)});
+}
+
+struct td_labels td_label_add(struct td_labels labels, const char *name, const char *word)
+{
+    size_t at = 0;
+    while (labels.pairs[at].name != NULL) {
+        at++;
+        TD_ASSERT(at < TD_LABELS_OF_METRIC);
+    }
+    labels.pairs[at].name = name;
+    labels.pairs[at].value = (struct td_text){word, (uint32_t)strlen(word)};
+    return labels;
+}
+
 static void print_labels(struct td_buffer *out, const struct td_labels *labels, const char *le)
 {
     bool any = false;
-    if (labels != NULL && labels->name_a != NULL) {
-        print(out, "{");
-        print_value(out, labels->name_a, labels->value_a);
+    for (size_t i = 0; labels != NULL && i < TD_LABELS_OF_METRIC && labels->pairs[i].name != NULL;
+         i++) {
+        print(out, any ? "," : "{");
+        print_value(out, labels->pairs[i].name, labels->pairs[i].value);
         any = true;
-    }
-    if (any && labels->name_b != NULL) {
-        print(out, ",");
-        print_value(out, labels->name_b, labels->value_b);
     }
     if (le != NULL) {
         print(out, "%sle=\"%s\"", any ? "," : "{", le);
         any = true;
     }
     print(out, any ? "} " : " ");
+}
+
+void td_expo_unknown(struct td_buffer *out, const char *name, const struct td_labels *labels)
+{
+    print(out, "%s%s", prefix(name), name);
+    print_labels(out, labels, NULL);
+    print(out, "NaN\n");
 }
 
 void td_expo_uint(struct td_buffer *out, const char *name, const struct td_labels *labels,

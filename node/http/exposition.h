@@ -5,18 +5,25 @@
 #include "proto/buffer.h"
 #include "proto/durations.h"
 
-/* A label set is up to two names and values; name NULL ends it. */
+/* Up to four names and values; a name NULL ends them. */
+enum { TD_LABELS_OF_METRIC = 4 };
 struct td_labels {
-    const char *name_a;
-    struct td_text value_a;
-    const char *name_b;
-    struct td_text value_b;
+    struct {
+        const char *name;
+        struct td_text value;
+    } pairs[TD_LABELS_OF_METRIC];
 };
+/* One and two; texts are borrowed. */
+struct td_labels td_label(const char *name, struct td_text value);
+struct td_labels td_label_word(const char *name, const char *word);
+struct td_labels td_label_add(struct td_labels labels, const char *name, const char *word);
 
 /* # HELP and # TYPE. Names without the prefix `tidings_`, unless they begin with `process_`. */
 void td_expo_family(struct td_buffer *out, const char *name, const char *type, const char *help);
 void td_expo_uint(struct td_buffer *out, const char *name, const struct td_labels *labels,
                   uint64_t value);
+/* NaN: what was not measured is not a number, and above all not 0. */
+void td_expo_unknown(struct td_buffer *out, const char *name, const struct td_labels *labels);
 /* In seconds, given in milliseconds or microseconds. */
 void td_expo_ms(struct td_buffer *out, const char *name, const struct td_labels *labels,
                 int64_t ms);

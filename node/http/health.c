@@ -99,8 +99,7 @@ static void write_own(struct td_http *http, struct td_buffer *out)
                          http->guard.overdue_total};
     pthread_mutex_unlock(&http->guard.mutex);
     for (size_t i = 0; i < 3; i++) {
-        struct td_labels labels = {
-            "reason", {reasons[i], (uint32_t)strlen(reasons[i])}, NULL, {NULL, 0}};
+        struct td_labels labels = td_label_word("reason", reasons[i]);
         td_expo_uint(out, "http_connections_ended_total", &labels, values[i]);
     }
     td_http_times_write(&http->times, names, count, out);

@@ -41,10 +41,8 @@ void td_http_times_write(struct td_http_times *times, const char *const *names, 
                 continue;
             }
             (void)snprintf(code, sizeof code, "%d", statuses[at]);
-            struct td_labels labels = {"route",
-                                       {names[route], (uint32_t)strlen(names[route])},
-                                       "code",
-                                       {code, (uint32_t)strlen(code)}};
+            struct td_labels labels =
+                td_label_add(td_label_word("route", names[route]), "code", code);
             td_expo_durations(out, name, &labels, &copy);
         }
     }
