@@ -1,18 +1,30 @@
-/* guard.c -- see guard.h. Sockets are shut down, never closed, here: closing is their thread's, and
- * until td_guard_close their numbers cannot have been given out again. */
+/* guard.c -- see guard.h. libmicrohttpd closes a socket before it says so, and its number may then
+ * be given to anything else of this process, a link to another region for example. So each place
+ * has a duplicate of its own, and only that is shut down: it cannot name another socket. */
 #include "node/http/guard.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 uint64_t td_guard_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void init_cond(pthread_cond_t *cond)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attributes);
+    pthread_condattr_destroy(&attributes);
 }
 
 bool td_guard_init(struct td_guard *guard, uint32_t connections_max)
@@ -22,11 +34,13 @@ bool td_guard_init(struct td_guard *guard, uint32_t connections_max)
                                .place_count = connections_max + TD_GUARD_SPARE};
     guard->places = calloc(guard->place_count, sizeof *guard->places);
     pthread_mutex_init(&guard->mutex, NULL);
+    init_cond(&guard->freed);
     return guard->places != NULL;
 }
 
 void td_guard_fini(struct td_guard *guard)
 {
+    pthread_cond_destroy(&guard->freed);
     pthread_mutex_destroy(&guard->mutex);
     free(guard->places);
     guard->places = NULL;
@@ -97,17 +111,58 @@ static void keep_within(struct td_guard *guard, struct td_place *place, uint32_t
     }
 }
 
-struct td_place *td_guard_open(struct td_guard *guard, int fd, const struct sockaddr *address)
+static bool has_room(const struct td_guard *guard)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < guard->place_count; i++) {
+        used += guard->places[i].used;
+    }
+    return used < guard->place_count;
+}
+
+static void wait_freed(struct td_guard *guard, uint32_t wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)wait_ms * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    (void)pthread_cond_timedwait(&guard->freed, &guard->mutex, &until);
+}
+
+bool td_guard_has_room(struct td_guard *guard, uint32_t wait_ms)
+{
+    pthread_mutex_lock(&guard->mutex);
+    if (!has_room(guard)) {
+        wait_freed(guard, wait_ms);
+    }
+    bool room = has_room(guard);
+    pthread_mutex_unlock(&guard->mutex);
+    return room;
+}
+
+void td_guard_pause(struct td_guard *guard, uint32_t wait_ms)
+{
+    pthread_mutex_lock(&guard->mutex);
+    wait_freed(guard, wait_ms);
+    pthread_mutex_unlock(&guard->mutex);
+}
+
+struct td_place *td_guard_open(struct td_guard *guard, int socket, const struct sockaddr *address)
 {
     struct td_place *place = NULL;
+    int own_fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
     pthread_mutex_lock(&guard->mutex);
-    for (uint32_t i = 0; i < guard->place_count && place == NULL; i++) {
+    for (uint32_t i = 0; i < guard->place_count && place == NULL && own_fd >= 0; i++) {
         place = guard->places[i].used ? NULL : &guard->places[i];
     }
     if (place != NULL) {
         uint64_t now_ms = td_guard_now_ms();
-        *place = (struct td_place){
-            .used = true, .fd = fd, .since_ms = now_ms, .deadline_ms = now_ms + TD_GUARD_HEAD_MS};
+        *place = (struct td_place){.used = true,
+                                   .socket = socket,
+                                   .fd = own_fd,
+                                   .since_ms = now_ms,
+                                   .deadline_ms = now_ms + TD_GUARD_HEAD_MS};
         address_of(address, place->address);
         if (!is_loopback(place->address)) {
             keep_within(guard, place, guard->per_address_max, true);
@@ -119,14 +174,39 @@ struct td_place *td_guard_open(struct td_guard *guard, int fd, const struct sock
         guard->refused_total++;
     }
     pthread_mutex_unlock(&guard->mutex);
+    if (place == NULL && own_fd >= 0) {
+        close(own_fd);
+    }
     return place;
+}
+
+static void give_back(struct td_guard *guard, struct td_place *place)
+{
+    close(place->fd);
+    place->used = false;
+    pthread_cond_signal(&guard->freed);
 }
 
 void td_guard_close(struct td_guard *guard, struct td_place *place)
 {
     pthread_mutex_lock(&guard->mutex);
-    place->used = false;
+    give_back(guard, place);
     pthread_mutex_unlock(&guard->mutex);
+}
+
+struct td_place *td_guard_start(struct td_guard *guard, int socket)
+{
+    struct td_place *found = NULL;
+    pthread_mutex_lock(&guard->mutex);
+    for (uint32_t i = 0; i < guard->place_count && found == NULL; i++) {
+        struct td_place *place = &guard->places[i];
+        found = place->used && !place->started && place->socket == socket ? place : NULL;
+    }
+    if (found != NULL) {
+        found->started = true;
+    }
+    pthread_mutex_unlock(&guard->mutex);
+    return found;
 }
 
 static void change(struct td_guard *guard, struct td_place *place, bool busy, uint64_t deadline_ms)
@@ -154,7 +234,12 @@ void td_guard_reap(struct td_guard *guard)
     pthread_mutex_lock(&guard->mutex);
     for (uint32_t i = 0; i < guard->place_count; i++) {
         struct td_place *place = &guard->places[i];
-        if (place->used && !place->shut && now_ms >= place->deadline_ms) {
+        if (!place->used || now_ms < place->deadline_ms) {
+            continue;
+        }
+        if (!place->started) { /* libmicrohttpd had no memory or thread for it */
+            give_back(guard, place);
+        } else if (!place->shut) {
             shut(place);
             guard->overdue_total++;
         }

@@ -3,16 +3,14 @@
 #include "node/http/internal.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
-#include <time.h>
 
-enum { THREAD_STACK_BYTES = 512 * 1024, IDLE_S = 10, BACKLOG = 256, REAP_MS = 200, NICE = 5 };
+enum { THREAD_STACK_BYTES = 512 * 1024, IDLE_S = 10, NICE = 5 };
 
 /* ---- one request ---- */
 
@@ -231,6 +229,17 @@ static void on_completed(void *self, struct MHD_Connection *connection, void **c
 
 /* ---- connections ---- */
 
+/* On the thread of libmicrohttpd that starts connections' threads, which inherit its priority:
+ * replication goes first. */
+static void lower_priority(void)
+{
+    static _Thread_local bool lowered;
+    if (!lowered) {
+        lowered = true;
+        (void)setpriority(PRIO_PROCESS, 0, NICE);
+    }
+}
+
 static void on_connection(void *self, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -241,116 +250,44 @@ static void on_connection(void *self, struct MHD_Connection *connection, void **
         }
         return;
     }
+    lower_priority();
     const union MHD_ConnectionInfo *fd =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const union MHD_ConnectionInfo *address =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    *context = td_guard_open(&http->guard, fd->connect_fd, address->client_addr);
-}
-
-/* On the thread that accepts, whose priority the connections' threads inherit: replication goes
- * first. */
-static enum MHD_Result on_accept(void *self, const struct sockaddr *address,
-                                 socklen_t address_bytes)
-{
-    static _Thread_local bool lowered;
-    (void)self;
-    (void)address;
-    (void)address_bytes;
-    if (!lowered) {
-        lowered = true;
-        (void)setpriority(PRIO_PROCESS, 0, NICE);
-    }
-    return MHD_YES;
-}
-
-static void *reap(void *self)
-{
-    struct td_http *http = self;
-    while (!__atomic_load_n(&http->stopping, __ATOMIC_ACQUIRE)) {
-        struct timespec pause = {.tv_nsec = REAP_MS * 1000000L};
-        nanosleep(&pause, NULL);
-        td_guard_reap(&http->guard);
-    }
-    return NULL;
+    *context = td_guard_start(&http->guard, fd->connect_fd);
 }
 
 /* ---- start and stop ---- */
 
-struct address {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in four;
-        struct sockaddr_in6 six;
-    } u;
-    bool loopback, is_six;
-};
-
-/* 127.0.0.1:7718 or [::1]:7718; numbers only: what is bound must not depend on a name service. */
-static bool parse_address(const char *text, struct address *ret_address)
+/* Its own limit is never reached: places are given out by the gate. */
+static bool start_daemon(struct td_http *http)
 {
-    char host[64];
-    const char *colon = strrchr(text, ':');
-    char *end = NULL;
-    unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
-    size_t count = colon != NULL ? (size_t)(colon - text) : 0;
-    bool bracketed = count > 2 && text[0] == '[' && text[count - 1] == ']';
-    if (count == 0 || count >= sizeof host || port == 0 || port > 65535 || *end != '\0') {
-        return false;
-    }
-    memcpy(host, text + bracketed, count - (bracketed ? 2 : 0));
-    host[count - (bracketed ? 2 : 0)] = '\0';
-    memset(ret_address, 0, sizeof *ret_address);
-    if (bracketed && inet_pton(AF_INET6, host, &ret_address->u.six.sin6_addr) == 1) {
-        ret_address->is_six = true;
-        ret_address->u.six.sin6_family = AF_INET6;
-        ret_address->u.six.sin6_port = htons((uint16_t)port);
-        ret_address->loopback = IN6_IS_ADDR_LOOPBACK(&ret_address->u.six.sin6_addr);
-        return true;
-    }
-    if (!bracketed && inet_pton(AF_INET, host, &ret_address->u.four.sin_addr) == 1) {
-        ret_address->u.four.sin_family = AF_INET;
-        ret_address->u.four.sin_port = htons((uint16_t)port);
-        ret_address->loopback = ntohl(ret_address->u.four.sin_addr.s_addr) >> 24 == 127;
-        return true;
-    }
-    return false;
-}
-
-static enum td_err listen_http(struct td_http *http, const struct address *address, char *why,
-                               size_t why_bytes)
-{
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
-                     MHD_USE_POLL | (address->is_six ? (unsigned)MHD_USE_IPv6 : 0u);
+    unsigned places = http->guard.place_count + TD_GUARD_SPARE;
     http->daemon = MHD_start_daemon(
-        flags, 0, on_accept, http, on_request, http, MHD_OPTION_SOCK_ADDR, &address->u.any,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(http->config.connections_max + TD_GUARD_SPARE),
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
+            MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC,
+        0, NULL, NULL, on_request, http, MHD_OPTION_CONNECTION_LIMIT, places,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)TD_HTTP_HEAD_BYTES_MAX, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, http, MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG,
-        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
-    if (http->daemon == NULL) {
-        (void)snprintf(why, why_bytes, "listen.http: cannot listen on %s: %s", http->config.listen,
-                       strerror(errno));
-        return TD_EIO;
-    }
-    return TD_OK;
+        on_connection, http, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_END);
+    http->gate.guard = &http->guard;
+    http->gate.daemon = http->daemon;
+    return http->daemon != NULL;
 }
 
-static enum td_err prepare(struct td_http *http, const struct td_http_config *config,
-                           struct address *address, char *why, size_t why_bytes)
+static enum td_err prepare(struct td_http *http, const struct td_http_config *config, char *why,
+                           size_t why_bytes)
 {
-    if (!parse_address(config->listen, address)) {
-        (void)snprintf(why, why_bytes, "listen.http: \"%s\" is not ADDRESS:PORT", config->listen);
-        return TD_ECONFIG;
+    enum td_err err = td_gate_open(&http->gate, config->listen, false, why, why_bytes);
+    if (err != TD_OK) {
+        return err;
     }
     if (config->connections_max == 0 || config->connections_max > TD_HTTP_CONNECTIONS_MAX) {
         (void)snprintf(why, why_bytes, "limits.http_connections: 1 to %d", TD_HTTP_CONNECTIONS_MAX);
         return TD_ECONFIG;
     }
-    http->loopback = address->loopback;
+    http->loopback = http->gate.loopback;
     if (!http->loopback && config->tokens_file[0] == '\0') {
         (void)snprintf(why, why_bytes,
                        "listen.http: %s is not loopback; listen.http_tokens must name a file "
@@ -358,7 +295,7 @@ static enum td_err prepare(struct td_http *http, const struct td_http_config *co
                        config->listen);
         return TD_ECONFIG;
     }
-    enum td_err err = td_http_tokens_read(config->tokens_file, &http->tokens, why, why_bytes);
+    err = td_http_tokens_read(config->tokens_file, &http->tokens, why, why_bytes);
     if (err != TD_OK) {
         return err;
     }
@@ -385,7 +322,6 @@ enum td_err td_http_start(const struct td_http_config *config, const struct td_h
                           struct td_http **ret_http, char *ret_why, size_t why_bytes)
 {
     struct td_http *http = calloc(1, sizeof *http);
-    struct address address;
     if (http == NULL) {
         return TD_ENOMEM;
     }
@@ -393,16 +329,17 @@ enum td_err td_http_start(const struct td_http_config *config, const struct td_h
     http->config = *config;
     http->config.listen = http->config.tokens_file = NULL;
     http->watchers_max = config->connections_max / 4 > 0 ? config->connections_max / 4 : 1;
-    enum td_err err = prepare(http, config, &address, ret_why, why_bytes);
-    if (err == TD_OK && pthread_create(&http->reaper, NULL, reap, http) != 0) {
-        err = TD_ENOMEM;
-    }
+    enum td_err err = prepare(http, config, ret_why, why_bytes);
     if (err != TD_OK) {
         release(http);
         return err;
     }
     *ret_http = http; /* before the first request can be answered */
-    err = listen_http(http, &address, ret_why, why_bytes);
+    err = start_daemon(http) ? td_gate_open(&http->gate, config->listen, true, ret_why, why_bytes)
+                             : TD_ENOMEM;
+    if (err == TD_OK && !td_gate_start(&http->gate)) {
+        err = TD_ENOMEM;
+    }
     if (err != TD_OK) {
         *ret_http = NULL;
         td_http_stop(http);
@@ -422,11 +359,11 @@ void td_http_stop(struct td_http *http)
         return;
     }
     __atomic_store_n(&http->stopping, true, __ATOMIC_RELEASE);
+    td_gate_stop(&http->gate);
     td_seats_stop(&http->seats);
     if (http->daemon != NULL) {
         MHD_stop_daemon(http->daemon);
     }
-    pthread_join(http->reaper, NULL);
 }
 
 void td_http_free(struct td_http *take_http)

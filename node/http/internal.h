@@ -9,6 +9,7 @@
 
 #include "node/client/call.h"
 #include "node/client/json.h"
+#include "node/http/gate.h"
 #include "node/http/guard.h"
 #include "node/http/http.h"
 #include "node/http/params.h"
@@ -26,6 +27,7 @@ struct td_http {
     struct td_http_ops ops;
     struct MHD_Daemon *daemon;
     struct td_guard guard;
+    struct td_gate gate;
     struct td_seats seats;
     struct td_http_tokens tokens;
     struct td_http_times times;
@@ -33,7 +35,6 @@ struct td_http {
     bool stopping;     /* atomic */
     uint32_t watchers; /* atomic */
     uint32_t watchers_max;
-    pthread_t reaper;
 };
 
 struct td_http_request;
