@@ -17,8 +17,11 @@ def still(body):
 
 
 def same(path, *arguments, code=0, status=200):
-    got, headers, body = ask(path)
-    printed = cli("eu-west", *arguments, code=code)
+    for _ in range(10):  # two moments may differ in more: which region is the oldest, what is missing
+        got, _, body = ask(path)
+        printed = cli("eu-west", *arguments, code=code)
+        if still(body) == still(printed):
+            break
     check(got == status, "%s: %d: %r" % (path, got, body[:200]))
     check(still(body) == still(printed), "%s differs from tidings %s:\n%r\n%r" % (
         path, " ".join(arguments), body[:600], printed[:600]))
@@ -158,7 +161,9 @@ def test_framing_that_could_be_read_in_two_ways():
         first, answer = raw(text)
         check(status in first or (what in ("garbage", "bad length", "long head") and not answer) or
               (what == "long head" and b"41" in first), "%s: %r" % (what, first))
-        check(len(re.findall(rb"HTTP/1\.1 [0-9]{3} ", answer)) <= 1, "%s: the body was taken for a request" % what)
+        # libmicrohttpd writes the head of its own refusals twice; what may not be there is another answer.
+        statuses = set(re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", answer))
+        check(len(statuses) <= 1 and b"tidings." not in answer, "%s: the body was taken for a request" % what)
 
 
 def test_tokens():
