@@ -43,7 +43,7 @@ def test_the_bytes_of_the_command_line():
     same("/v1/jobs?prefix=r/", "list", "--prefix", "r/", "--json")
     same("/v1/jobs?state=completed,failed&origin=us-east&since=1h", "list", "--state", "completed,failed",
          "--origin", "us-east", "--since", "1h", "--json")
-    same("/v1/conflicts", "list", "--conflicts", "--json")
+    same("/v1/conflicts", "conflicts", "--json")
     same("/v1/peers", "peers", "--json")
     same("/v1/mesh", "mesh", "--json")
     same("/v1/regions", "regions", "--json")
@@ -297,6 +297,8 @@ def test_the_codes_of_a_cut():
         cli(a, "fault", "cut", b)
         cli(b, "fault", "cut", a)
     token = json.loads(cli("us-east", "publish", "cut/1", "running"))["token"]
+    cli("us-east", "publish", "cut/4", "completed")
+    cli("eu-west", "publish", "cut/4", "failed")
     problem = expect(504, "TD-E0306", "/v1/job?id=cut/1&wait=300ms&after=" + token)
     check("freshness" in problem, "504 without freshness")
     problem = expect(504, "TD-E0309", "/v1/job?id=cut/2&ack=1&wait=3s", report={"state": "running"})
@@ -318,6 +320,10 @@ def test_the_codes_of_a_cut():
     wait_for("fresh again", lambda: ask("/v1/job?id=cut/1")[0] == 200 and
              ask("/v1/job?id=cut/1")[1]["Tidings-Stale"] is None, 60)
     check(ask("/v1/job?id=cut/1&after=" + token)[0] == 200, "the token is reached after the cut")
+    conflicts = json.loads(ask("/v1/conflicts?prefix=cut/4")[2])["conflicts"]
+    check([c["kind"] for c in conflicts] == ["finals"], "conflicts: %s" % conflicts)
+    same("/v1/conflicts", "conflicts", "--json")
+    same("/v1/explain?id=cut/4", "explain", "cut/4", "--json")
 
 
 def test_a_drained_node_says_so():

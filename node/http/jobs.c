@@ -57,30 +57,88 @@ static void reply_page(struct td_http_request *request, const struct td_filter *
     td_call_release(&answer);
 }
 
-static void get_jobs(struct td_http_request *request, bool conflicts)
+/* Limit and cursor. False: a problem was replied. */
+static bool take_page(struct td_http_request *request, uint64_t limit_max, struct page *page)
 {
-    struct td_filter filter;
-    struct page page = {.left = LIMIT_DEFAULT};
-    bool valid = td_param_uint(&request->params, TD_PARAM_limit, TD_LIST_LIMIT_MAX, &page.left) &&
-                 td_param_uint(&request->params, TD_PARAM_cursor, UINT32_MAX, &page.cursor) &&
-                 page.left > 0;
+    bool valid = td_param_uint(&request->params, TD_PARAM_limit, limit_max, &page->left) &&
+                 td_param_uint(&request->params, TD_PARAM_cursor, UINT32_MAX, &page->cursor) &&
+                 page->left > 0;
     if (!valid) {
         td_http_reply_problem(request, TD_EQUERY,
-                              "limit: 1 to 1000; cursor: exactly as next_cursor gave it");
-    } else if (td_http_filter(request, &filter)) {
-        filter.conflicts = filter.conflicts || conflicts;
-        reply_page(request, &filter, &page);
+                              limit_max == TD_LIST_LIMIT_MAX
+                                  ? "limit: 1 to 1000; cursor: exactly as next_cursor gave it"
+                                  : "limit: 1 to 100");
     }
+    return valid;
 }
 
 void td_http_get_jobs(struct td_http_request *request)
 {
-    get_jobs(request, false);
+    struct td_filter filter;
+    struct page page = {.left = LIMIT_DEFAULT};
+    if (take_page(request, TD_LIST_LIMIT_MAX, &page) && td_http_filter(request, &filter)) {
+        reply_page(request, &filter, &page);
+    }
 }
 
-/* The jobs whose status beat a report that its writer had not seen: each one's versions are in
- * explain. */
+/* ---- conflicts ---- */
+
+/* What was listed a moment ago may have gone or changed: then there is nothing to show. */
+static bool add_conflict(struct td_http_request *request, json_t *list,
+                         const struct td_register_view *listed)
+{
+    struct td_json_options options = td_http_json_options(request);
+    struct td_call_result answer;
+    struct td_request ask = {.op = TD_OP_EXPLAIN,
+                             .u.get = {.job = listed->job, .attempt = listed->attempt}};
+    bool ok = td_http_ask(request, &ask, &answer);
+    if (ok && answer.response.err == TD_OK && answer.response.u.explain.count > 0) {
+        (void)json_array_append_new(list, td_json_conflict(&answer.response, &options));
+    }
+    td_call_release(&answer);
+    return ok;
+}
+
+static bool add_conflicts(struct td_http_request *request, const struct td_filter *filter,
+                          struct page *page, json_t *list)
+{
+    bool ok = true;
+    for (int i = 0; ok && i < ASKS_MAX && page->left > 0 && (i == 0 || page->cursor != 0); i++) {
+        struct td_call_result answer;
+        struct td_request ask = {
+            .op = TD_OP_LIST,
+            .u.list = {.filter = *filter, .limit = (uint32_t)page->left, .cursor = page->cursor}};
+        ok = td_http_ask_ok(request, &ask, &answer);
+        for (uint32_t k = 0; ok && k < answer.response.u.registers.count && page->left > 0; k++) {
+            ok = add_conflict(request, list, &answer.response.u.registers.registers[k]);
+            page->left--;
+        }
+        page->cursor = ok ? answer.response.u.registers.next_cursor : 0;
+        td_call_release(&answer);
+    }
+    return ok;
+}
+
+/* Jobs whose status beat a report that its writer had not seen, each with its versions, and alarms.
+ */
 void td_http_get_conflicts(struct td_http_request *request)
 {
-    get_jobs(request, true);
+    struct td_filter filter;
+    struct td_call_result status = {0};
+    struct td_request ask = {.op = TD_OP_STATUS};
+    struct page page = {.left = LIMIT_DEFAULT};
+    if (take_page(request, LIMIT_DEFAULT, &page) && td_http_filter(request, &filter) &&
+        td_http_ask_ok(request, &ask, &status)) {
+        struct td_json_options options = td_http_json_options(request);
+        json_t *list = json_array();
+        filter.conflicts = true;
+        if (add_conflicts(request, &filter, &page, list)) {
+            td_http_reply_json(
+                request, 200, td_json_conflicts(&status.response, list, page.cursor != 0, &options),
+                &status.response);
+        } else {
+            json_decref(list);
+        }
+    }
+    td_call_release(&status);
 }
