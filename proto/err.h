@@ -28,12 +28,19 @@ enum td_err_class { TD_CLASS_OK, TD_CLASS_RETRY, TD_CLASS_REJECT, TD_CLASS_STOP 
     X(TD_ETOOBIG, 121, REJECT, 1, 413, "a message or count is over its limit", "send less at once") \
     X(TD_EVERSION, 122, REJECT, 1, 400, "no protocol version in common", "upgrade the older side") \
     X(TD_EEXISTS, 123, REJECT, 1, 409, "the file exists already", "choose another name, or remove the file first") \
+    X(TD_EQUERY, 130, REJECT, 2, 400, "the HTTP request is not valid", "GET /openapi.json lists routes and parameters") \
+    X(TD_EROUTE, 131, REJECT, 2, 404, "no such route", "GET /openapi.json lists the routes") \
+    X(TD_EMETHOD, 132, REJECT, 2, 405, "the route does not take this method", "the Allow header names those it takes") \
+    X(TD_EMEDIA, 133, REJECT, 2, 415, "a write needs Content-Type: application/json", "curl -H 'Content-Type: application/json'") \
+    X(TD_ELENGTH, 134, REJECT, 2, 411, "a body needs one Content-Length, not chunks", "send the body with its length") \
     X(TD_EKEYFILE, 201, REJECT, 8, 500, "the key file cannot be trusted", "a regular file of mode 0600, owned by you, with a tdsk1: line") \
     X(TD_EKEYTEXT, 202, REJECT, 2, 400, "not a tidings key", "keys start with tdpk1: (public) or tdsk1: (secret) and end with a checksum") \
     X(TD_EROSTER, 203, REJECT, 8, 403, "the roster is not valid", "tidings roster verify FILE") \
     X(TD_EROSTEROLD, 204, REJECT, 8, 409, "the roster is not newer than the one in force", "fetch the newest one with tidings roster show") \
     X(TD_ENOTINROSTER, 205, REJECT, 8, 403, "the key is not in the roster", "tidings roster add or add-client, then roster push") \
     X(TD_EPERM, 206, REJECT, 8, 403, "this client may not do that", "check role and prefixes with tidings roster show") \
+    X(TD_EAUTH, 207, REJECT, 8, 401, "a valid bearer token is needed", "Authorization: Bearer TOKEN, as listed in http_tokens") \
+    X(TD_EHOST, 208, REJECT, 8, 403, "the Host header names another host", "ask by address or as localhost") \
     X(TD_EBADSIG, 213, REJECT, 8, 403, "signature does not match the claimed origin", "tidings peers names the sender") \
     X(TD_EFOREIGN, 214, REJECT, 8, 403, "from another cluster", "check the root key") \
     X(TD_ECLOSED, 215, REJECT, 8, 403, "the region is closed in the roster", "tidings roster show") \
@@ -46,6 +53,7 @@ enum td_err_class { TD_CLASS_OK, TD_CLASS_RETRY, TD_CLASS_REJECT, TD_CLASS_STOP 
     X(TD_EOTHERFINAL, 307, REJECT, 7, 409, "the job reached another final state", "") \
     X(TD_ELOSTFIRST, 308, REJECT, 1, 409, "an observer declared the attempt lost", "report a final state or start the next attempt") \
     X(TD_EACK, 309, RETRY, 6, 504, "stored here, but not confirmed by as many regions as asked for", "tidings peers; the report is kept and will spread") \
+    X(TD_ECURSOR, 310, REJECT, 1, 410, "the cursor is too old: changes since were merged away", "begin again with from=start") \
     X(TD_EBUSY, 401, RETRY, 1, 429, "a bounded queue is full", "try again later") \
     X(TD_EQUOTA, 402, RETRY, 1, 429, "the region's quota is used up", "wait for expiry or raise it with tidings roster set") \
     X(TD_ERATE, 403, RETRY, 1, 429, "over the publish rate", "slow down") \
@@ -54,6 +62,7 @@ enum td_err_class { TD_CLASS_OK, TD_CLASS_RETRY, TD_CLASS_REJECT, TD_CLASS_STOP 
     X(TD_ESTARTING, 406, RETRY, 1, 503, "the node is not ready", "tidings peers; the daemon's log says what it waits for") \
     X(TD_ECLOCK, 407, STOP, 1, 503, "this node's clock is behind the roster or its own log", "set the clock") \
     X(TD_ECLONE, 408, STOP, 1, 503, "another node uses this region's key", "stop the clone; see the runbook") \
+    X(TD_EHTTPBUSY, 410, RETRY, 1, 503, "all places for HTTP requests are taken", "try again; limits.http_connections sets their number") \
     X(TD_ENONODE, 501, RETRY, 4, 502, "no node can be reached", "check -n and that tidingsd runs") \
     X(TD_ECLOSEDLINK, 502, RETRY, 4, 502, "the connection ended", "try again, or another node") \
     X(TD_EHANDSHAKE, 503, REJECT, 8, 502, "the handshake failed", "check root key, own key and roster") \

@@ -5,8 +5,10 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Debian 12 packages: what the product needs, then what only its tests need.
 packages_build=(gcc make cmake ninja-build pkg-config libc6-dev libnng-dev libmsgpack-dev libsodium-dev
-    libzstd-dev libcyaml-dev libyaml-dev libjansson-dev libsmartcols-dev zlib1g-dev libcmocka-dev)
-packages_test=(clang libclang-rt-14-dev bats groff-base dpkg-dev file jq python3 python3-nacl python3-msgpack)
+    libzstd-dev libcyaml-dev libyaml-dev libjansson-dev libsmartcols-dev libmicrohttpd-dev zlib1g-dev
+    libcmocka-dev)
+packages_test=(clang libclang-rt-14-dev bats groff-base dpkg-dev file jq python3 python3-nacl python3-msgpack
+    curl prometheus)
 packages_chaos=(python3 python3-nacl python3-msgpack python3-yaml libfaketime)
 # Needed by nothing: brokers for `scripts/demo incident --install`, named in cluster-tests/incident
 # (redis-server nats-server rabbitmq-server mosquitto).

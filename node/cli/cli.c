@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "node/client/json.h"
+#include "node/client/sentences.h"
 
 enum { SHOWN_SLOTS = 8, SHOWN_BYTES = 2048, TIMEOUT_MS_DEFAULT = 10000 };
 
@@ -193,14 +194,10 @@ int td_cli_check_stale(const struct td_cli *cli, const struct td_response *respo
         return 0;
     }
     uint64_t limit_ms = td_args_ms(cli->args, TD_FLAG_MAX_STALE, 0);
-    uint32_t at = td_freshness_deciding(response);
-    if (at == UINT32_MAX) {
-        return 0; /* no other region: what is here is all there is */
-    }
-    const struct td_fresh_view *view = &response->freshness[at];
-    if (view->age_known && view->age_ms <= limit_ms) {
+    if (td_fresh_within(response, limit_ms)) {
         return 0;
     }
+    const struct td_fresh_view *view = &response->freshness[td_freshness_deciding(response)];
     td_cli_note(
         cli, "older than --max-stale %s: %s %s%s%s", td_args_text(cli->args, TD_FLAG_MAX_STALE),
         td_cli_region(response, view->region),

@@ -17,30 +17,6 @@ struct conflicts {
     bool more;
 };
 
-/* The worst of a job's concurrent losers: another final state before anything else. NULL = its
- * losers are no longer remembered. */
-static const struct td_version_view *worst_loser(const struct td_response *explain)
-{
-    const struct td_version_view *versions = explain->u.explain.versions;
-    const struct td_version_view *worst = NULL;
-
-    for (uint32_t i = 1; i < explain->u.explain.count; i++) {
-        bool final = td_state_rank(versions[i].view.status.state) == 2;
-        if (versions[i].concurrent && (worst == NULL || final)) {
-            worst = &versions[i];
-        }
-    }
-    return worst;
-}
-
-static bool finals_differ(const struct td_register_view *winner,
-                          const struct td_version_view *loser)
-{
-    return loser != NULL && td_state_rank(winner->status.state) == 2 &&
-           td_state_rank(loser->view.status.state) == 2 &&
-           winner->status.state != loser->view.status.state;
-}
-
 static void state_and_origin(const struct td_response *response,
                              const struct td_register_view *view, char ret_text[CELL_BYTES])
 {
@@ -65,22 +41,9 @@ static void add_row(struct conflicts *self, const struct td_response *explain,
     }
     td_table_row(self->table,
                  (const char *const[]){td_cli_shown(winner->job), attempt,
-                                       finals_differ(winner, loser) ? "finals" : "concurrent", won,
+                                       td_conflict_of_finals(winner, loser) ? "finals" : "concurrent", won,
                                        lost[0] == '\0' ? NULL : lost,
                                        loser == NULL ? NULL : td_rule_name(loser->rule), others});
-}
-
-static void add_json(struct conflicts *self, const struct td_response *explain,
-                     const struct td_register_view *winner, const struct td_version_view *loser)
-{
-    json_t *item = td_json_job(explain, winner);
-    json_t *body = td_json_explain(explain, NULL);
-
-    json_object_set_new(item, "kind",
-                        json_string(finals_differ(winner, loser) ? "finals" : "concurrent"));
-    json_object_set(item, "explain", json_object_get(body, "explain"));
-    json_decref(body);
-    json_array_append_new(self->list, item);
 }
 
 /* What was listed a moment ago may have gone or changed: then there is nothing to show. */
@@ -95,13 +58,13 @@ static int add_job(struct conflicts *self, const struct td_register_view *listed
 
     if (code == 0 && explain->err == TD_OK && explain->u.explain.count > 0) {
         const struct td_register_view *winner = &explain->u.explain.versions[0].view;
-        const struct td_version_view *loser = worst_loser(explain);
+        const struct td_version_view *loser = td_conflict_loser(explain);
         self->count++;
-        self->finals += finals_differ(winner, loser);
+        self->finals += td_conflict_of_finals(winner, loser);
         if (self->table != NULL) {
             add_row(self, explain, winner, loser);
         } else {
-            add_json(self, explain, winner, loser);
+            json_array_append_new(self->list, td_json_conflict(explain, NULL));
         }
     }
     td_call_release(&result);
@@ -130,28 +93,6 @@ static int add_jobs(struct conflicts *self, const struct td_filter *filter)
     return code;
 }
 
-/* Regions with an alarm, from the words of the JSON body, so that all three forms say the same. */
-static json_t *alarms(const struct td_response *status)
-{
-    json_t *body = td_json_peers(status, NULL);
-    json_t *list = json_array();
-    size_t i = 0;
-    json_t *peer = NULL;
-
-    json_array_foreach(json_object_get(body, "peers"), i, peer)
-    {
-        size_t j = 0;
-        json_t *word = NULL;
-        json_array_foreach(json_object_get(peer, "alarms"), j, word)
-        {
-            json_array_append_new(list, json_pack("{s:O, s:O}", "region",
-                                                  json_object_get(peer, "region"), "alarm", word));
-        }
-    }
-    json_decref(body);
-    return list;
-}
-
 static void print_alarms(const struct conflicts *self, json_t *list)
 {
     size_t i = 0;
@@ -173,16 +114,11 @@ static void print_alarms(const struct conflicts *self, json_t *list)
 
 static int print(struct conflicts *self, const struct td_response *status)
 {
-    json_t *list = alarms(status);
-
     if (self->table == NULL) {
-        json_t *body = td_json_envelope(status, "tidings.conflicts/1", NULL);
-        json_object_set_new(body, "conflicts", json_incref(self->list));
-        json_object_set_new(body, "more", json_boolean(self->more));
-        json_object_set_new(body, "alarms", list);
-        json_object_set_new(body, "freshness", td_json_freshness(status, NULL));
-        return td_cli_print_json(self->cli, body);
+        return td_cli_print_json(
+            self->cli, td_json_conflicts(status, json_incref(self->list), self->more, NULL));
     }
+    json_t *list = td_json_alarms(status);
     if (self->count > 0) {
         td_table_print(self->table);
     }

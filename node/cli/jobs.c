@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "node/client/sentences.h"
 #include "proto/order.h"
 
 static const char *color_of(enum td_state state)
@@ -202,56 +203,9 @@ int td_job_filter(const struct td_cli *cli, const struct td_response *names,
     return 0;
 }
 
-/* Oldest of all regions but the deciding one; false when one of them is unknown. */
-static bool others_age(const struct td_response *response, uint32_t deciding, uint64_t *ret_ms)
-{
-    uint64_t oldest_ms = 0;
-
-    for (uint32_t i = 0; i < response->freshness_count; i++) {
-        if (i == deciding) {
-            continue;
-        }
-        if (!response->freshness[i].age_known) {
-            return false;
-        }
-        oldest_ms =
-            response->freshness[i].age_ms > oldest_ms ? response->freshness[i].age_ms : oldest_ms;
-    }
-    *ret_ms = oldest_ms;
-    return true;
-}
-
 void td_fresh_text(const struct td_cli *cli, const struct td_response *response, char *ret_text,
                    size_t text_bytes)
 {
-    uint32_t deciding = td_freshness_deciding(response);
-    uint64_t others_ms = 0;
-
     (void)cli;
-    if (deciding == UINT32_MAX) {
-        snprintf(ret_text, text_bytes, "%s",
-                 response->certain ? "complete: there is no other region" : "not certain yet");
-        return;
-    }
-    const struct td_fresh_view *view = &response->freshness[deciding];
-    const char *name = td_cli_region(response, view->region);
-    if (response->certain && view->age_known) {
-        snprintf(ret_text, text_bytes, "complete as of %s ago (%s is the oldest)",
-                 td_cli_duration(view->age_ms), name);
-        return;
-    }
-    int used = view->age_known
-                   ? snprintf(ret_text, text_bytes, "STALE: %s last complete %s ago.", name,
-                              td_cli_duration(view->age_ms))
-                   : snprintf(ret_text, text_bytes,
-                              "UNKNOWN: %s has not been complete since this node started%s.", name,
-                              view->recovering ? " (it is recovering)"
-                              : view->doubt    ? " (its digest differs)"
-                                               : "");
-    if (response->freshness_count > 1 && used > 0 && (size_t)used < text_bytes) {
-        bool known = others_age(response, deciding, &others_ms);
-        snprintf(ret_text + used, text_bytes - (size_t)used,
-                 known ? " Other regions within %s." : " More regions are unknown%s.",
-                 known ? td_cli_duration(others_ms) : "");
-    }
+    td_fresh_sentence(response, ret_text, text_bytes);
 }

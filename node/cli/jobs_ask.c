@@ -3,6 +3,7 @@
 
 #include "node/cli/jobs.h"
 #include "node/client/json.h"
+#include "node/client/sentences.h"
 #include "proto/reader.h"
 
 enum { LINE_BYTES = 4096 };
@@ -15,27 +16,13 @@ static bool id_valid(struct td_text job)
 /* "no region knows this job as of 1.2 s ago" (3), or "cannot know" (5). */
 int td_job_unknown(struct td_cli *cli, const struct td_response *response, const char *job)
 {
-    char fresh[LINE_BYTES];
     char line[LINE_BYTES];
-    uint32_t deciding = td_freshness_deciding(response);
     int stale = td_cli_check_stale(cli, response);
     bool certain = response->certain && stale == 0;
     enum td_err err = certain ? TD_EUNKNOWN : TD_ESTALE;
+    uint64_t attempt = td_args_uint(cli->args, TD_FLAG_ATTEMPT, 0);
 
-    char what[64] = "this job";
-    if (td_args_has(cli->args, TD_FLAG_ATTEMPT)) {
-        snprintf(what, sizeof what, "attempt %llu of this job",
-                 (unsigned long long)td_args_uint(cli->args, TD_FLAG_ATTEMPT, 0));
-    }
-    td_fresh_text(cli, response, fresh, sizeof fresh);
-    if (!certain) {
-        snprintf(line, sizeof line, "unknown here, and that is not certain: %.2000s", fresh);
-    } else if (deciding == UINT32_MAX) {
-        snprintf(line, sizeof line, "no region knows %s (there is only one)", what);
-    } else {
-        snprintf(line, sizeof line, "no region knows %s as of %s ago", what,
-                 td_cli_duration(response->freshness[deciding].age_ms));
-    }
+    td_unknown_sentence(response, attempt, certain, line, sizeof line);
     if (td_cli_json(cli)) {
         json_t *problem = td_json_problem(TD_EUNKNOWN, line);
         if (problem != NULL) {

@@ -35,6 +35,8 @@ TD_MUST_USE enum td_err td_call(struct tidings *tidings, const struct td_request
                                 const struct td_call_options *options,
                                 struct td_call_result *ret_result);
 void td_call_release(struct td_call_result *result); /* idempotent; zeroed memory is fine */
+/* Room for the decoded form of an answer of so many bytes. */
+size_t td_arena_bytes_for(size_t payload_bytes);
 
 /* Why the last node could not be used, one sentence with its address; "" when nothing failed. */
 void td_call_last_failure(struct tidings *tidings, char *ret_text, size_t text_bytes);

@@ -143,8 +143,6 @@ uint32_t td_grace_ms(uint64_t timeout_ms);
 
 /* engine.c */
 void *td_engine_run(void *self);
-/* Size of an arena that can hold the decoded form of any payload of this many bytes. */
-size_t td_arena_bytes_for(size_t payload_bytes);
 TD_MUST_USE enum td_err td_engine_decode(struct tidings *t, struct td_bytes payload,
                                          struct td_response *ret_response);
 void td_engine_saw(struct tidings *t, const struct td_vv *has); /* lock held */

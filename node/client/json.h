@@ -39,6 +39,19 @@ json_t *td_json_get(const struct td_response *response, const struct td_json_opt
 json_t *td_json_get_all(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_list(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_explain(const struct td_response *response, const struct td_json_options *options);
+/* Of an EXPLAIN: the worst of a job's concurrent losers, another final state before anything else. NULL = its
+ * losers are no longer remembered. */
+const struct td_version_view *td_conflict_loser(const struct td_response *explain);
+/* Whether both are final and say different things. */
+bool td_conflict_of_finals(const struct td_register_view *winner,
+                           const struct td_version_view *loser);
+/* The job with "kind" and "explain"; explain has a version. */
+json_t *td_json_conflict(const struct td_response *explain, const struct td_json_options *options);
+/* Regions with an alarm, of a STATUS: [{"region","alarm"}]. */
+json_t *td_json_alarms(const struct td_response *status);
+/* The whole body, of a STATUS; take_list: td_json_conflict of each job. */
+json_t *td_json_conflicts(const struct td_response *status, json_t *take_list, bool more,
+                          const struct td_json_options *options);
 /* One change of a watch: flat job fields, origin, seq, stamp, cursor; schema tidings.change/1. */
 json_t *td_json_change(const struct td_response *response, const struct td_register_view *view,
                        const char *cursor);

@@ -307,6 +307,9 @@ static struct accepted merge_present(struct td_core *core, const struct td_batch
         switch (td_table_merge(core, delta, slot)) {
         case TD_MERGE_WON:
             result.won += 1;
+            if (!core->replaying && inc->origin.region.v != core->config.self.v) {
+                td_metrics_applied(core, inc->origin.region, delta->stamp);
+            }
             break;
         case TD_MERGE_NO_ROOM:
             result.no_room += 1;
@@ -419,6 +422,7 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     const bool held = range_received(core, header);
     if (lane != TD_LANE_REPAIR && held) {
         TD_COUNT(core, duplicate, batch->present_count);
+        td_metrics_of(core, via)->duplicate += batch->present_count;
         return false;
     }
     check_own(core, header);

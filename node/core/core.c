@@ -175,6 +175,7 @@ const struct td_effect *td_core_step(struct td_core *core, const struct td_event
     if (core->started) {
         run_ticks(core, event->type == TD_EV_TICK);
         end_step(core);
+        td_metrics_step(core);
     }
     return td_fx_finish(core, ret_count);
 }

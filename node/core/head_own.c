@@ -99,6 +99,7 @@ static bool close_earlier(struct td_core *core, uint16_t index, bool settled)
         uint64_t lost = last - inc->durable;
         inc->lost = true;
         TD_COUNT(core, updates_lost, lost);
+        td_metrics_of(core, core->config.self)->lost += lost;
         td_fx_trace(core, TD_TR_UPDATES_LOST, core->config.self, lost, 0);
     }
     return true;

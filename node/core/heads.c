@@ -39,6 +39,7 @@ void td_equivocation(struct td_core *core, uint8_t slot)
     if (!region->equivocated && !TD_PLANTED(fork_unnoticed)) {
         region->equivocated = true;
         TD_COUNT(core, equivocations, 1);
+        td_metrics_of(core, region->number)->equivocations += 1;
         td_fx_trace(core, TD_TR_EQUIVOCATION, region->number, 0, 0);
     }
 }
@@ -234,6 +235,7 @@ static void closing_note(struct td_core *core, const struct td_head *head,
     if (closing->lost && !inc->lost) {
         uint64_t lost = inc->signed_max > closing->last_seq ? inc->signed_max - closing->last_seq : 0;
         TD_COUNT(core, updates_lost, lost);
+        td_metrics_of(core, origin.region)->lost += lost;
         td_fx_trace(core, TD_TR_UPDATES_LOST, origin.region, lost, 0);
         inc->lost = true;
     }

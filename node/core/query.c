@@ -196,11 +196,13 @@ static bool same_text(struct td_text a, struct td_text b)
     return a.count == b.count && (a.count == 0 || memcmp(a.bytes, b.bytes, a.count) == 0);
 }
 
-static bool is_silent(const struct td_core *core, const struct td_register *reg)
+bool td_register_silent(const struct td_core *core, const struct td_register *reg)
 {
+    if (td_state_rank((enum td_state)reg->state) != 0 || core->now.wall_ms <= reg->stamp.ms) {
+        return false; /* without a look at its body, which is far away in memory */
+    }
     const uint64_t expect_s = td_body_expect_every_s(core, reg->body);
-    return expect_s > 0 && td_state_rank((enum td_state)reg->state) == 0 &&
-           core->now.wall_ms > reg->stamp.ms + expect_s * 1000;
+    return expect_s > 0 && core->now.wall_ms > reg->stamp.ms + expect_s * 1000;
 }
 
 static bool matches(const struct td_core *core, const struct td_filter *filter,
@@ -223,7 +225,7 @@ static bool matches(const struct td_core *core, const struct td_filter *filter,
     for (uint32_t i = 0; i < filter->job_count && !listed; ++i) {
         listed = same_text(filter->jobs[i], job);
     }
-    return listed && (!filter->silent || is_silent(core, reg));
+    return listed && (!filter->silent || td_register_silent(core, reg));
 }
 
 /* ---- GET and LIST ---- */

@@ -215,8 +215,11 @@ static void digest_received(struct td_core *core, uint32_t index, const struct t
     if (settled) {
         TD_COUNT(core, digest_match, !differs);
         TD_COUNT(core, digest_differ, differs);
+        td_metrics_of(core, region->number)->digest_differs = differs;
     }
     if (!differs) {
+        td_metrics_of(core, region->number)->digest_match_ms = core->now.wall_ms;
+        td_metrics_of(core, region->number)->digest_differs = false;
         doubt_set(core, region, false);
         state->unequal = 0;
     } else if (settled) { /* what it withholds comes by the rounds with other peers */
@@ -311,6 +314,7 @@ static void fetched(struct td_core *core, uint32_t index, const struct td_event 
     uint64_t won = core->counters[TD_COUNTER_applied] - before;
     if (won > 0) {
         TD_COUNT(core, repaired, won);
+        td_metrics_of(core, via)->repaired += won;
         td_fx_trace(core, TD_TR_REPAIRED, via, won, 0);
     }
 }

@@ -8,10 +8,11 @@
  * links and regions; roster.c who is in; live.c wants and credit; source.c from whom; transfer.c
  * transfers; repair.c digests; heads.c others' heads; head_own.c our own and its closings; fresh.c
  * freshness; cut.c the stable cut, fences, folds; start.c the log at a start; recover.c recovery after a
- * loss; incarnation.c our own incarnation. */
+ * loss; incarnation.c our own incarnation; metrics.c what is measured beside the counters. */
 #ifndef TD_CORE_STATE_H
 #define TD_CORE_STATE_H
 
+#include "node/core/metrics.h"
 #include "node/core/records.h"
 
 struct td_own_state;      /* own.c: queue of own deltas not yet durable, with their bytes */
@@ -144,6 +145,11 @@ struct td_core {
     struct td_repair_state *repair;
     struct td_fx *fx;
     uint64_t counters[TD_COUNTER_COUNT];
+
+    struct td_region_metrics metrics[TD_SLOTS + 1]; /* metrics.c; the last: of no region */
+    uint32_t silent_at;                             /* register that the walk looks at next */
+    uint64_t silent_found, jobs_silent, silent_next_ms;
+    bool silent_known;
 };
 
 #define TD_COUNT(core, name, n) ((core)->counters[TD_COUNTER_##name] += (uint64_t)(n))
@@ -154,6 +160,12 @@ struct td_block {
     size_t used_bytes;
 };
 void *td_block_take(struct td_block *block, size_t count, size_t size);
+
+/* ---- metrics.c ---- */
+struct td_region_metrics *td_metrics_of(struct td_core *core, struct td_region region);
+/* A delta of another region that won here. */
+void td_metrics_applied(struct td_core *core, struct td_region origin, struct td_stamp stamp);
+void td_metrics_step(struct td_core *core);
 
 /* ---- fx.c ---- */
 size_t td_fx_layout(struct td_core *core, struct td_block *block);
@@ -341,6 +353,8 @@ bool td_pending_keep(struct td_core *core, const struct td_event *event, uint64_
 void td_publish_update(struct td_core *core, uint32_t node, const struct td_update *update);
 /* Whether this step has room for another answer, however large; the three below take it for granted. */
 bool td_query_room(const struct td_core *core);
+/* Its writer broke the promise to report. */
+bool td_register_silent(const struct td_core *core, const struct td_register *reg);
 void td_query_answer(struct td_core *core, uint32_t client_link, const struct td_request *request);
 /* Moves *cursor over what it looked at; answers when something matched or timed_out, else false. */
 bool td_query_watch(struct td_core *core, uint32_t client_link, const struct td_request *request,

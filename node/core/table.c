@@ -278,13 +278,15 @@ static void loser_add(struct td_core *core, uint64_t register_hash, uint32_t slo
     *head = *number;
 }
 
-static void count_loser(struct td_core *core, bool concurrent, enum td_rule rule)
+static void count_loser(struct td_core *core, struct td_region origin, bool concurrent,
+                        enum td_rule rule)
 {
     if (core->replaying) {
         return;
     }
     if (!concurrent) {
         TD_COUNT(core, superseded, 1);
+        td_metrics_of(core, origin)->superseded += 1;
         return;
     }
     switch (rule) {
@@ -445,7 +447,7 @@ static enum td_merge take_over(struct td_core *core, uint32_t index, const struc
         }
     }
     loser_add(core, in->register_hash, old_slot, old_index, current->dot, concurrent, rule);
-    count_loser(core, concurrent, rule);
+    count_loser(core, current->dot.origin.region, concurrent, rule);
     digest_apply(core, reg, false);
     core->jobs_by_state[reg->state] -= reg->highest;
     fill_value(reg, in);
@@ -492,7 +494,7 @@ static enum td_merge stay(struct td_core *core, uint32_t index, const struct inc
     const enum td_rule rule = td_order_rule(current, &in->order);
 
     loser_add(core, in->register_hash, in->slot, in->delta->index, in->order.dot, concurrent, rule);
-    count_loser(core, concurrent, rule);
+    count_loser(core, in->order.dot.origin.region, concurrent, rule);
     if (concurrent) {
         reg->concurrent_count = (uint8_t)(reg->concurrent_count + (reg->concurrent_count < 255));
         remember_loser(core, index, in);
@@ -504,6 +506,7 @@ static void note_equivocation(struct td_core *core, struct td_region region)
 {
     const uint8_t slot = core->slot_of[region.v];
     TD_COUNT(core, equivocations, 1);
+    td_metrics_of(core, region)->equivocations += 1;
     if (slot != 255 && !core->regions[slot].equivocated && !TD_PLANTED(fork_unnoticed)) {
         core->regions[slot].equivocated = true;
         td_fx_trace(core, TD_TR_EQUIVOCATION, region, 0, 0);
@@ -519,6 +522,7 @@ static enum td_merge already_here(struct td_core *core, uint32_t index, const st
     }
     if (!core->replaying) {
         TD_COUNT(core, duplicate, 1);
+        td_metrics_of(core, (struct td_region){ core->slots[in->slot].via })->duplicate += 1;
     }
     return TD_MERGE_SAME;
 }

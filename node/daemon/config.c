@@ -21,7 +21,8 @@ static const struct key {
     { "node.roster", "path", "", "a first roster; the newest known counts" },
     { "listen.peer", "list", "tcp://0.0.0.0:7717", "regions and remote clients, Noise" },
     { "listen.local", "address", "ipc:///run/tidings/tidings.sock", "Unix socket of local clients, 0660" },
-    { "listen.http", "address", "", "HTTP gateway; not in this version" },
+    { "listen.http", "address", "", "HTTP gateway, ADDRESS:PORT; loopback needs no token" },
+    { "listen.http_tokens", "path", "", "tokens of the HTTP gateway: hash, role, prefixes a line" },
     { "limits.publish_rate", "count", "200000", "updates/s from clients, then a retry hint; 0 = no limit" },
     { "limits.log", "bytes", "8GiB", "size of the log on disk" },
     { "limits.http_connections", "count", "64", "HTTP connections at one time" },
@@ -240,6 +241,7 @@ static void check_values(struct checker *checker, struct td_config *config)
     config->roster = text_value(checker, "node.roster", false);
     config->listen_local = text_value(checker, "listen.local", false);
     config->listen_http = text_value(checker, "listen.http", false);
+    config->http_tokens = text_value(checker, "listen.http_tokens", false);
     config->seed_count = list_value(checker, "node.seeds", config->seeds);
     config->listen_peer_count = list_value(checker, "listen.peer", config->listen_peer);
     if (config->listen_local[0] != '\0' && strncmp(config->listen_local, "ipc://", 6) != 0) {
@@ -290,7 +292,7 @@ enum td_err td_config_read(const char *path, struct td_config *ret_config,
 void td_config_fini(struct td_config *config)
 {
     char *texts[] = { config->region, config->data, config->key, config->root, config->roster,
-        config->listen_local, config->listen_http };
+        config->listen_local, config->listen_http, config->http_tokens };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         free(texts[i]);
     }

@@ -14,7 +14,7 @@ enum td_log_format { TD_LOG_LOGFMT, TD_LOG_JSON };
 struct td_config {
     /* Text owned by the config, NUL-terminated; "" = not given. */
     char *region, *data, *key, *root, *roster;
-    char *listen_local, *listen_http;
+    char *listen_local, *listen_http, *http_tokens;
     char *listen_peer[TD_CONFIG_LIST_MAX];
     size_t listen_peer_count;
     char *seeds[TD_CONFIG_LIST_MAX];

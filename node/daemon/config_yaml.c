@@ -18,7 +18,7 @@ struct raw {
     struct {
         char **peer;
         unsigned peer_count;
-        char *local, *http;
+        char *local, *http, *http_tokens;
     } * listen;
     struct {
         char *publish_rate, *log, *http_connections, *clients;
@@ -53,7 +53,7 @@ static const cyaml_schema_field_t listen_scalar_fields[] = {
     /* `peer` is a scalar or a list; see read_listen(). */
     CYAML_FIELD_SEQUENCE("peer", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL | CYAML_FLAG_FLOW,
                          raw_listen, peer, &text_schema, 0, TD_CONFIG_LIST_MAX),
-    TEXT(local, raw_listen), TEXT(http, raw_listen), CYAML_FIELD_END
+    TEXT(local, raw_listen), TEXT(http, raw_listen), TEXT(http_tokens, raw_listen), CYAML_FIELD_END
 };
 static const cyaml_schema_field_t limits_fields[] = { TEXT(publish_rate, raw_limits),
     TEXT(log, raw_limits), TEXT(http_connections, raw_limits), TEXT(clients, raw_limits),
@@ -217,6 +217,7 @@ static void take_raw(struct td_config *config, const struct raw *raw)
         set_list(config, "listen.peer", raw->listen->peer, raw->listen->peer_count);
         td_config_set(config, "listen.local", raw->listen->local);
         td_config_set(config, "listen.http", raw->listen->http);
+        td_config_set(config, "listen.http_tokens", raw->listen->http_tokens);
     }
     if (raw->limits != NULL) {
         td_config_set(config, "limits.publish_rate", raw->limits->publish_rate);

@@ -3,13 +3,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "node/daemon/gateway.h"
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
 #include "node/daemon/trace.h"
+#include "node/http/http.h"
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 18 };
+enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 27 };
 
 struct td_time td_node_now(void)
 {
@@ -211,6 +213,8 @@ static void complete(struct td_node *node, struct td_response *response, const s
 /* STATUS: what links and log count beside the core's own counters. Names are part of the interface. */
 static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
 {
+    td_metrics_keep(node);
+    const uint64_t *jobs = node->metrics.core.jobs_by_state; /* only the core's thread writes it */
     struct td_net_stats net = td_net_stats(node->net);
     struct td_log_stats log = node->log != NULL ? td_log_stats(node->log) : (struct td_log_stats){ 0 };
     const struct {
@@ -235,6 +239,15 @@ static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
         { "config_read_at_ms", __atomic_load_n(&node->config_read_wall_ms, __ATOMIC_RELAXED) },
         { "log_messages_warn", td_log_count(TD_WARN) },
         { "log_messages_error", td_log_count(TD_ERROR) },
+        { "jobs_pending", jobs[TD_STATE_PENDING] },
+        { "jobs_starting", jobs[TD_STATE_STARTING] },
+        { "jobs_running", jobs[TD_STATE_RUNNING] },
+        { "jobs_stopping", jobs[TD_STATE_STOPPING] },
+        { "jobs_lost", jobs[TD_STATE_LOST] },
+        { "jobs_completed", jobs[TD_STATE_COMPLETED] },
+        { "jobs_failed", jobs[TD_STATE_FAILED] },
+        { "jobs_stopped", jobs[TD_STATE_STOPPED] },
+        { "jobs_silent", node->metrics.core.jobs_silent },
     };
     for (uint32_t i = 0; i < OWN_COUNTERS; i++) {
         counters[i].name = (struct td_text){ rows[i].name, (uint32_t)strlen(rows[i].name) };
@@ -307,7 +320,9 @@ static void send_response(struct td_node *node, uint32_t client_link, const stru
         used = encode_response(&refusal, &out);
     }
     struct td_out_frame frame = { TD_MSG_RESPONSE, { out.bytes, used } };
-    if (used == 0) {
+    if (td_http_owns(client_link)) {
+        td_gateway_answer(node, client_link, response->id, frame.payload);
+    } else if (used == 0) {
         td_net_close_link(node->net, (struct td_link_id){ client_link }, TD_ENOMEM);
     } else {
         (void)td_net_send(node->net, (struct td_link_id){ client_link }, &frame, 1);
@@ -325,8 +340,11 @@ static void reply(void *self, uint32_t client_link, const struct td_response *bo
         td_drain_answer(node, borrowed);
         return;
     }
-    if (node->net == NULL) {
+    if (node->net == NULL && !td_http_owns(client_link)) {
         return;
+    }
+    if (response.op == TD_OP_PUBLISH) {
+        td_metrics_publish_end(node, client_link, response.id);
     }
     struct td_roster_ref *roster = td_membership_get(node->membership);
     complete(node, &response, roster != NULL ? td_roster_ref_roster(roster) : NULL, names);

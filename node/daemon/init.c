@@ -34,7 +34,7 @@ const char td_init_help[] =
     "  --roster FILE              a first roster, read at start and on reload\n"
     "  --listen-peer tcp://ADDR:PORT   default tcp://0.0.0.0:7717; may be repeated\n"
     "  --listen-local ipc://PATH  default ipc:///run/tidings/tidings.sock\n"
-    "  --http ADDR:PORT           not used in this version\n"
+    "  --http ADDR:PORT           HTTP gateway, e.g. 127.0.0.1:7718\n"
     "  --seed tcp://HOST:PORT     a node to ask for the roster; may be repeated\n"
     "  --chaos                    fault switches, for tests and demos\n";
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/daemon/gateway.h"
 #include "node/daemon/logging.h"
 
 enum { WORK_WAIT_MS = 200, WHY_BYTES = 512, DRAIN_DEADLINE_MS = 5000, STOP_DEADLINE_MS = 2000,
@@ -217,6 +218,7 @@ static void take_apart(struct td_node *node)
     td_net_stop(node->net, STOP_DEADLINE_MS);
     td_log_close(node->log);
     td_inbox_fini(&node->inbox);
+    td_gateway_free(node);
     td_disk_posix_close(&node->disk);
     td_membership_close(node->membership);
     td_secret_free(node->secret);
@@ -225,11 +227,13 @@ static void take_apart(struct td_node *node)
     }
     td_head_slots_fini(&node->heads);
     free(node->verified);
+    free(node->metrics.timed);
 }
 
 static void stop(struct td_node *node)
 {
     td_notify("STOPPING=1");
+    td_gateway_stop(node); /* first: its threads wait for answers that only a running core gives */
     __atomic_store_n(&node->stopping, true, __ATOMIC_RELEASE);
     td_inbox_wake(&node->inbox);
     if (node->log != NULL) {
@@ -292,6 +296,7 @@ static void list_restarts(const struct td_config *old, const struct td_config *f
     note_change(list, bytes, "listen.local", strcmp(old->listen_local, fresh->listen_local) != 0);
     note_change(list, bytes, "limits.log", old->log_limit_bytes != fresh->log_limit_bytes);
     note_change(list, bytes, "listen.http", strcmp(old->listen_http, fresh->listen_http) != 0);
+    note_change(list, bytes, "listen.http_tokens", strcmp(old->http_tokens, fresh->http_tokens) != 0);
     note_change(list, bytes, "limits.http_connections",
                 old->http_connections != fresh->http_connections);
     note_change(list, bytes, "limits.clients", old->clients_max != fresh->clients_max);
@@ -353,8 +358,8 @@ static void report_waiting(struct td_node *node, uint64_t *next_ms)
     }
 }
 
-/* True while the loop has moved in the last 10 s; systemd's watchdog restarts us otherwise. */
-static bool alive(const struct td_node *node)
+/* systemd's watchdog restarts us when it is false. */
+bool td_node_alive(const struct td_node *node)
 {
     uint64_t ticked_ms = __atomic_load_n(&node->loop.ticked_boot_ms, __ATOMIC_RELAXED);
     return node->core == NULL || td_node_now().boot_ms < ticked_ms + 10000;
@@ -382,7 +387,7 @@ static int wait_for_end(struct td_node *node, const char *config_path, const sig
             td_log_event(TD_INFO, "admitted", "region", node->config.region, NULL);
             return TD_EXIT_REJOIN;
         }
-        if (alive(node)) {
+        if (td_node_alive(node)) {
             td_notify("WATCHDOG=1");
         }
         report_waiting(node, &waiting_ms);
@@ -426,19 +431,28 @@ int td_node_run(struct td_node *node, const char *config_path)
     pthread_mutex_init(&node->has.mutex, NULL);
     pthread_mutex_init(&node->verified_mutex, NULL);
     pthread_mutex_init(&node->rate_mutex, NULL);
+    pthread_mutex_init(&node->metrics.mutex, NULL);
     pthread_mutex_init(&node->drain.mutex, NULL);
     pthread_cond_init(&node->drain.answered, NULL);
     pthread_mutex_init(&node->admin.mutex, NULL);
     node->config_read_wall_ms = td_node_now().wall_ms;
     node->rate_boot_ms = td_node_now().boot_ms;
     node->verified = calloc(TD_VERIFIED_ROOTS, sizeof *node->verified);
-    enum td_err err = node->verified != NULL ? open_all(node, why) : TD_ENOMEM;
+    node->metrics.timed = calloc(TD_PUBLISHES_TIMED, sizeof *node->metrics.timed);
+    bool room = node->verified != NULL && node->metrics.timed != NULL;
+    enum td_err err = room ? open_all(node, why) : TD_ENOMEM;
     if (err != TD_OK) {
         int code = fail("start_failed", err, why);
         take_apart(node);
         return code;
     }
     start_threads(node);
+    err = td_gateway_start(node, why, sizeof why);
+    if (err != TD_OK) {
+        int code = fail("start_failed", err, why);
+        stop(node);
+        return code;
+    }
     td_log_event(TD_INFO, "ready", "region", node->config.region, "number", td_log_number(node->self.v),
                  "version", TD_VERSION, "pid", td_log_number((uint64_t)getpid()), NULL);
     td_notify(node->self.v != 0 ? "READY=1" : "READY=1\nSTATUS=waiting for the roster");

@@ -7,6 +7,7 @@
 
 #include "node/daemon/config.h"
 #include "node/daemon/heads.h"
+#include "node/core/metrics.h"
 #include "node/daemon/message.h"
 #include "node/log/disk_posix.h"
 #include "node/log/log.h"
@@ -17,8 +18,22 @@ enum { TD_VERIFIED_ROOTS = 4096, TD_NET_THREADS = 2 };
 /* Decoded form of one frame: first try, and what no honest frame needs. */
 enum { TD_ARENA_BYTES_MIN = 8192, TD_ARENA_BYTES_MAX = 64 * 1024 * 1024 };
 
+enum { TD_PUBLISHES_TIMED = 8192 }; /* in flight at one time; more are not all measured */
+
+/* What metrics are written from, beside STATUS. */
+struct td_node_metrics {
+    pthread_mutex_t mutex;
+    struct td_core_metrics core; /* as of the newest STATUS */
+    struct td_durations publish; /* from a publish's arrival to its answer */
+    struct td_timed_publish {
+        uint32_t client_link;
+        uint64_t id, begun_us;
+    } *timed;                    /* by hash of link and id */
+};
+
 struct td_membership;
 struct td_egress;
+struct td_http;
 
 /* Copy of the durable vector for threads that drop duplicates before any hashing. */
 struct td_has_snapshot {
@@ -43,6 +58,7 @@ struct td_node {
     struct td_disk disk;
     struct td_log *log;
     struct td_net *net;
+    struct td_http *http;        /* NULL = none */
     struct td_core *core;
     void *core_block;
     size_t core_bytes;
@@ -57,6 +73,8 @@ struct td_node {
     struct td_hash *verified;    /* TD_VERIFIED_ROOTS */
     pthread_mutex_t rate_mutex;
     uint64_t rate_tokens_milli, rate_boot_ms;
+
+    struct td_node_metrics metrics;
 
     bool core_running;           /* atomic: requests and frames may go to the inbox */
     bool stopping;               /* atomic */
@@ -101,6 +119,8 @@ enum { TD_EXIT_REJOIN = -1 };
  * the exit code, or TD_EXIT_REJOIN when the roster has admitted us and the program must start anew. */
 int td_node_run(struct td_node *node, const char *config_path);
 struct td_time td_node_now(void);
+/* True while the loop has moved in the last 10 s, or there is none yet. Any thread. */
+bool td_node_alive(const struct td_node *node);
 
 /* ingress.c: frames and requests on their way in; callbacks of links. */
 struct td_net_sink td_ingress_sink(struct td_node *node);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/daemon/gateway.h"
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
 
@@ -143,6 +144,9 @@ static void push_request(struct td_node *node, const struct td_link_info *info, 
     event->u.request.client_number = info->client_number;
     event->u.request.request = &message->request;
     event->u.request.refused = message->refused;
+    if (message->request.op == TD_OP_PUBLISH) {
+        td_metrics_publish_begin(node, info->link.v, message->request.id);
+    }
     if (!td_inbox_push(&node->inbox, &message->item)) {
         td_ingress_answer(node, info->link.v, &message->request, TD_EBUSY, "");
         td_message_put(message);

@@ -9,6 +9,7 @@
 
 #include "node/core/core.h"
 #include "node/log/disk.h"
+#include "proto/durations.h"
 
 struct td_log;
 
@@ -84,6 +85,7 @@ uint64_t td_log_bytes(const struct td_log *log);
 /* Group-commit statistics: flushes, their total time and bytes. */
 struct td_log_stats {
     uint64_t flushes, flush_ns_total, flush_ns_max, written_bytes, groups_failed;
+    struct td_durations flush; /* writing and flushing one group */
 };
 struct td_log_stats td_log_stats(const struct td_log *log);
 /* Wakes td_log_work early (shutdown). */

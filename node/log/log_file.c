@@ -194,6 +194,7 @@ static enum td_err flush(struct td_log *log)
     pthread_mutex_lock(&log->lock);
     log->stats.flushes++;
     log->stats.flush_ns_total += took;
+    td_durations_add(&log->stats.flush, took / 1000);
     if (took > log->stats.flush_ns_max) {
         log->stats.flush_ns_max = took;
     }
