@@ -1,5 +1,7 @@
 /* page.c -- the page at /, one embedded file, with what must be in it without JavaScript put in its
- * place: the regions and how fresh each is. Everything that came from elsewhere is escaped. */
+ * places. Everything that came from elsewhere is escaped. */
+#include "node/http/page.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,92 +9,92 @@
 #include "node/client/sentences.h"
 #include "node/client/text.h"
 #include "node/http/embedded.h"
-#include "node/http/internal.h"
 
-enum { PAGE_BYTES_MAX = 1024 * 1024 };
+enum { PAGE_BYTES_MAX = 1024 * 1024, JOBS_SHOWN = 50 };
+
+/* What a page is made of. */
+struct page {
+    const struct td_response *status, *jobs;
+    uint64_t stale_ms;
+};
 
 static void add_bytes(struct td_buffer *out, const char *text, size_t count)
 {
     bool fits = td_buffer_append(out, (struct td_bytes){(const uint8_t *)text, count});
-    (void)fits; /* the bound is far above any page */
+    (void)fits; /* see page.h */
 }
 
-static void add(struct td_buffer *out, const char *text)
+void td_page_add(struct td_buffer *out, const char *text)
 {
     add_bytes(out, text, strlen(text));
 }
 
-static void add_escaped(struct td_buffer *out, struct td_text text)
+void td_page_add_text(struct td_buffer *out, struct td_text text)
 {
-    char shown[4096];
-    td_text_escape(text, shown,
-                   sizeof shown); /* control characters and marks that turn text around */
-    for (const char *at = shown; *at != '\0'; at++) {
+    char *shown = td_text_escape_alloc(text);
+    for (const char *at = shown != NULL ? shown : ""; *at != '\0'; at++) {
         char one[2] = {*at, '\0'};
-        add(out, *at == '<'    ? "&lt;"
-                 : *at == '>'  ? "&gt;"
-                 : *at == '&'  ? "&amp;"
-                 : *at == '"'  ? "&quot;"
-                 : *at == '\'' ? "&#39;"
-                               : one);
+        td_page_add(out, *at == '<'    ? "&lt;"
+                         : *at == '>'  ? "&gt;"
+                         : *at == '&'  ? "&amp;"
+                         : *at == '"'  ? "&quot;"
+                         : *at == '\'' ? "&#39;"
+                                       : one);
     }
+    free(shown);
 }
 
-static void add_row(struct td_http_request *request, struct td_buffer *out,
-                    const struct td_response *response, const struct td_fresh_view *view)
+static bool any_stale(const struct page *page)
 {
-    char age[TD_DURATION_TEXT_BYTES] = "unknown";
-    char missing[32] = "unknown";
-    bool stale = !view->age_known || view->age_ms > request->http->config.stale_ms;
-    struct td_text via = view->via.v != 0 ? td_response_region_name(response, view->via)
-                                          : (struct td_text){"direct", 6};
-    if (view->age_known) {
-        td_duration_format(view->age_ms, age);
+    for (uint32_t i = 0; i < page->status->freshness_count; i++) {
+        const struct td_fresh_view *view = &page->status->freshness[i];
+        if (!view->age_known || view->age_ms > page->stale_ms) {
+            return true;
+        }
     }
-    if (view->missing_known) {
-        (void)snprintf(missing, sizeof missing, "%llu", (unsigned long long)view->missing);
-    }
-    add(out, stale ? "<tr class=\"stale\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
-    add_escaped(out, td_response_region_name(response, view->region));
-    add(out, stale ? "</th><td>STALE</td><td>" : "</th><td>fresh</td><td>");
-    add(out, age);
-    add(out, "</td><td>");
-    add(out, missing);
-    add(out, "</td><td>");
-    add_escaped(out, via);
-    add(out, "</td></tr>\n");
+    return false;
 }
 
-static void add_rows(struct td_http_request *request, struct td_buffer *out,
-                     const struct td_response *response)
+static void add_now(struct td_buffer *out, const struct page *page)
 {
-    for (uint32_t i = 0; i < response->freshness_count; i++) {
-        add_row(request, out, response, &response->freshness[i]);
-    }
-    if (response->freshness_count == 0) {
-        add(out, "<tr><td colspan=\"5\">There is no other region.</td></tr>\n");
-    }
+    char text[64];
+    td_page_add(out, td_time_format(page->status->now_ms, text) ? text : "");
 }
 
-/* Places in the page: <!--node-->, <!--now-->, <!--verdict-->, <!--regions-->. */
-static void add_place(struct td_http_request *request, struct td_buffer *out, const char *name,
-                      size_t count, const struct td_response *response)
+static void add_verdict(struct td_buffer *out, const struct page *page)
 {
     char text[4096];
-    if (strncmp(name, "node", count) == 0) {
-        add_escaped(out, response->node_name);
-    } else if (strncmp(name, "now", count) == 0) {
-        add(out, td_time_format(response->now_ms, text) ? text : "");
-    } else if (strncmp(name, "verdict", count) == 0) {
-        td_fresh_sentence(response, text, sizeof text);
-        add_escaped(out, td_text_of(text));
-    } else if (strncmp(name, "regions", count) == 0) {
-        add_rows(request, out, response);
+    td_fresh_sentence(page->status, text, sizeof text);
+    td_page_add(out, any_stale(page) || !page->status->certain ? "Not fully. " : "Yes: ");
+    td_page_add_text(out, td_text_of(text));
+}
+
+/* The places in the file: <!--node--> and so on. */
+static void add_place(struct td_buffer *out, const char *name, size_t count,
+                      const struct page *page)
+{
+    char number[32];
+    if (count == strlen("node") && memcmp(name, "node", count) == 0) {
+        td_page_add_text(out, page->status->node_name);
+    } else if (count == strlen("now") && memcmp(name, "now", count) == 0) {
+        add_now(out, page);
+    } else if (count == strlen("stale-ms") && memcmp(name, "stale-ms", count) == 0) {
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)page->stale_ms);
+        td_page_add(out, number);
+    } else if (count == strlen("verdict") && memcmp(name, "verdict", count) == 0) {
+        add_verdict(out, page);
+    } else if (count == strlen("regions") && memcmp(name, "regions", count) == 0) {
+        td_page_regions(out, page->status, page->stale_ms);
+    } else if (count == strlen("peers") && memcmp(name, "peers", count) == 0) {
+        td_page_peers(out, page->status);
+    } else if (count == strlen("mesh") && memcmp(name, "mesh", count) == 0) {
+        td_page_mesh(out, page->status);
+    } else if (count == strlen("jobs") && memcmp(name, "jobs", count) == 0) {
+        td_page_jobs(out, page->jobs);
     }
 }
 
-static void add_page(struct td_http_request *request, struct td_buffer *out,
-                     const struct td_response *response)
+static void add_page(struct td_buffer *out, const struct page *page)
 {
     static const char begin[] = "<!--";
     const char *at = (const char *)td_page_html;
@@ -106,29 +108,38 @@ static void add_page(struct td_http_request *request, struct td_buffer *out,
             return;
         }
         const char *name = place + sizeof begin - 1;
-        add_place(request, out, name, (size_t)(close - name), response);
+        add_place(out, name, (size_t)(close - name), page);
         at = close + 3;
     }
 }
 
+static void reply(struct td_http_request *request, const struct page *page)
+{
+    struct td_buffer out;
+    td_buffer_init(&out, PAGE_BYTES_MAX);
+    add_page(&out, page);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(out.used_bytes, out.bytes, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        td_buffer_fini(&out);
+        return;
+    }
+    (void)MHD_add_response_header(response, "Content-Type", "text/html; charset=utf-8");
+    (void)MHD_add_response_header(response, "Content-Security-Policy", td_http_policy());
+    (void)MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    td_http_queue(request, 200, response);
+}
+
 void td_http_get_page(struct td_http_request *request)
 {
-    struct td_request ask = {.op = TD_OP_STATUS};
-    struct td_call_result answer;
-    struct td_buffer out;
-    if (td_http_ask_ok(request, &ask, &answer)) {
-        td_buffer_init(&out, PAGE_BYTES_MAX);
-        add_page(request, &out, &answer.response);
-        struct MHD_Response *response =
-            MHD_create_response_from_buffer(out.used_bytes, out.bytes, MHD_RESPMEM_MUST_FREE);
-        if (response != NULL) {
-            (void)MHD_add_response_header(response, "Content-Type", "text/html; charset=utf-8");
-            (void)MHD_add_response_header(response, "Content-Security-Policy", td_http_policy());
-            (void)MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
-            td_http_queue(request, 200, response);
-        } else {
-            td_buffer_fini(&out);
-        }
+    struct td_request ask_status = {.op = TD_OP_STATUS};
+    struct td_request ask_jobs = {.op = TD_OP_LIST, .u.list = {.limit = JOBS_SHOWN}};
+    struct td_call_result status = {0}, jobs = {0};
+    if (td_http_ask_ok(request, &ask_status, &status) &&
+        td_http_ask_ok(request, &ask_jobs, &jobs)) {
+        struct page page = {&status.response, &jobs.response, request->http->config.stale_ms};
+        reply(request, &page);
     }
-    td_call_release(&answer);
+    td_call_release(&status);
+    td_call_release(&jobs);
 }

@@ -55,6 +55,7 @@ static void make(void)
     add("style-src");
     add_hashes("<style>", "</style>");
     add("connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
+        "require-trusted-types-for 'script'; "
         "frame-ancestors 'none'");
 }
 

@@ -1,0 +1,233 @@
+/* page_rows.c -- what the page shows without JavaScript, row by row, in the words of its script.
+ * Made from the same JSON as the routes, so that page and routes cannot differ. */
+#include <stdio.h>
+#include <string.h>
+
+#include "node/client/text.h"
+#include "node/http/page.h"
+
+static void add_string(struct td_buffer *out, const json_t *json, const char *otherwise)
+{
+    const char *text = json_is_string(json) ? json_string_value(json) : otherwise;
+    size_t count = json_is_string(json) ? json_string_length(json) : strlen(otherwise);
+    td_page_add_text(out, (struct td_text){text, (uint32_t)count});
+}
+
+static void add_number(struct td_buffer *out, const json_t *json)
+{
+    char text[32] = "not known";
+    if (json_is_number(json)) {
+        (void)snprintf(text, sizeof text, "%.0f", json_number_value(json));
+    }
+    td_page_add(out, text);
+}
+
+static void add_age(struct td_buffer *out, const json_t *seconds)
+{
+    char text[TD_DURATION_TEXT_BYTES];
+    if (!json_is_number(seconds)) {
+        td_page_add(out, "not known");
+        return;
+    }
+    td_duration_format((uint64_t)(json_number_value(seconds) * 1000), text);
+    td_page_add(out, text);
+    td_page_add(out, " ago");
+}
+
+static void add_via(struct td_buffer *out, const json_t *via, const char *otherwise)
+{
+    if (json_is_string(via)) {
+        td_page_add(out, ", through ");
+        add_string(out, via, "");
+    } else {
+        td_page_add(out, otherwise);
+    }
+}
+
+/* ---- regions ---- */
+
+static void add_region(struct td_buffer *out, const json_t *region)
+{
+    const json_t *fresh = json_object_get(region, "fresh");
+    const json_t *age = json_object_get(fresh, "age_seconds");
+    bool self = json_is_true(json_object_get(region, "self"));
+    const char *kind = self                                            ? "self"
+                       : !json_is_number(age)                          ? "unknown"
+                       : json_is_true(json_object_get(fresh, "stale")) ? "stale"
+                                                                       : "fresh";
+    const char *word = self             ? "this node"
+                       : kind[0] == 'u' ? "UNKNOWN"
+                       : kind[0] == 's' ? "STALE"
+                                        : "fresh";
+    td_page_add(out, "<li class=\"region ");
+    td_page_add(out, kind);
+    td_page_add(out, "\"><h3><span>");
+    add_string(out, json_object_get(region, "region"), "?");
+    td_page_add(out, "</span><span class=\"word\">");
+    td_page_add(out, word);
+    td_page_add(out, "</span></h3><p class=\"age\">");
+    if (self) {
+        td_page_add(out, "now");
+    } else {
+        add_age(out, age);
+    }
+    td_page_add(out, "</p><p class=\"soft\">complete up to ");
+    add_string(out, json_object_get(fresh, "complete_until"), "a time not known");
+    add_via(out, json_object_get(fresh, "via"), "");
+    td_page_add(out, self ? "" : "; updates missing: ");
+    if (!self) {
+        add_number(out, json_object_get(fresh, "missing"));
+    }
+    td_page_add(out, "</p></li>\n");
+}
+
+void td_page_regions(struct td_buffer *out, const struct td_response *status, uint64_t stale_ms)
+{
+    struct td_json_options options = {.stale_ms = stale_ms};
+    json_t *body = td_json_regions(status, &options);
+    const json_t *region;
+    size_t at;
+    json_array_foreach(json_object_get(body, "regions"), at, region)
+    {
+        add_region(out, region);
+    }
+    json_decref(body);
+}
+
+/* ---- links ---- */
+
+static void add_peer(struct td_buffer *out, const json_t *peer)
+{
+    const json_t *rtt = json_object_get(peer, "rtt_seconds");
+    const json_t *state = json_object_get(peer, "state");
+    bool relay = json_is_string(state) && strcmp(json_string_value(state), "relay") == 0;
+    char text[32] = "-";
+    if (json_is_number(rtt)) {
+        (void)snprintf(text, sizeof text, "%.0f ms", json_number_value(rtt) * 1000);
+    }
+    td_page_add(out, "<tr><th scope=\"row\">");
+    add_string(out, json_object_get(peer, "region"), "?");
+    td_page_add(out, "</th><td>");
+    add_string(out, relay ? NULL : state, relay ? "no direct link" : "not known");
+    add_via(out, json_object_get(peer, "via"), "");
+    td_page_add(out, "</td><td class=\"number\">");
+    td_page_add(out, text);
+    td_page_add(out, "</td><td class=\"number\">");
+    add_age(out, json_object_get(peer, "age_seconds"));
+    td_page_add(out, "</td><td class=\"number\">");
+    add_number(out, json_object_get(peer, "we_lack"));
+    td_page_add(out, "</td><td class=\"number\">");
+    add_number(out, json_object_get(json_object_get(peer, "they_lack"), "updates"));
+    td_page_add(out, "</td></tr>\n");
+}
+
+void td_page_peers(struct td_buffer *out, const struct td_response *status)
+{
+    json_t *body = td_json_peers(status, NULL);
+    const json_t *peers = json_object_get(body, "peers");
+    const json_t *peer;
+    size_t at;
+    json_array_foreach(peers, at, peer)
+    {
+        const json_t *state = json_object_get(peer, "state");
+        if (!json_is_string(state) || strcmp(json_string_value(state), "self") != 0) {
+            add_peer(out, peer);
+        }
+    }
+    if (json_array_size(peers) < 2) {
+        td_page_add(out, "<tr><td colspan=\"6\">There is no other region.</td></tr>\n");
+    }
+    json_decref(body);
+}
+
+/* ---- who hears whom ---- */
+
+static void add_report(struct td_buffer *out, const json_t *report)
+{
+    const json_t *hears = json_object_get(report, "hears");
+    const json_t *heard;
+    size_t at;
+    td_page_add(out, "<tr><th scope=\"row\">");
+    add_string(out, json_object_get(report, "by"), "?");
+    td_page_add(out, "</th><td>");
+    json_array_foreach(hears, at, heard)
+    {
+        td_page_add(out, at > 0 ? ", " : "");
+        add_string(out, json_object_get(heard, "region"), "?");
+    }
+    td_page_add(out, json_array_size(hears) == 0 ? "nobody</td><td>" : "</td><td>");
+    add_age(out, json_object_get(report, "age_seconds"));
+    add_via(out, json_object_get(report, "via"), "");
+    td_page_add(out, "</td></tr>\n");
+}
+
+void td_page_mesh(struct td_buffer *out, const struct td_response *status)
+{
+    json_t *body = td_json_mesh(status, NULL);
+    const json_t *report;
+    size_t at;
+    json_array_foreach(json_object_get(json_object_get(body, "mesh"), "reports"), at, report)
+    {
+        add_report(out, report);
+    }
+    json_decref(body);
+}
+
+/* ---- jobs ---- */
+
+/* Every byte but the unreserved ones, as %XX. */
+static void add_query(struct td_buffer *out, const json_t *string)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+    const char *text = json_is_string(string) ? json_string_value(string) : "";
+    for (size_t i = 0; i < json_string_length(string); i++) {
+        char one[4] = {text[i], '\0'};
+        if (text[i] == '\0' || strchr(plain, text[i]) == NULL) {
+            (void)snprintf(one, sizeof one, "%%%02X", (unsigned)(unsigned char)text[i]);
+        }
+        td_page_add(out, one);
+    }
+}
+
+static void add_job(struct td_buffer *out, const json_t *job)
+{
+    const json_t *progress = json_object_get(job, "progress");
+    char text[32] = "";
+    if (json_is_number(progress)) {
+        (void)snprintf(text, sizeof text, " %.4g %%", json_number_value(progress) * 100);
+    }
+    td_page_add(out, "<tr><th scope=\"row\">");
+    add_string(out, json_object_get(job, "id"), "?");
+    td_page_add(out, "</th><td>");
+    add_string(out, json_object_get(job, "state"), "?");
+    td_page_add(out, text);
+    td_page_add(out, json_is_true(json_object_get(job, "silent")) ? ", SILENT" : "");
+    td_page_add(out, "</td><td>since ");
+    add_string(out, json_object_get(job, "since"), "a time not known");
+    td_page_add(out, "</td><td>");
+    add_string(out, json_object_get(job, "origin"), "?");
+    td_page_add(out, json_is_string(json_object_get(job, "writer")) ? ", " : "");
+    add_string(out, json_object_get(job, "writer"), "");
+    td_page_add(out, "</td><td class=\"text\">");
+    add_string(out, json_object_get(job, "detail"), "");
+    td_page_add(out, "</td><td><a href=\"/v1/explain?id=");
+    add_query(out, json_object_get(job, "id"));
+    td_page_add(out, "\">why?</a></td></tr>\n");
+}
+
+void td_page_jobs(struct td_buffer *out, const struct td_response *jobs)
+{
+    json_t *body = td_json_list(jobs, NULL);
+    const json_t *list = json_object_get(body, "jobs");
+    const json_t *job;
+    size_t at;
+    json_array_foreach(list, at, job)
+    {
+        add_job(out, job);
+    }
+    if (json_array_size(list) == 0) {
+        td_page_add(out, "<tr><td colspan=\"6\">No job is known here yet.</td></tr>\n");
+    }
+    json_decref(body);
+}
