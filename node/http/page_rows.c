@@ -13,6 +13,18 @@ static void add_string(struct td_buffer *out, const json_t *json, const char *ot
     td_page_add_text(out, (struct td_text){text, (uint32_t)count});
 }
 
+/* "2026-03-02 14:04:30Z" of a time in JSON: whole seconds are enough to read. */
+static void add_time(struct td_buffer *out, const json_t *time)
+{
+    enum { SECONDS_END = 19, DATE_END = 10 };
+    char text[32] = "a time not known";
+    if (json_is_string(time) && json_string_length(time) > SECONDS_END) {
+        (void)snprintf(text, sizeof text, "%.*s %.*sZ", DATE_END, json_string_value(time),
+                       SECONDS_END - DATE_END - 1, json_string_value(time) + DATE_END + 1);
+    }
+    td_page_add(out, text);
+}
+
 static void add_number(struct td_buffer *out, const json_t *json)
 {
     char text[32] = "not known";
@@ -72,7 +84,7 @@ static void add_region(struct td_buffer *out, const json_t *region)
         add_age(out, age);
     }
     td_page_add(out, "</p><p class=\"soft\">complete up to ");
-    add_string(out, json_object_get(fresh, "complete_until"), "a time not known");
+    add_time(out, json_object_get(fresh, "complete_until"));
     add_via(out, json_object_get(fresh, "via"), "");
     td_page_add(out, self ? "" : "; updates missing: ");
     if (!self) {
@@ -204,7 +216,7 @@ static void add_job(struct td_buffer *out, const json_t *job)
     td_page_add(out, text);
     td_page_add(out, json_is_true(json_object_get(job, "silent")) ? ", SILENT" : "");
     td_page_add(out, "</td><td>since ");
-    add_string(out, json_object_get(job, "since"), "a time not known");
+    add_time(out, json_object_get(job, "since"));
     td_page_add(out, "</td><td>");
     add_string(out, json_object_get(job, "origin"), "?");
     td_page_add(out, json_is_string(json_object_get(job, "writer")) ? ", " : "");
