@@ -2,9 +2,10 @@
 import json
 import re
 import socket
+import subprocess
 import urllib.parse
 
-from common import PORTS, ask, check, cli, expect, finish, put, wait_for
+from common import BIN, CLUSTER, PORTS, ask, check, cli, expect, finish, put, wait_for
 
 MOMENT = re.compile(rb'"[0-9-]+T[0-9:.]+Z(\+[0-9]+)?"|"td[tc]1:[A-Za-z0-9_-]+"|"[01]{16}"')
 NUMBER = re.compile(rb'-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?')
@@ -324,6 +325,17 @@ def test_the_codes_of_a_cut():
     check([c["kind"] for c in conflicts] == ["finals"], "conflicts: %s" % conflicts)
     same("/v1/conflicts", "conflicts", "--json")
     same("/v1/explain?id=cut/4", "explain", "cut/4", "--json")
+
+
+def test_a_full_log_is_507():
+    lines = "".join(json.dumps({"job": "fill/%d" % i, "state": "completed", "detail": "x" * 500}) + "\n" for i in range(30000))
+    done = subprocess.run([BIN + "/tidings", "-n", "ipc://%s/us-east/tidings.sock" % CLUSTER, "publish", "--from-jsonl", "-",
+                           "--timeout", "3s"], input=lines.encode(), capture_output=True)
+    check(b"TD-E0404" in done.stdout, "the log did not fill up: %r" % done.stdout[-200:])
+    expect(507, "TD-E0404", "/v1/job?id=acme/full", region="us-east", report={"state": "running"})
+    status, _, body = ask("/readyz", region="us-east")
+    check(status == 503 and b"[FAIL] log" in body, "readyz with a full log: %r" % body)
+    check(ask("/v1/job?id=r/1", region="us-east")[0] == 200, "reading with a full log")
 
 
 def test_a_drained_node_says_so():

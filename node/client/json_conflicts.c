@@ -1,4 +1,5 @@
-/* json_conflicts.c -- jobs whose reports crossed each other, as JSON, and what of them is worth showing. */
+/* json_conflicts.c -- jobs whose reports crossed each other, as JSON, and what of them is worth
+ * showing. */
 #include "node/client/json.h"
 #include "proto/order.h"
 

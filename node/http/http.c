@@ -307,6 +307,7 @@ static enum td_err prepare(struct td_http *http, const struct td_http_config *co
 
 static void release(struct td_http *http)
 {
+    td_pace_fini(&http->pace);
     if (http->guard.places != NULL) {
         td_guard_fini(&http->guard);
     }
@@ -325,6 +326,7 @@ enum td_err td_http_start(const struct td_http_config *config, const struct td_h
     if (http == NULL) {
         return TD_ENOMEM;
     }
+    td_pace_init(&http->pace);
     http->ops = *ops;
     http->config = *config;
     http->config.listen = http->config.tokens_file = NULL;

@@ -12,6 +12,7 @@
 #include "node/http/gate.h"
 #include "node/http/guard.h"
 #include "node/http/http.h"
+#include "node/http/pace.h"
 #include "node/http/params.h"
 #include "node/http/seats.h"
 #include "node/http/times.h"
@@ -29,6 +30,7 @@ struct td_http {
     struct td_guard guard;
     struct td_gate gate;
     struct td_seats seats;
+    struct td_pace pace; /* of lists */
     struct td_http_tokens tokens;
     struct td_http_times times;
     bool loopback;     /* listens there only */

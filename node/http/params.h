@@ -11,8 +11,9 @@
     X(id)                                                                                          \
     X(attempt)                                                                                     \
     X(all_attempts)                                                                                \
-    X(max_stale) X(after) X(wait) X(ack) X(state) X(origin) X(prefix) X(since) X(silent)           \
-        X(conflicts) X(limit) X(cursor) X(from) X(job) X(verbose)
+    X(max_stale)                                                                                   \
+    X(after) X(wait) X(ack) X(state) X(origin) X(prefix) X(since) X(silent) X(conflicts) X(limit)  \
+        X(cursor) X(from) X(job) X(verbose)
 
 enum td_param {
 #define TD_PARAM_ENUM(name) TD_PARAM_##name,
