@@ -205,6 +205,12 @@ async function regionStale(page, browser) {
   assert.match(await page.title(), new RegExp('^STALE ' + far));
   await page.locator('#job-rows tr', {hasText: 'acme/export/77'}).filter({hasText: 'LAST KNOWN, as of'}).waitFor({timeout: SLOW});
   assert.match(await card(page, near).textContent(), /fresh/);
+  const plain = await open(browser, {javaScriptEnabled: false}, []);
+  assert.match(await card(plain, far).textContent(), /STALE/);
+  assert.match(await plain.locator('#verdict').textContent(), new RegExp('^Not fully\\. .*' + far));
+  assert.match(await plain.locator('#job-rows tr', {hasText: 'acme/export/77'}).textContent(), /LAST KNOWN/);
+  assert.doesNotMatch(await plain.locator('#job-rows tr', {hasText: 'acme/nightly/1002'}).textContent(), /LAST KNOWN/);
+  await plain.context().close();
   await pictures(browser, 'stale', p => card(p, far).locator('.word', {hasText: 'STALE'}).waitFor({timeout: SLOW}));
   both('heal', far, home);
   both('heal', far, near);
