@@ -56,6 +56,29 @@ async function pictures(browser, state, ready) {
   say(`ok    pictures: ${state}, two sizes, light and dark; nothing left the origin, no policy or console error`);
 }
 
+// WCAG 2 AA: 4.5 for text, on every ground it stands on.
+async function contrast(browser) {
+  for (const colorScheme of ['light', 'dark']) {
+    const page = await open(browser, {colorScheme}, []);
+    const low = await page.evaluate(() => {
+      const style = getComputedStyle(document.documentElement);
+      const luminance = name => {
+        const hex = style.getPropertyValue(name).trim().replace(/^#(.)(.)(.)$/, '#$1$1$2$2$3$3');
+        const [r, g, b] = [1, 3, 5].map(at => parseInt(hex.slice(at, at + 2), 16) / 255)
+          .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const ratio = (a, b) => { const [x, y] = [luminance(a), luminance(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+      const pairs = ['--ink', '--soft', '--link', '--good', '--warn', '--bad'].flatMap(ink => ['--ground', '--sheet'].map(ground => [ink, ground]));
+      pairs.push(['--ink', '--bad-ground'], ['--bad', '--bad-ground'], ['--ink', '--warn-ground'], ['--warn', '--warn-ground']);
+      return pairs.filter(([ink, ground]) => !(ratio(ink, ground) >= 4.5)).map(([ink, ground]) => `${ink} on ${ground}: ${ratio(ink, ground).toFixed(2)}`);
+    });
+    assert.deepEqual(low, [], colorScheme);
+    await page.context().close();
+  }
+  say('ok    every colour of text has a contrast of 4.5 or more, light and dark');
+}
+
 async function textStaysText(page) {
   const row = page.locator('#job-rows tr', {hasText: 'evil/1'});
   await row.waitFor({timeout: SLOW});
@@ -127,6 +150,10 @@ async function narrow(page) {
   }
   await page.setViewportSize(SIZES.desk);
   await page.pdf({path: `${shots}/print.pdf`, format: 'A4'});
+  await page.emulateMedia({media: 'print'});
+  assert.equal(await page.locator('#find').isVisible(), false);
+  await page.screenshot({path: `${shots}/print.png`});
+  await page.emulateMedia({media: null});
   say('ok    200 % and 400 % zoom need no sideways scrolling; it prints');
 }
 
@@ -154,6 +181,7 @@ async function linkCut(page, browser) {
   await link.filter({hasText: 'no direct link, through ' + far}).waitFor({timeout: 3 * SLOW});
   assert.match(await card(page, near).textContent(), /through/);
   assert.match(await page.locator('#verdict').textContent(), /^Yes\./);
+  await page.locator('#verdict-more', {hasText: `1 of 2 direct links is down (${near})`}).waitFor({timeout: SLOW});
   await page.locator('#mesh-words', {hasText: `${home} and ${near}: no direct link`}).waitFor({timeout: SLOW});
   await page.locator('#events', {hasText: `link ${home} to ${near}: no direct link`}).waitFor({timeout: SLOW});
   await pictures(browser, 'link-cut', p => p.locator('#peers', {hasText: 'no direct link'}).waitFor({timeout: SLOW}));
@@ -177,6 +205,12 @@ async function regionStale(page, browser) {
   assert.match(await page.title(), new RegExp('^STALE ' + far));
   await page.locator('#job-rows tr', {hasText: 'acme/export/77'}).filter({hasText: 'LAST KNOWN, as of'}).waitFor({timeout: SLOW});
   assert.match(await card(page, near).textContent(), /fresh/);
+  const plain = await open(browser, {javaScriptEnabled: false}, []);
+  assert.match(await card(plain, far).textContent(), /STALE/);
+  assert.match(await plain.locator('#verdict').textContent(), new RegExp('^Not fully\\. .*' + far));
+  assert.match(await plain.locator('#job-rows tr', {hasText: 'acme/export/77'}).textContent(), /LAST KNOWN/);
+  assert.doesNotMatch(await plain.locator('#job-rows tr', {hasText: 'acme/nightly/1002'}).textContent(), /LAST KNOWN/);
+  await plain.context().close();
   await pictures(browser, 'stale', p => card(p, far).locator('.word', {hasText: 'STALE'}).waitFor({timeout: SLOW}));
   both('heal', far, home);
   both('heal', far, near);
@@ -223,6 +257,7 @@ const browser = await chromium.launch({executablePath: '/usr/bin/chromium', args
 try {
   const faults = [];
   await withoutScript(browser, faults);
+  await contrast(browser);
   const page = await open(browser, {viewport: SIZES.desk}, faults);
   await settled(page);
   await page.waitForFunction(() => /^Yes\./.test(document.querySelector('#verdict').textContent), null, {timeout: SLOW});

@@ -90,7 +90,7 @@ static void add_place(struct td_buffer *out, const char *name, size_t count,
     } else if (count == strlen("mesh") && memcmp(name, "mesh", count) == 0) {
         td_page_mesh(out, page->status);
     } else if (count == strlen("jobs") && memcmp(name, "jobs", count) == 0) {
-        td_page_jobs(out, page->jobs);
+        td_page_jobs(out, page->jobs, page->stale_ms);
     }
 }
 

@@ -15,6 +15,6 @@ void td_page_add_text(struct td_buffer *out, struct td_text text);
 void td_page_regions(struct td_buffer *out, const struct td_response *status, uint64_t stale_ms);
 void td_page_peers(struct td_buffer *out, const struct td_response *status);
 void td_page_mesh(struct td_buffer *out, const struct td_response *status);
-void td_page_jobs(struct td_buffer *out, const struct td_response *jobs);
+void td_page_jobs(struct td_buffer *out, const struct td_response *jobs, uint64_t stale_ms);
 
 #endif

@@ -202,8 +202,24 @@ static void add_query(struct td_buffer *out, const json_t *string)
     }
 }
 
-static void add_job(struct td_buffer *out, const json_t *job)
+/* Whether its region may know more by now. */
+static bool is_stale(const json_t *freshness, const json_t *region)
 {
+    const json_t *entry;
+    size_t at;
+    json_array_foreach(json_object_get(freshness, "regions"), at, entry)
+    {
+        if (json_equal(json_object_get(entry, "region"), region)) {
+            return json_is_true(json_object_get(entry, "stale"));
+        }
+    }
+    return false;
+}
+
+static void add_job(struct td_buffer *out, const json_t *job, const json_t *freshness)
+{
+    const json_t *origin = json_object_get(job, "origin");
+    bool last_known = !json_is_true(json_object_get(job, "final")) && is_stale(freshness, origin);
     const json_t *progress = json_object_get(job, "progress");
     char text[32] = "";
     if (json_is_number(progress)) {
@@ -211,14 +227,15 @@ static void add_job(struct td_buffer *out, const json_t *job)
     }
     td_page_add(out, "<tr><th scope=\"row\">");
     add_string(out, json_object_get(job, "id"), "?");
-    td_page_add(out, "</th><td>");
+    td_page_add(out, "</th><td class=\"nowrap\">");
     add_string(out, json_object_get(job, "state"), "?");
     td_page_add(out, text);
     td_page_add(out, json_is_true(json_object_get(job, "silent")) ? ", SILENT" : "");
-    td_page_add(out, "</td><td>since ");
+    td_page_add(out, last_known ? "</td><td class=\"nowrap warn\">LAST KNOWN, since "
+                                : "</td><td class=\"nowrap\">since ");
     add_time(out, json_object_get(job, "since"));
     td_page_add(out, "</td><td>");
-    add_string(out, json_object_get(job, "origin"), "?");
+    add_string(out, origin, "?");
     td_page_add(out, json_is_string(json_object_get(job, "writer")) ? ", " : "");
     add_string(out, json_object_get(job, "writer"), "");
     td_page_add(out, "</td><td class=\"text\">");
@@ -228,15 +245,16 @@ static void add_job(struct td_buffer *out, const json_t *job)
     td_page_add(out, "\">why?</a></td></tr>\n");
 }
 
-void td_page_jobs(struct td_buffer *out, const struct td_response *jobs)
+void td_page_jobs(struct td_buffer *out, const struct td_response *jobs, uint64_t stale_ms)
 {
-    json_t *body = td_json_list(jobs, NULL);
+    struct td_json_options options = {.stale_ms = stale_ms};
+    json_t *body = td_json_list(jobs, &options);
     const json_t *list = json_object_get(body, "jobs");
     const json_t *job;
     size_t at;
     json_array_foreach(list, at, job)
     {
-        add_job(out, job);
+        add_job(out, job, json_object_get(body, "freshness"));
     }
     if (json_array_size(list) == 0) {
         td_page_add(out, "<tr><td colspan=\"6\">No job is known here yet.</td></tr>\n");
