@@ -323,6 +323,10 @@ static void write_store(const struct writing *self)
           self->status->u.status.log_limit_bytes);
     counter(self, "log_groups_failed_total", "Groups that could not be written to the log.",
             log.groups_failed);
+    gauge(self, "log_damaged_records", "Records of the log that did not check when this process started.",
+          self->node->log_damaged_records);
+    gauge(self, "log_missing_segments", "Segments of the log that were gone when this process started.",
+          self->node->log_missing_segments);
     td_expo_family(self->out, "log_flush_duration_seconds", "histogram",
                    "Writing and flushing one group of the log.");
     td_expo_durations(self->out, "log_flush_duration_seconds", NULL, &log.flush);
