@@ -33,6 +33,16 @@ void sim_check_stale(struct sim_world *world, int index, const struct td_fresh_v
     }
 }
 
+bool sim_any_cloned(const struct sim_world *world)
+{
+    for (int i = 0; i < world->node_count; i++) {
+        if (world->region_cloned[world->nodes[i].region.v]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sim_check_stale_settled(struct sim_world *world, int index, char *ret_why, size_t why_bytes)
 {
     struct td_fresh_view rows[TD_REGIONS_MAX];
@@ -40,10 +50,8 @@ bool sim_check_stale_settled(struct sim_world *world, int index, char *ret_why, 
 
     /* The original of a clone may have drawn its last incarnation for this hour; until then the
      * heads of the one that is gone are newer. */
-    for (int i = 0; i < world->node_count; i++) {
-        if (world->region_cloned[world->nodes[i].region.v]) {
-            return true;
-        }
+    if (sim_any_cloned(world)) {
+        return true;
     }
     uint32_t count = td_fresh_rows(world->nodes[index].core, rows, TD_REGIONS_MAX, &certain);
 

@@ -445,6 +445,8 @@ void sim_check_i10_step(struct sim_world *world, int node);
 void sim_check_i10_won(struct sim_world *world, int node, struct td_dot dot);
 void sim_check_i10_cut(struct sim_world *world, int node);
 /* Everybody is fresh of everybody honest. */
+/* Some region ran twice: what its original draws and vouches for is limited for an hour. */
+bool sim_any_cloned(const struct sim_world *world);
 bool sim_check_stale_settled(struct sim_world *world, int node, char *ret_why, size_t why_bytes);
 void sim_check_stale(struct sim_world *world, int node, const struct td_fresh_view *rows,
                      uint32_t count);

@@ -23,6 +23,7 @@ struct td_inc {
     uint64_t named_max;  /* newest seq anybody named (may lie): asks for the origin's head */
     bool closed;         /* an origin's head closed it at closed_last */
     bool lost;           /* what was signed beyond closed_last is held by nobody */
+    bool accepted_here;  /* deltas of it were made by this process */
     bool folded;         /* below the stable cut and closed; out of vectors */
     uint64_t closed_last;
     uint64_t used_ms;    /* of our own region: when somebody last named more of it than before; 0 = never */

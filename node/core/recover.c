@@ -334,6 +334,18 @@ bool td_recover_settled(struct td_core *core, bool *ret_unsigned)
     return steady > 0 || others_in == members;
 }
 
+/* Made by an earlier life of ours. Of those that rank above our first one, a life that our log does not know
+ * and a clone's look the same, but for the clone being in use. */
+static bool is_earlier(const struct td_core *core, const struct td_inc *inc)
+{
+    if (inc->origin.region.v != core->config.self.v || inc->accepted_here) {
+        return false;
+    }
+    return td_incarnation_compare(inc->origin.incarnation, core->first_process) < 0 ||
+           (!core->regions[core->self_slot].clone_suspected &&
+            !td_recover_alive(core, inc->origin.incarnation));
+}
+
 /* Deltas of our earlier lives can grow only by what others give back: then our log was an old one.
  */
 static void rollback_check(struct td_core *core)
@@ -350,8 +362,7 @@ static void rollback_check(struct td_core *core)
     }
     for (uint32_t at = 0; at < core->inc_order_count; at++) {
         const struct td_inc *inc = &core->incs[core->inc_order[at]];
-        if (inc->origin.region.v == core->config.self.v &&
-            td_incarnation_compare(inc->origin.incarnation, core->first_process) < 0) {
+        if (is_earlier(core, inc)) {
             seqs += inc->durable;
         }
     }
