@@ -102,7 +102,7 @@ def named_metric(run, node, what):
     """Where the node serves metrics on loopback; a WAN's hosts have networks of their own."""
     port = re.search(r'http: "127\.0\.0\.1:(\d+)"', read_file(node.path("tidingsd.yaml")))
     if run.cluster.wan or not port:
-        return True, "not asked: it listens in another network"
+        return False, "cannot be asked: it listens in another network"
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/metrics", timeout=METRICS_SECONDS) as answer:
             text = answer.read().decode()
