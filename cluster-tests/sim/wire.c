@@ -246,7 +246,9 @@ static enum td_err add_batch(struct sim_world *world, struct sim_node *node, str
     struct td_batch_header header;
     enum td_err err = td_batch_peek(raw, node->reader, &header);
 
-    if (err == TD_OK && in->msg.type != TD_MSG_FETCHED && already_held(node, &header)) {
+    bool unchecked = in->msg.type == TD_MSG_LIVE ||
+                     (in->msg.type == TD_MSG_TRANSFER_CHUNK && TD_PLANTED(transfer_skips_unchecked));
+    if (err == TD_OK && unchecked && already_held(node, &header)) {
         return TD_OK;
     }
     if (err == TD_OK) {

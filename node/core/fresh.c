@@ -97,19 +97,26 @@ void td_fresh_head(struct td_core *core, uint8_t slot, const struct td_head *hea
 
 /* ---- what nobody holds ----
  * An origin that lost its disk, or went back to an old backup, cannot close a life that it does not know it
- * had, and somebody may still know from its signature how much there was of it. When every member that
- * counts has signed a head since the origin's present life was first heard, and none names the rest, it is
- * gone with the origin's disk: after a while nobody waits for it any more. */
+ * had, and somebody may still know from its signature how much there was of it. When the origin and every
+ * member that counts have signed a head since the origin's present life was first heard, and none names the
+ * rest, it is gone with the origin's disk: after a while nobody waits for it any more. A fenced member is
+ * not waited for, but what it names it has; and only the origin itself can say that its own log lacks it. */
 static bool nobody_holds(const struct td_core *core, const struct td_inc *inc, uint64_t life_since_ms)
 {
     for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
         const struct td_region_info *member = &core->regions[slot];
-        if (member->number.v == 0 || slot == core->self_slot || member->fenced ||
-            !td_cut_counted(core, slot)) {
+        if (member->number.v == 0 || slot == core->self_slot) {
             continue;
         }
-        if (!member->heard || !member->echo_known || member->echo_moment_ms < life_since_ms ||
+        if (member->heard && !(member->fenced && TD_PLANTED(lost_unasked)) &&
             td_vv_seq(&member->head_has.vv, inc->origin) > inc->durable) {
+            return false;
+        }
+        const bool is_origin = member->number.v == inc->origin.region.v && !TD_PLANTED(lost_unasked);
+        if (!is_origin && (member->fenced || !td_cut_counted(core, slot))) {
+            continue;
+        }
+        if (!member->heard || !member->echo_known || member->echo_moment_ms < life_since_ms) {
             return false;
         }
     }
