@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/assert.h"
+#include "proto/order.h"
 
 enum { TEXT_BLOCK_BYTES = 32 * 1024, UPDATE_OVERHEAD_BYTES = 128, SIZE_FIRST = 16 };
 
@@ -153,13 +154,18 @@ bool td_batch_make_full(struct td_update_batch *batch, uint32_t i)
 {
     struct td_label labels[TD_LABELS_MAX];
     struct td_update full = batch->updates[i];
+    struct td_item *item = &batch->items[i];
+    const enum td_state own = full.status.state;
     TD_ASSERT(i < batch->count);
-    td_seen_full(batch->items[i].entry, labels, &full.status);
+    td_seen_full(item->entry, labels, &full.status);
+    if (td_state_rank(own) >= 2 || td_state_rank(own) > td_state_rank(full.status.state)) {
+        full.status.state = own;
+    }
     full.fields = TD_FIELDS_ALL;
     if (!copy_update(batch, &full, &batch->updates[i])) {
         return false;
     }
-    batch->items[i].full = true;
+    item->full_number = item->entry->reports;
     batch->wire_bytes += td_update_wire_bytes(&full);
     return true;
 }

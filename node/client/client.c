@@ -374,11 +374,14 @@ static int enqueue(struct tidings *t, const struct td_update *update, tidings_do
     struct td_update_batch *batch = entry == NULL ? NULL : filling_batch(t, update);
     struct td_item item = {
         .done = done, .self = self, .entry = entry, .deadline_ms = td_now_ms() + t->timeout_ms};
+    item.number = entry == NULL ? 0 : entry->reports + 1;
     if (batch == NULL || !td_seen_merge(entry, update) || !td_batch_add(batch, update, &item)) {
         return entry == NULL ? TIDINGS_FULL : TD_ENOMEM;
     }
     seed_from_token(t, entry, update);
     entry->users++;
+    entry->reports = item.number;
+    entry->live = true;
     t->queued_updates++;
     t->queued_bytes += wire_bytes;
     batch->urgent = batch->urgent || urgent;

@@ -293,6 +293,70 @@ static void test_a_partial_report_refused_elsewhere_goes_as_a_full_one(void **st
     fake_node_stop(b);
 }
 
+/* The first request is refused once, as busy; what came behind it is taken. */
+static enum fake_act busy_once(void *self, struct fake_node *node, const struct td_request *request,
+                               struct td_response *response)
+{
+    bool *refused = self;
+    (void)response;
+    if (request->op == TD_OP_PUBLISH && !*refused) {
+        *refused = true;
+        fake_node_results(node)[0].err = TD_EBUSY;
+    }
+    return FAKE_ANSWER;
+}
+
+static void overtaken(struct tidings_update early, struct tidings_update later,
+                      struct fake_record *ret_again)
+{
+    bool refused = false;
+    struct fake_node *node = fake_node_start(test_path("a"), 1, busy_once, &refused);
+    tidings *handle = test_open((struct tidings_options){.in_flight_max = 4}, "a", NULL);
+    atomic_store(&done_count, 0);
+    fake_node_hold(node, true);
+    assert_int_equal(tidings_publish_async(handle, &early, count_done, NULL), TIDINGS_OK);
+    fake_node_wait_requests(node, 1);
+    assert_int_equal(tidings_publish_async(handle, &later, count_done, NULL), TIDINGS_OK);
+    fake_node_wait_requests(node, 2);
+    fake_node_hold(node, false);
+    assert_int_equal(tidings_flush(handle, 10000), TIDINGS_OK);
+    assert_int_equal(atomic_load(&done_count), 2);
+    assert_int_equal(fake_node_updates(node), 3);
+    *ret_again = fake_node_record(node, 2);
+    tidings_close(handle);
+    fake_node_stop(node);
+}
+
+static void test_a_report_sent_again_does_not_put_an_older_status_over_a_later_one(void **state)
+{
+    struct tidings_update early = running("job/1"), later = running("job/1");
+    struct fake_record again;
+    (void)state;
+    early.detail = "12 of 30 tables";
+    later.detail = "20 of 30 tables";
+    overtaken(early, later, &again);
+    assert_string_equal(again.detail, "20 of 30 tables");
+    assert_int_equal(again.fields, TD_FIELDS_ALL);
+    later.state = TIDINGS_COMPLETED;
+    later.detail = NULL; /* the detail that was refused arrives all the same */
+    overtaken(early, later, &again);
+    assert_int_equal(again.state, TIDINGS_COMPLETED);
+    assert_string_equal(again.detail, "12 of 30 tables");
+}
+
+static void test_a_final_report_sent_again_stays_final(void **state)
+{
+    struct tidings_update early = running("job/1"), later = running("job/1");
+    struct fake_record again;
+    (void)state;
+    early.state = TIDINGS_FAILED;
+    overtaken(early, later, &again);
+    assert_int_equal(again.state, TIDINGS_FAILED);
+    later.state = TIDINGS_COMPLETED;
+    overtaken(early, later, &again);
+    assert_int_equal(again.state, TIDINGS_FAILED);
+}
+
 static enum fake_act draining(void *self, struct fake_node *node, const struct td_request *request,
                               struct td_response *response)
 {
@@ -413,6 +477,32 @@ static void test_the_spool_keeps_reports_and_replays_them_in_order(void **state)
     fake_node_stop(node);
 }
 
+static void test_a_final_report_from_the_spool_goes_as_a_full_one_and_stays_final(void **state)
+{
+    (void)state;
+    char spool[128];
+    (void)snprintf(spool, sizeof spool, "%s", test_path("final"));
+    (void)unlink(spool);
+    struct tidings_options options = {.spool = spool};
+    tidings *handle = test_open(options, "later", NULL);
+    struct tidings_update update = running("job/1");
+    update.detail = "12 of 30 tables";
+    assert_int_equal(tidings_publish(handle, &update, NULL), TIDINGS_OK);
+    update.state = TIDINGS_COMPLETED;
+    update.detail = NULL;
+    assert_int_equal(tidings_publish(handle, &update, NULL), TIDINGS_OK);
+    tidings_close(handle); /* the process ends; another one starts */
+    struct fake_node *node = fake_node_start(test_path("later"), 1, refuse_partial, NULL);
+    handle = test_open(options, "later", NULL);
+    fake_node_wait_updates(node, 4);
+    struct fake_record last = fake_node_record(node, 3);
+    assert_int_equal(last.state, TIDINGS_COMPLETED);
+    assert_int_equal(last.fields, TD_FIELDS_ALL);
+    assert_string_equal(last.detail, "12 of 30 tables");
+    tidings_close(handle);
+    fake_node_stop(node);
+}
+
 static void test_a_full_spool_says_full(void **state)
 {
     (void)state;
@@ -446,11 +536,14 @@ int main(void)
         cmocka_unit_test(test_an_unanswered_publish_is_sent_again),
         cmocka_unit_test(test_after_failing_over_the_token_of_the_first_node_goes_along),
         cmocka_unit_test(test_a_partial_report_refused_elsewhere_goes_as_a_full_one),
+        cmocka_unit_test(test_a_report_sent_again_does_not_put_an_older_status_over_a_later_one),
+        cmocka_unit_test(test_a_final_report_sent_again_stays_final),
         cmocka_unit_test(test_a_draining_node_is_left_for_the_next),
         cmocka_unit_test(test_a_stuck_node_leaves_time_for_the_next),
         cmocka_unit_test(test_a_wrong_address_is_told_at_once),
         cmocka_unit_test(test_closing_answers_what_is_open),
         cmocka_unit_test(test_the_spool_keeps_reports_and_replays_them_in_order),
+        cmocka_unit_test(test_a_final_report_from_the_spool_goes_as_a_full_one_and_stays_final),
         cmocka_unit_test(test_a_full_spool_says_full),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

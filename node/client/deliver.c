@@ -107,12 +107,42 @@ size_t td_deliver_encode(struct tidings *t, struct td_update_batch *batch, uint6
     return used;
 }
 
+/* Lock held. What is sent again must not put an older status over a later one that has left meanwhile: it
+ * goes as the newest full status, which the later one then repeats. False when out of memory. */
+static bool catch_up(struct tidings *t, struct td_update_batch *batch)
+{
+    for (uint32_t i = 0; batch->sent_before && i < batch->count; i++) {
+        const struct td_item *item = &batch->items[i];
+        bool overtaken = item->entry->sent > item->number;
+        if (overtaken && item->full_number < item->entry->reports) {
+            if (!td_batch_make_full(batch, i)) {
+                return false;
+            }
+            t->stats.full_resends++;
+        }
+    }
+    return true;
+}
+
+/* Lock held. */
+static void note_sent(struct td_update_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct td_entry *entry = batch->items[i].entry;
+        entry->sent = entry->sent > batch->items[i].number ? entry->sent : batch->items[i].number;
+    }
+}
+
 static bool send_batch(struct tidings *t, struct td_update_batch *batch, uint64_t now_ms)
 {
+    td_batch_compact(batch);
     (void)pthread_mutex_lock(&t->hub.lock);
     uint64_t id = t->next_id++;
+    bool ready = catch_up(t, batch);
     (void)pthread_mutex_unlock(&t->hub.lock);
-    td_batch_compact(batch);
+    if (!ready) {
+        return false;
+    }
     size_t bytes = td_deliver_encode(t, batch, id);
     if (bytes == 0 ||
         td_conn_send(t->conn, TD_MSG_REQUEST, (struct td_bytes){t->scratch, bytes}) != TD_OK) {
@@ -122,6 +152,7 @@ static bool send_batch(struct tidings *t, struct td_update_batch *batch, uint64_
     t->stats.requests++;
     t->stats.resent_updates += batch->sent_before ? batch->count : 0;
     t->in_flight++;
+    note_sent(batch);
     batch->state = TD_BATCH_IN_FLIGHT;
     batch->sent_before = true;
     batch->id = id;
@@ -251,7 +282,7 @@ static enum fate fate_of(const struct td_item *item, enum td_err err)
 {
     switch (err) {
     case TD_EPARTIAL:
-        return item->full ? FATE_TELL : FATE_FULL;
+        return item->full_number > 0 ? FATE_TELL : FATE_FULL;
     case TD_EBUSY:
     case TD_ERATE:
         return FATE_LATER;

@@ -104,14 +104,16 @@ static bool add_replayed(struct tidings *t, struct td_update_batch *batch,
     if (entry == NULL) {
         return false;
     }
+    item.number = entry->reports + 1;
     /* After a restart the file is all we know; within one run the memory is newer. */
-    if (entry->known == 0 && !td_seen_merge(entry, update)) {
+    if (!entry->live && !td_seen_merge(entry, update)) {
         return false;
     }
     if (!td_batch_add(batch, update, &item)) {
         return false;
     }
     entry->users++;
+    entry->reports = item.number;
     return true;
 }
 

@@ -22,6 +22,8 @@ struct td_entry {
     uint16_t resolved_attempt; /* attempt 0: the one the node answered with; 0 = none yet */
     struct td_seen seen;
     uint32_t users; /* queued updates that point here: never evicted while > 0 */
+    uint64_t reports, sent; /* numbers of the newest report queued, and of the newest that left */
+    bool live;              /* some report came from the caller, not back from the spool */
 
     /* Full status, as far as this handle has set it. */
     uint8_t state;
