@@ -12,8 +12,9 @@ struct td_item {
     tidings_done done; /* may be NULL */
     void *self;
     struct td_entry *entry;
-    uint64_t number;      /* of this report among those of its entry, 1 .. */
-    uint64_t full_number; /* of the newest report its full status includes; 0 = as the caller made it */
+    uint64_t number; /* of this report among those of its entry, 1 .. */
+    uint64_t
+        full_number; /* of the newest report its full status includes; 0 = as the caller made it */
     uint64_t deadline_ms; /* UINT64_MAX = never (replayed from the spool) */
     uint32_t wire_bytes;  /* counted against the queue's bound */
     bool answered;        /* its owner was told */
@@ -54,8 +55,8 @@ void td_batch_reset(struct td_update_batch *batch);
 /* Copies the update and its texts. False when out of memory: the batch is as before. */
 TD_MUST_USE bool td_batch_add(struct td_update_batch *batch, const struct td_update *update,
                               const struct td_item *item);
-/* Replaces update i by the newest full status of its entry; a state of higher rank, or another final one,
- * stays its own. */
+/* Replaces update i by the newest full status of its entry; a state of higher rank, or another
+ * final one, stays its own. */
 TD_MUST_USE bool td_batch_make_full(struct td_update_batch *batch, uint32_t i);
 /* Drops answered updates, keeps the order. Not while in flight. */
 void td_batch_compact(struct td_update_batch *batch);

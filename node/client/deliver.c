@@ -107,8 +107,9 @@ size_t td_deliver_encode(struct tidings *t, struct td_update_batch *batch, uint6
     return used;
 }
 
-/* Lock held. What is sent again must not put an older status over a later one that has left meanwhile: it
- * goes as the newest full status, which the later one then repeats. False when out of memory. */
+/* Lock held. What is sent again must not put an older status over a later one that has left
+ * meanwhile: it goes as the newest full status, which the later one then repeats. False when out of
+ * memory. */
 static bool catch_up(struct tidings *t, struct td_update_batch *batch)
 {
     for (uint32_t i = 0; batch->sent_before && i < batch->count; i++) {
