@@ -97,11 +97,9 @@ void sim_check_i7_accused(struct sim_world *world, int node)
 {
     const struct td_core *core = world->nodes[node].core;
     uint8_t self = world->nodes[node].region.v;
-    /* A full disk and a power loss make a node forget start numbers that its heads have used; and who
-     * names later lives of others makes them draw anew (docs/INVARIANTS.md, I7). */
+    /* A full disk and a power loss make a node forget start numbers that its heads have used. */
     bool forgets =
-        (world->options.faults & (1u << SIM_FAULT_DISK_FULL | 1u << SIM_FAULT_DISK_FAIL)) != 0 ||
-        (world->bad_region != 0 && (world->options.byz >> SIM_TRICK_HAS_LIES & 1) != 0);
+        (world->options.faults & (1u << SIM_FAULT_DISK_FULL | 1u << SIM_FAULT_DISK_FAIL)) != 0;
 
     if (core->self_slot < TD_SLOTS && core->regions[core->self_slot].clone_suspected && !forgets &&
         !world->region_cloned[self] && !world->region_ruined[self]) {

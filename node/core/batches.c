@@ -368,11 +368,18 @@ static void store_received(struct td_core *core, const struct td_received_batch 
     store->loser_concurrent_from = loser_concurrent_from;
 }
 
-/* Somebody else made this batch of our running incarnation: a clone. Our own come back to us in repair. */
+/* Somebody else made this batch of our running incarnation: a clone. Our own come back to us in repair. Of a
+ * later one: we forgot that life, or it is a clone's. */
 static void check_own(struct td_core *core, const struct td_batch_header *header)
 {
-    if (header->origin.region.v != core->config.self.v || core->process.start == 0 ||
-        td_incarnation_compare(header->origin.incarnation, core->process) != 0) {
+    if (header->origin.region.v != core->config.self.v || core->process.start == 0) {
+        return;
+    }
+    const int order = td_incarnation_compare(header->origin.incarnation, core->process);
+    if (order > 0) {
+        td_incarnation_seen(core, header->origin.incarnation);
+    }
+    if (order != 0) {
         return;
     }
     const uint16_t inc = td_inc_find(core, header->origin);

@@ -1,11 +1,12 @@
 /* incarnation.c -- our own incarnation: drawn from the system's randomness at every start, after a failed
  * write and when somebody else is seen using ours; its start number is logged before its first delta. So
  * no restore, clone, lost flush or crash uses a sequence number twice. */
-#include "node/core/state.h"
+#include "node/core/peers.h"
 #include "node/core/plant.h"
 
 enum { TD_CLONE_PAUSE_MS = 60 * 1000, TD_CLONE_WINDOW_MS = 3600 * 1000, TD_CLONES_MAX = 3 };
-enum { TD_NAMED_LEAP_MAX = 65536 };
+/* Names without our signature: so far ahead at once, and so many draws an hour for one member. */
+enum { TD_NAMED_LEAP_MAX = 65536, TD_NAMED_DRAWS_MAX = 4, TD_NAMED_WINDOW_MS = 3600 * 1000 };
 
 void td_incarnation_ask(struct td_core *core)
 {
@@ -133,13 +134,54 @@ void td_incarnation_seen(struct td_core *core, struct td_incarnation incarnation
     td_incarnation_draw(core, core->own_inc == TD_INC_NONE ? TD_DRAW_OUTNUMBERED : TD_DRAW_CLONE);
 }
 
-bool td_incarnation_named(struct td_core *core, struct td_incarnation incarnation)
+/* A draw for this member's words: it may lie, and must not make us draw without end. */
+static bool name_allows(struct td_core *core, uint8_t slot)
 {
-    if (incarnation.start > core->start_highest &&
-        incarnation.start - core->start_highest > TD_NAMED_LEAP_MAX) {
+    struct td_region_info *member = &core->regions[slot];
+    if (member->named_count == 0 ||
+        core->now.boot_ms >= member->named_since_ms + TD_NAMED_WINDOW_MS) {
+        member->named_since_ms = core->now.boot_ms;
+        member->named_count = 0;
+    }
+    if (member->named_count >= TD_NAMED_DRAWS_MAX && !TD_PLANTED(names_without_end)) {
+        return false;
+    }
+    member->named_count += 1;
+    return true;
+}
+
+/* Our link to this member is asked for the head that bears the name out. */
+static void ask_proof(struct td_core *core, uint8_t slot)
+{
+    const uint32_t link = td_link_of(core, slot);
+    if (link != TD_NONE) {
+        core->links[link].unsigned_until_ms = 0; /* its batches may bring our signature as well */
+        td_heads_ask_of(core, core->config.self, link);
+    }
+}
+
+bool td_incarnation_named(struct td_core *core, uint8_t slot, struct td_incarnation incarnation,
+                          bool folded)
+{
+    const bool beyond = incarnation.start > core->start_highest;
+    const bool outnumbers = core->started && core->process.start != 0 &&
+                            incarnation.start >= core->process.start &&
+                            td_incarnation_compare(incarnation, core->process) != 0;
+    if (!outnumbers || (core->incarnation_wanted && !beyond)) {
+        return true; /* below us, or below the one that is being drawn */
+    }
+    if (core->own_inc != TD_INC_NONE && !folded && !TD_PLANTED(names_without_end)) {
+        ask_proof(core, slot);
+        return false;
+    }
+    if ((beyond && incarnation.start - core->start_highest > TD_NAMED_LEAP_MAX) ||
+        !name_allows(core, slot)) {
         TD_COUNT(core, rejected_bounds, 1);
         return false;
     }
-    td_incarnation_seen(core, incarnation);
+    if (beyond) {
+        core->start_highest = incarnation.start;
+    }
+    td_incarnation_draw(core, TD_PLANTED(names_without_end) ? TD_DRAW_CLONE : TD_DRAW_OUTNUMBERED);
     return true;
 }

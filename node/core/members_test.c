@@ -264,6 +264,37 @@ static void test_a_log_older_than_what_others_hold_recovers(void **state)
     stop(replica);
 }
 
+/* ---- bare names ---- */
+
+/* A member that names later lives of ours without our signature makes us draw, so that nothing is lost if it
+ * is right; not without end, and nobody is called a clone for it. */
+static void test_bare_names_of_later_lives_draw_a_few_times_and_stop_nothing(void **state)
+{
+    struct replica *replica = started(3);
+    struct td_head head = {.origin = replica_peer_origin(2)};
+    (void)state;
+    replica_link_up(replica, 7, 2);
+    const uint32_t first = td_core_process(replica->core).start;
+    for (uint64_t number = 1; number <= 20; ++number) {
+        const struct td_vv_entry later = {
+            {{1}, {td_core_process(replica->core).start + 1, 99}}, 5};
+        head.number = number;
+        head.has = (struct td_vv){.entry_count = 1, .entries = &later};
+        replica_head(replica, 7, head);
+        replica_settle(replica);
+    }
+    assert_int_equal(td_core_process(replica->core).start, first + 4 * 2);
+    assert_int_equal(replica->traces[TD_TR_CLONE], 0);
+    const struct td_vv_entry far = {{{1}, {UINT32_MAX, 99}}, 5};
+    head = (struct td_head){.origin = replica_peer_origin(3), .number = 1};
+    head.has = (struct td_vv){.entry_count = 1, .entries = &far};
+    replica_head(replica, 7, head);
+    replica_settle(replica);
+    assert_int_equal(td_core_process(replica->core).start, first + 4 * 2);
+    assert_int_equal(replica_publish_one(replica, test_update("a", 1, TD_STATE_RUNNING)).err, TD_OK);
+    stop(replica);
+}
+
 /* ---- losses ---- */
 
 /* DESIGN 1, Closing: what was signed and nobody holds is counted, and alerts once. */
@@ -525,6 +556,7 @@ int main(void)
         cmocka_unit_test(test_what_was_said_under_a_folded_number_is_said_again),
         cmocka_unit_test(test_more_than_the_queue_holds_is_said_again),
         cmocka_unit_test(test_a_log_older_than_what_others_hold_recovers),
+        cmocka_unit_test(test_bare_names_of_later_lives_draw_a_few_times_and_stop_nothing),
         cmocka_unit_test(test_a_closing_as_lost_counts_what_nobody_has),
         cmocka_unit_test(test_a_closing_of_an_empty_life_leaves_no_trace),
         cmocka_unit_test(test_a_head_of_an_earlier_process_is_not_believed),

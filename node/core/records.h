@@ -112,6 +112,8 @@ struct td_region_info {
     bool heard; /* a head was verified since we started */
     struct td_incarnation head_incarnation;
     uint64_t life_since_ms;       /* when a head of this incarnation was first heard */
+    uint32_t named_count;         /* own incarnations drawn for its bare words (incarnation.c) */
+    uint64_t named_since_ms;
     uint64_t head_number;
     uint8_t head_hash[TD_TICK_HASH_BYTES];
     uint64_t head_boot_ms;        /* when it arrived here */

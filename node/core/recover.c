@@ -110,7 +110,7 @@ static void adopt_folds(struct td_core *core)
 
 /* Others hold nothing back for start numbers that they have folded: to go on with one of those would be
  * to speak to nobody. */
-static void folded_elsewhere(struct td_core *core, const struct td_head *head)
+static void folded_elsewhere(struct td_core *core, uint8_t slot, const struct td_head *head)
 {
     for (uint32_t i = 0; i < head->has.fold_count; i++) {
         const struct td_vv_fold *fold = &head->has.folds[i];
@@ -118,8 +118,8 @@ static void folded_elsewhere(struct td_core *core, const struct td_head *head)
             fold->start_below <= td_max_u64(core->again_below, core->fold_below[fold->region.v])) {
             continue;
         }
-        if (td_incarnation_named(core,
-                                 (struct td_incarnation){fold->start_below - 1, UINT32_MAX})) {
+        const struct td_incarnation last = {fold->start_below - 1, UINT32_MAX};
+        if (td_incarnation_named(core, slot, last, true)) {
             core->again_below = fold->start_below;
             td_again_begin(core);
         }
@@ -178,9 +178,9 @@ bool td_recover_alive(const struct td_core *core, struct td_incarnation incarnat
 /* A life of ours that others heard and that ranks above this one: a disk was lost since, or a clone runs.
  * It may have made no delta, so that vectors do not name it, but while it ranks higher our heads count as
  * those of an older process. Its own head tells what it closed of ours. */
-static void other_lives(struct td_core *core, const struct td_head *head)
+static void other_lives(struct td_core *core, uint8_t slot, const struct td_head *head)
 {
-    uint32_t link = td_link_of(core, td_region_slot(core, head->origin.region));
+    uint32_t link = td_link_of(core, slot);
 
     for (uint32_t i = 0; i < head->echo_count; i++) {
         const struct td_origin *origin = &head->echo[i].origin;
@@ -194,7 +194,7 @@ static void other_lives(struct td_core *core, const struct td_head *head)
             if (link != TD_NONE) {
                 td_heads_ask_of(core, core->config.self, link);
             }
-            (void)td_incarnation_named(core, origin->incarnation);
+            (void)td_incarnation_named(core, slot, origin->incarnation, false);
         }
     }
 }
@@ -256,28 +256,26 @@ static void doubt_check(struct td_core *core)
 /* A head of somebody else: does it know more of us than we do, or a later life of ours? */
 void td_recover_head(struct td_core *core, const struct td_head *head)
 {
-    if (core->self_slot >= TD_SLOTS || !core->started) {
+    uint8_t slot = td_region_slot(core, head->origin.region);
+    if (core->self_slot >= TD_SLOTS || slot >= TD_SLOTS || !core->started) {
         return;
     }
     bool unsigned_name = false, lacking = false;
-    uint8_t slot = td_region_slot(core, head->origin.region);
-    folded_elsewhere(core, head);
-    other_lives(core, head);
-    for (uint32_t i = 0; slot < TD_SLOTS && i < head->has.entry_count; i++) {
+    folded_elsewhere(core, slot, head);
+    other_lives(core, slot, head);
+    for (uint32_t i = 0; i < head->has.entry_count; i++) {
         const struct td_vv_entry *entry = &head->has.entries[i];
         if (entry->origin.region.v != core->config.self.v) {
             continue;
         }
         if (td_incarnation_compare(entry->origin.incarnation, core->process) > 0 &&
             entry->origin.incarnation.start >= core->process.start && core->process.start != 0) {
-            (void)td_incarnation_named(core, entry->origin.incarnation);
+            (void)td_incarnation_named(core, slot, entry->origin.incarnation, false);
         }
         lacking = own_lacking(core, &core->regions[slot], entry, &unsigned_name) || lacking;
         note_growth(core, entry);
     }
-    if (slot < TD_SLOTS) {
-        lacking = td_recover_fold_lacking(core, &core->regions[slot], &head->has) || lacking;
-    }
+    lacking = td_recover_fold_lacking(core, &core->regions[slot], &head->has) || lacking;
     if (unsigned_name) { /* its batches bring our signatures */
         doubt_begin(core);
         uint32_t link = td_link_of(core, slot);

@@ -379,7 +379,7 @@ void td_start_records(struct td_core *core, const struct td_event *event);
 enum td_draw {
     TD_DRAW_START = 1,
     TD_DRAW_STORE_FAILED = 2,
-    TD_DRAW_OUTNUMBERED = 3, /* a peer proved an equal or higher start number before our first delta */
+    TD_DRAW_OUTNUMBERED = 3, /* an equal or higher start number: proved before our first delta, or named */
     TD_DRAW_CLONE = 4,       /* somebody else uses ours */
 };
 void td_incarnation_draw(struct td_core *core, unsigned reason); /* asks for randomness */
@@ -388,9 +388,11 @@ void td_incarnation_random(struct td_core *core, uint32_t bits);
 void td_incarnation_durable(struct td_core *core, bool durable);
 /* An equal or higher start number of our own region, seen elsewhere. */
 void td_incarnation_seen(struct td_core *core, struct td_incarnation incarnation);
-/* The same by a member's word alone, without our signature: one that lies must not use up our start
- * numbers at a stroke. False = too far beyond what is known, not believed. */
-bool td_incarnation_named(struct td_core *core, struct td_incarnation incarnation);
+/* The same by the word of the member in this slot alone, without our signature. Before our first delta, and
+ * for what it has folded, a higher number is drawn on its word: one that is right must not be waited for, one
+ * that lies must not use our numbers up. Else its proof is asked for: only that makes a clone. False = not
+ * drawn: too far beyond what is known, too often, or the proof is awaited. */
+bool td_incarnation_named(struct td_core *core, uint8_t slot, struct td_incarnation incarnation, bool folded);
 
 /* ---- peers.c, live.c, transfer.c, repair.c, heads.c, fresh.c ---- */
 void td_peers_roster(struct td_core *core, const struct td_roster *roster);
