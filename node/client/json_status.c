@@ -58,10 +58,11 @@ static json_t *they_lack_json(const struct td_region_view *region)
     if (region->self || !region->they_lack_known) {
         return json_null();
     }
-    return json_pack("{s:o, s:o, s:o, s:n}", "updates", td_json_number(region->they_lack), "jobs",
+    return json_pack("{s:o, s:o, s:o, s:o}", "updates", td_json_number(region->they_lack), "jobs",
                      region->they_lack_jobs == UINT32_MAX ? json_null()
                                                           : td_json_number(region->they_lack_jobs),
-                     "oldest", td_json_time(region->oldest_unacked_ms), "eta_seconds");
+                     "oldest", td_json_time(region->oldest_unacked_ms), "eta_seconds",
+                     region->eta_known ? td_json_seconds((int64_t)region->eta_ms) : json_null());
 }
 
 static json_t *alarms_json(const struct td_region_view *region)

@@ -424,6 +424,7 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
 
     if (!batch_bounds_ok(batch) || !roster_allows(core, header)) {
         TD_COUNT(core, rejected_closed, 1);
+        td_refused_batch(core, batch, via);
         return false;
     }
     const bool held = range_received(core, header);

@@ -67,6 +67,8 @@ void td_query_explain(struct td_core *core, uint32_t client_link, const struct t
     };
     TD_ASSERT(response != NULL); /* td_query_room */
     TD_ASSERT(versions.views != NULL);
+    response->u.explain.refused_count =
+        td_refused_of(core, request->u.get.job_hash, request->u.get.job, &response->u.explain.refused);
     const uint32_t reg =
         request->u.get.attempt != 0
             ? td_table_find(core, request->u.get.job_hash, request->u.get.job, request->u.get.attempt)
