@@ -211,9 +211,16 @@ static void peers_summary(const struct td_response *response)
         if (worst->oldest_unacked_ms != 0 && worst->oldest_unacked_ms <= response->now_ms) {
             printf(", oldest %s", td_cli_duration(response->now_ms - worst->oldest_unacked_ms));
         }
+        if (worst->eta_known && worst->direct) {
+            printf(", all there in about %s", td_cli_duration(worst->eta_ms));
+        }
         printf("; nothing is lost.");
     }
-    printf(" Next: tidings %s\n", down > 0 ? "mesh" : "regions");
+    if (worst != NULL && !worst->direct) {
+        printf(" Next: tidings doctor %s\n", region_name(response, worst));
+    } else {
+        printf(" Next: tidings %s\n", down > 0 ? "mesh" : "regions");
+    }
 }
 
 static int print_peers(struct td_cli *cli, const struct td_response *response)

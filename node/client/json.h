@@ -60,6 +60,8 @@ json_t *td_json_change(const struct td_response *response, const struct td_regis
                        const char *cursor);
 /* {"schema":"tidings.reset/1","reset":true,"node":..,"cursor":..} */
 json_t *td_json_reset(const struct td_response *response, const char *cursor);
+/* {"updates","jobs","oldest","eta_seconds"}, null = not known. */
+json_t *td_json_they_lack(const struct td_region_view *region);
 /* STATUS in three forms, and the node's own numbers. */
 json_t *td_json_peers(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_mesh(const struct td_response *response, const struct td_json_options *options);

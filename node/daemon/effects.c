@@ -11,7 +11,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 27 };
+enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 28 };
 
 struct td_time td_node_now(void)
 {
@@ -231,6 +231,7 @@ static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
         { "log_flushes", log.flushes },
         { "log_flush_ns_total", log.flush_ns_total },
         { "log_flush_ns_max", log.flush_ns_max },
+        { "log_flush_p99_us", td_durations_quantile_us(&log.flush, 990) },
         { "log_written_bytes", log.written_bytes },
         { "log_groups_failed", log.groups_failed },
         { "log_damaged_records", node->log_damaged_records },
