@@ -79,8 +79,11 @@ void td_request_sender(struct td_node *node, const struct td_link_info *info,
     } else if (info->kind == TD_LINK_REGION) {
         td_trace_region_name(node, info->region, name, sizeof name);
     }
-    snprintf(ret_from, TD_FROM_BYTES_MAX + 1, "%s%s%.60s", name, name[0] == '\0' ? "" : " at ",
-             info->remote);
+    /* Without the port, which is another one with each connection: refusals are counted by sender. */
+    const char *port = info->kind == TD_LINK_LOCAL ? NULL : strrchr(info->remote, ':');
+    const int count = port != NULL ? (int)(port - info->remote) : 60;
+    snprintf(ret_from, TD_FROM_BYTES_MAX + 1, "%s%s%.*s", name, name[0] == '\0' ? "" : " at ",
+             count < 60 ? count : 60, info->remote);
     if (ref != NULL) {
         td_roster_ref_put(ref);
     }
