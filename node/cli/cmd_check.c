@@ -205,8 +205,7 @@ static void print_nagios(const struct result *result)
         const struct td_check_row *row = &result->rows[i];
         if (row->level != TD_LEVEL_OK) {
             printf("%s %s %s: %s%s%s", shown++ > 0 ? "," : "", td_check_name(row->check),
-                   who(result, row), row->word, value_text(row, value),
-                   backlog_text(row, backlog));
+                   who(result, row), row->word, value_text(row, value), backlog_text(row, backlog));
         }
     }
     if (shown == 0) {
@@ -271,10 +270,9 @@ static json_t *row_json(const struct result *result, const struct td_check_row *
                     : seconds   ? json_real((double)row->value / 1000.0)
                                 : json_integer((json_int_t)row->value);
 
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "check", td_check_name(row->check), "region",
-                  who(result, row), "level", td_level_name(row->level), "word", row->word, "value",
-                  value, "unit", td_check_unit(row->check));
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "check", td_check_name(row->check),
+                             "region", who(result, row), "level", td_level_name(row->level), "word",
+                             row->word, "value", value, "unit", td_check_unit(row->check));
     if (row->check == TD_CHECK_BACKLOG) {
         json_object_set_new(json, "they_lack",
                             row->backlog != NULL ? td_json_they_lack(row->backlog) : json_null());

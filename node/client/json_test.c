@@ -219,8 +219,8 @@ static void test_explain_names_rule_relation_and_clock(void **state)
     response.freshness_count = 0;
     response.u.explain.count = 2;
     response.u.explain.versions = versions;
-    static const struct td_refused_view refused = {
-        TD_EBADSIG, 2, 1772460271900, 1772460341000, T("eu-west at 10.0.3.9:7717")};
+    static const struct td_refused_view refused = {TD_EBADSIG, 2, 1772460271900, 1772460341000,
+                                                   T("eu-west at 10.0.3.9:7717")};
     response.u.explain.refused_count = 1;
     response.u.explain.refused = &refused;
 #define ZERO_KEY                                                                                   \

@@ -192,9 +192,9 @@ static void write_value(struct td_buffer *out, const struct family *family,
 static void write_canaries(const struct writing *self)
 {
     static const char name[] = "canary_probes_total";
-    static const char *const results[TD_CANARY_RESULTS] = {
-        [TD_CANARY_DIRECT] = "direct", [TD_CANARY_RELAYED] = "relayed",
-        [TD_CANARY_TIMED_OUT] = "timed_out"};
+    static const char *const results[TD_CANARY_RESULTS] = {[TD_CANARY_DIRECT] = "direct",
+                                                           [TD_CANARY_RELAYED] = "relayed",
+                                                           [TD_CANARY_TIMED_OUT] = "timed_out"};
     td_expo_family(self->out, name, "counter",
                    "Canaries of `tidings doctor`, by peer and by what became of them there.");
     for (uint32_t i = 0; i < self->status->u.status.region_count; i++) {
@@ -204,7 +204,8 @@ static void write_canaries(const struct writing *self)
             continue;
         }
         for (int result = 0; result < TD_CANARY_RESULTS; result++) {
-            struct td_labels labels = td_label_add(td_label("peer", view->name), "result", results[result]);
+            struct td_labels labels =
+                td_label_add(td_label("peer", view->name), "result", results[result]);
             td_expo_uint(self->out, name, &labels, row != NULL ? row->canaries[result] : 0);
         }
     }
