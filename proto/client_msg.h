@@ -175,7 +175,7 @@ struct td_version_view {
     struct td_public_key signer;
     struct td_region via; /* region it came here from; own region = accepted here */
     bool arrived_after_known;
-    int64_t arrived_after_ms; /* arrival here minus stamp */
+    int64_t arrived_after_ms; /* arrival here minus stamp; as the core gives it, the arrival alone */
 
     /* Not on the wire. Where the signed delta lies: the driver of the core reads it, fills view (a loser's
      * is empty but for its dot), signer and signature_ok, then encodes. Ticket 0 = no longer there. */

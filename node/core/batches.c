@@ -39,6 +39,7 @@ uint32_t td_slot_add(struct td_core *core, uint16_t inc, uint64_t first_seq, uin
         .prev = core->slot_last,
         .next = TD_NONE,
         .arrived = ++core->arrived_number,
+        .arrived_wall_ms = core->replaying ? 0 : core->now.wall_ms,
         .inc = inc,
         .via = via.v,
         .whole = whole,

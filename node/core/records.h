@@ -45,6 +45,7 @@ struct td_slot {
     uint32_t live_count;
     uint32_t prev, next;  /* arrival order (log order) */
     uint64_t arrived;     /* arrival number, ascending along the list */
+    uint64_t arrived_wall_ms; /* when it came, for explain; 0 = before this life */
     uint16_t inc;
     uint8_t via;          /* region of the link it came by; own = accepted here; 0 = own log, whosever */
     bool whole;
@@ -84,7 +85,7 @@ struct td_loser {
     struct td_log_ref ref;
     uint32_t index;
     struct td_dot dot;
-    uint64_t arrived_wall_ms;
+    uint64_t arrived_wall_ms; /* of its batch; 0 = not known */
     uint64_t previous; /* number of the next older loser of the same hash bucket, 0 = none */
     uint8_t via;
     bool concurrent;

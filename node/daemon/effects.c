@@ -185,6 +185,9 @@ static void fill_versions(struct td_node *node, struct td_response *response, st
         memcpy(versions, response->u.explain.versions, count * sizeof *versions);
         for (uint32_t i = 0; i < count; i++) {
             fill_version(node, &versions[i], reader, arena);
+            /* The core knows when it came, the delta when it was made. */
+            versions[i].arrived_after_known &= versions[i].view.stamp.ms != 0;
+            versions[i].arrived_after_ms -= (int64_t)versions[i].view.stamp.ms;
         }
         response->u.explain.versions = versions;
     }
