@@ -39,8 +39,8 @@ static inline void td_durations_read(const struct td_durations *durations,
     ret_copy->sum_us = __atomic_load_n(&durations->sum_us, __ATOMIC_RELAXED);
 }
 
-/* The duration that so many of a thousand do not exceed, in proportion within its bucket, as Prometheus
- * reckons it; beyond the last bucket its bound. 0 = none was measured. */
+/* The duration that so many of a thousand do not exceed, in proportion within its bucket, as
+ * Prometheus reckons it; beyond the last bucket its bound. 0 = none was measured. */
 static inline uint64_t td_durations_quantile_us(const struct td_durations *durations,
                                                 uint64_t per_mille)
 {

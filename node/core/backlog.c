@@ -1,10 +1,10 @@
-/* backlog.c -- what each peer lacks of our own reports: updates, distinct registers ("jobs"), the oldest
- * of them, and how long it will take (docs/decisions/0021-backlog-in-jobs.md).
+/* backlog.c -- what each peer lacks of our own reports: updates, distinct registers ("jobs"), the
+ * oldest of them, and how long it will take (docs/decisions/0021-backlog-in-jobs.md).
  *
- * Updates come from the vectors at once. Registers are counted by a walk over the batch slots, a slice
- * at a time: a slot knows how many registers live in it, so that only a slot that the peer has in part
- * is looked into. What fits into one slice is walked for each answer; beyond that the number is as of
- * the last whole walk. */
+ * Updates come from the vectors at once. Registers are counted by a walk over the batch slots, a
+ * slice at a time: a slot knows how many registers live in it, so that only a slot that the peer
+ * has in part is looked into. What fits into one slice is walked for each answer; beyond that the
+ * number is as of the last whole walk. */
 #include "node/core/peers.h"
 
 enum {
@@ -54,7 +54,7 @@ static struct td_backlog *backlog_of(struct td_core *core, uint8_t region_slot)
 {
     struct td_backlog *backlog = &core->backlogs[region_slot];
     if (backlog->region.v != core->regions[region_slot].number.v) {
-        *backlog = (struct td_backlog){ .region = core->regions[region_slot].number };
+        *backlog = (struct td_backlog){.region = core->regions[region_slot].number};
     }
     return backlog;
 }
@@ -68,10 +68,16 @@ static uint32_t who_lacks(struct td_core *core, struct lacking *rows)
         }
         struct td_backlog *backlog = backlog_of(core, slot);
         const struct td_vv *has = td_backlog_has(core, slot);
-        if (has != NULL && own_deltas_beyond(core, has) > 0) {
+        const bool lacks = has != NULL && own_deltas_beyond(core, has) > 0;
+        if (lacks && !backlog->lacking) {
+            backlog->counted = false;
+            backlog->whole = core->backlog_at == 0;
+        }
+        backlog->lacking = lacks;
+        if (lacks) {
             const uint32_t link = td_link_of(core, slot);
             const uint64_t sent = link == TD_NONE ? 0 : core->links[link].send.cursor_arrived;
-            rows[count++] = (struct lacking){ .backlog = backlog, .has = has, .sent_before = sent };
+            rows[count++] = (struct lacking){.backlog = backlog, .has = has, .sent_before = sent};
         }
     }
     return count;
@@ -80,7 +86,7 @@ static uint32_t who_lacks(struct td_core *core, struct lacking *rows)
 /* Whether this slot's reports were made before the oldest found so far. */
 static bool is_earlier(const struct td_core *core, const struct td_slot *slot, struct td_dot oldest)
 {
-    const struct td_dot first = { core->incs[slot->inc].origin, slot->first_seq };
+    const struct td_dot first = {core->incs[slot->inc].origin, slot->first_seq};
     return oldest.seq == 0 || td_dot_compare(first, oldest) < 0;
 }
 
@@ -93,7 +99,7 @@ static void look_into(const struct td_core *core, const struct td_slot *slot, st
     }
     for (uint32_t at = slot->live_first; at != TD_NONE; at = core->registers[at].next_live) {
         const struct td_register *reg = &core->registers[at];
-        const struct td_dot dot = { core->incs[slot->inc].origin, slot->first_seq + reg->index };
+        const struct td_dot dot = {core->incs[slot->inc].origin, slot->first_seq + reg->index};
         for (uint32_t i = 0; i < count; ++i) {
             if (dot.seq <= rows[i].there) {
                 continue;
@@ -187,7 +193,8 @@ static void sample(const struct td_core *core, struct td_backlog *backlog)
     backlog->sample_count += backlog->sample_count < TD_DRAIN_SAMPLES;
 }
 
-/* Time for the rest at the rate since the oldest sample. What was sent and is not confirmed has no rate. */
+/* Time for the rest at the rate since the oldest sample. What was sent and is not confirmed has no
+ * rate. */
 static bool drain_ms(const struct td_backlog *backlog, uint64_t *ret_ms)
 {
     const uint32_t next = backlog->sample_next + TD_DRAIN_SAMPLES;
@@ -211,7 +218,8 @@ static void walk_done(struct td_core *core)
 {
     for (uint8_t slot = 0; slot < TD_SLOTS; ++slot) {
         struct td_backlog *backlog = &core->backlogs[slot];
-        backlog->counted = backlog->region.v != 0;
+        backlog->counted = backlog->lacking && backlog->whole;
+        backlog->whole = true; /* the next one is, from its begin */
         backlog->jobs = backlog->jobs_found;
         backlog->unsent = backlog->unsent_found;
         backlog->oldest = backlog->oldest_found;
@@ -243,7 +251,8 @@ void td_backlog_refresh(struct td_core *core)
     }
 }
 
-/* Stamp of the oldest own batch in our live ring that they lack: for what came since the last walk. */
+/* Stamp of the oldest own batch in our live ring that they lack: for what came since the last walk.
+ */
 static uint64_t oldest_in_ring_ms(const struct td_core *core, const struct td_vv *has)
 {
     const struct td_region_info *self = &core->regions[core->self_slot];
@@ -251,11 +260,13 @@ static uint64_t oldest_in_ring_ms(const struct td_core *core, const struct td_vv
     for (uint32_t i = 0; i < self->ring_count && i < RING_SCAN_MAX && oldest == 0; ++i) {
         const uint32_t index = td_ring_at(core, core->self_slot, self->ring_serial + i);
         const struct td_slot *slot = &core->slots[index];
-        const struct td_dot last = { core->incs[slot->inc].origin, slot->first_seq + slot->count - 1 };
+        const struct td_dot last = {core->incs[slot->inc].origin,
+                                    slot->first_seq + slot->count - 1};
         if (td_vv_covers_dot(has, last)) {
             continue;
         }
-        for (uint32_t reg = slot->live_first; reg != TD_NONE; reg = core->registers[reg].next_live) {
+        for (uint32_t reg = slot->live_first; reg != TD_NONE;
+             reg = core->registers[reg].next_live) {
             const uint64_t ms = core->registers[reg].stamp.ms;
             oldest = oldest == 0 || ms < oldest ? ms : oldest;
         }
@@ -279,8 +290,8 @@ void td_backlog_fill(struct td_core *core, uint8_t region_slot, struct td_region
         return;
     }
     if (backlog->counted) { /* each of them is the newest of some update that they lack */
-        view->they_lack_jobs = (uint32_t)td_min_u64(td_min_u64(backlog->jobs, view->they_lack),
-                                                    UINT32_MAX - 1);
+        view->they_lack_jobs =
+            (uint32_t)td_min_u64(td_min_u64(backlog->jobs, view->they_lack), UINT32_MAX - 1);
         view->eta_known = drain_ms(backlog, &view->eta_ms);
     }
     const bool lacked = backlog->oldest.seq != 0 && !td_vv_covers_dot(has, backlog->oldest);

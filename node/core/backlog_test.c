@@ -182,6 +182,15 @@ static void test_a_large_store_is_counted_in_slices(void **state)
     assert_int_equal(view_of(replica, 2)->they_lack_jobs, 5);
     announce(replica, JOBS);
     assert_int_equal(view_of(replica, 2)->they_lack_jobs, 0);
+    replica_tick(replica, 100);
+    /* What begins in the middle of a round is not counted before a whole one. */
+    publish_jobs(replica, JOBS, 3);
+    assert_int_equal(view_of(replica, 2)->they_lack, 3);
+    assert_int_equal(view_of(replica, 2)->they_lack_jobs, UINT32_MAX);
+    for (unsigned i = 0; i < 4; ++i) {
+        replica_tick(replica, 100);
+    }
+    assert_int_equal(view_of(replica, 2)->they_lack_jobs, 3);
     replica_free(replica);
 }
 

@@ -7,9 +7,14 @@
 #include "proto/limits.h"
 #include "proto/types.h"
 
-/* What became of a canary, a job of TD_CANARY_PREFIX that was reported here, at one peer: confirmed over
- * a link of its own, confirmed through others, or not confirmed within TD_CANARY_WAIT_MS. */
-enum td_canary_result { TD_CANARY_DIRECT, TD_CANARY_RELAYED, TD_CANARY_TIMED_OUT, TD_CANARY_RESULTS };
+/* What became of a canary, a job of TD_CANARY_PREFIX that was reported here, at one peer: confirmed
+ * over a link of its own, confirmed through others, or not confirmed within TD_CANARY_WAIT_MS. */
+enum td_canary_result {
+    TD_CANARY_DIRECT,
+    TD_CANARY_RELAYED,
+    TD_CANARY_TIMED_OUT,
+    TD_CANARY_RESULTS
+};
 
 struct td_region_metrics {
     struct td_region region; /* 0 = unused */

@@ -117,7 +117,9 @@ struct td_canary {
 enum { TD_DRAIN_SAMPLES = 16 };
 struct td_backlog {
     struct td_region region; /* 0 = unused */
-    bool counted;
+    bool lacking;            /* something, as the walk saw last */
+    bool whole;              /* since the walk under way began */
+    bool counted;            /* by a whole walk since then */
     uint64_t jobs;           /* registers whose newest report it lacks */
     uint64_t unsent;         /* those of them that no transfer has passed yet */
     struct td_dot oldest;    /* seq 0 = none */

@@ -1,6 +1,6 @@
-/* refused.c -- what was refused of a job, and of whom: for explain. A table of TD_REFUSALS rows, one for
- * each job, reason and sender, in sets of TD_REFUSED_SET by the job's hash; a new kind takes the place
- * of the set's oldest. Of this life of the process only: it decides nothing. */
+/* refused.c -- what was refused of a job, and of whom: for explain. A table of TD_REFUSALS rows,
+ * one for each job, reason and sender, in sets of TD_REFUSED_SET by the job's hash; a new kind
+ * takes the place of the set's oldest. Of this life of the process only: it decides nothing. */
 #include <string.h>
 
 #include "node/core/state.h"
@@ -37,11 +37,11 @@ static struct td_refused_row *row_of(struct td_core *core, uint64_t job_hash, st
         }
         oldest = row->number < oldest->number ? row : oldest;
     }
-    *oldest = (struct td_refused_row){ .job_hash = job_hash,
-                                       .err = err,
-                                       .first_ms = core->now.wall_ms,
-                                       .job_bytes = (uint8_t)job.count,
-                                       .from_bytes = (uint8_t)from.count };
+    *oldest = (struct td_refused_row){.job_hash = job_hash,
+                                      .err = err,
+                                      .first_ms = core->now.wall_ms,
+                                      .job_bytes = (uint8_t)job.count,
+                                      .from_bytes = (uint8_t)from.count};
     memcpy(oldest->job, job.bytes, job.count);
     if (from.count > 0) {
         memcpy(oldest->from, from.bytes, from.count);
@@ -57,8 +57,7 @@ void td_refused_add(struct td_core *core, const struct td_refused *refused)
         return;
     }
     from.count = from.count < TD_FROM_BYTES_MAX ? from.count : TD_FROM_BYTES_MAX;
-    struct td_refused_row *row =
-        row_of(core, refused->job_hash, refused->job, refused->err, from);
+    struct td_refused_row *row = row_of(core, refused->job_hash, refused->job, refused->err, from);
     row->count += 1;
     row->last_ms = core->now.wall_ms;
     row->number = ++core->refused_number;
@@ -67,9 +66,9 @@ void td_refused_add(struct td_core *core, const struct td_refused *refused)
 void td_refused_batch(struct td_core *core, const struct td_batch *batch, struct td_region via)
 {
     const uint8_t slot = core->slot_of[via.v];
-    struct td_refused refused = { .err = TD_ECLOSED };
+    struct td_refused refused = {.err = TD_ECLOSED};
     if (slot != 255) {
-        refused.from = (struct td_text){ core->regions[slot].name, core->regions[slot].name_bytes };
+        refused.from = (struct td_text){core->regions[slot].name, core->regions[slot].name_bytes};
     }
     for (uint32_t i = 0; i < batch->present_count && i < TD_REFUSED_BATCH_MAX; ++i) {
         refused.job = batch->deltas[i].job;
@@ -97,11 +96,11 @@ uint32_t td_refused_of(struct td_core *core, uint64_t job_hash, struct td_text j
             break;
         }
         below = newest->number;
-        views[count++] = (struct td_refused_view){ .err = newest->err,
-                                                   .count = newest->count,
-                                                   .first_ms = newest->first_ms,
-                                                   .last_ms = newest->last_ms,
-                                                   .from = { newest->from, newest->from_bytes } };
+        views[count++] = (struct td_refused_view){.err = newest->err,
+                                                  .count = newest->count,
+                                                  .first_ms = newest->first_ms,
+                                                  .last_ms = newest->last_ms,
+                                                  .from = {newest->from, newest->from_bytes}};
     }
     *ret_views = views;
     return count;

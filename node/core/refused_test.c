@@ -110,6 +110,21 @@ static void test_a_batch_of_a_region_that_has_left_is_told(void **state)
     expect_from(&reply->refused[0], "eu-west"); /* it came over the link of region 2 */
 }
 
+static void test_a_quota_that_is_used_up_is_told(void **state)
+{
+    (void)state;
+    struct replica *replica =
+        replica_new((struct replica_options){.regions = 2, .quota_registers = 1});
+    replica_start(replica);
+    (void)replica_publish_one(replica, test_update("a", 1, TD_STATE_RUNNING));
+    (void)replica_publish_one(replica, test_update("b", 1, TD_STATE_RUNNING));
+    const struct replica_reply *reply = explain(replica, "b");
+    assert_int_equal(reply->refused_count, 1);
+    assert_int_equal(reply->refused[0].err, TD_EQUOTA);
+    assert_int_equal(reply->refused[0].from.count, 0); /* this driver knows no name */
+    replica_free(replica);
+}
+
 /* The node's own troubles are no property of the job, and come and go with it. */
 static void test_busy_and_full_are_not_remembered(void **state)
 {
@@ -172,6 +187,7 @@ int main(void)
         CASE(test_a_job_known_only_by_its_refusals),
         CASE(test_what_a_link_refused_is_told),
         CASE(test_a_batch_of_a_region_that_has_left_is_told),
+        cmocka_unit_test(test_a_quota_that_is_used_up_is_told),
         CASE(test_busy_and_full_are_not_remembered),
         CASE(test_the_table_is_bounded_and_the_newest_stay),
     };
