@@ -297,18 +297,17 @@ enum td_err td_batch_decode(struct td_bytes raw, const struct td_signer *signer,
     if (err != TD_OK) {
         return err;
     }
-    err = check_root(&envelope, deltas, &batch.header, signer, arena);
-    if (err != TD_OK) {
-        return err;
-    }
     batch.signature = envelope.signature;
     batch.header_raw = envelope.header_raw;
     batch.raw = raw;
     batch.whole = envelope.whole;
     batch.present_count = envelope.present_count;
     batch.deltas = deltas;
-    *ret_batch = batch;
-    return TD_OK;
+    err = check_root(&envelope, deltas, &batch.header, signer, arena);
+    if (err == TD_OK || err == TD_EBADSIG) {
+        *ret_batch = batch;
+    }
+    return err;
 }
 
 bool td_batch_verify(const struct td_batch *batch, const struct td_signer *signer,

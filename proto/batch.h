@@ -41,7 +41,8 @@ TD_MUST_USE size_t td_batch_build(struct td_batch_header *header, const struct t
 /* Header only (cheap): for already-held checks before any hashing. */
 TD_MUST_USE enum td_err td_batch_peek(struct td_bytes raw, struct td_reader *reader,
                                       struct td_batch_header *ret_header);
-/* Structure, leaves and root are checked; the signature is NOT (see td_batch_verify). */
+/* Structure, leaves and root are checked; the signature is NOT (see td_batch_verify). Filled also with
+ * TD_EBADSIG, a wrong root: only to say what was refused. */
 TD_MUST_USE enum td_err td_batch_decode(struct td_bytes raw, const struct td_signer *signer,
                                         struct td_reader *reader, struct td_arena *arena,
                                         struct td_batch *ret_batch);

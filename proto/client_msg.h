@@ -175,7 +175,7 @@ struct td_version_view {
     struct td_public_key signer;
     struct td_region via; /* region it came here from; own region = accepted here */
     bool arrived_after_known;
-    int64_t arrived_after_ms; /* arrival here minus stamp */
+    int64_t arrived_after_ms; /* arrival here minus stamp; as the core gives it, the arrival alone */
 
     /* Not on the wire. Where the signed delta lies: the driver of the core reads it, fills view (a loser's
      * is empty but for its dot), signer and signature_ok, then encodes. Ticket 0 = no longer there. */
@@ -183,6 +183,14 @@ struct td_version_view {
     uint64_t log_position;
     uint32_t log_bytes;
     uint32_t log_index;
+};
+/* EXPLAIN: reports of this job that this node refused since it started, one row for each reason and
+ * sender; the newest first. */
+struct td_refused_view {
+    enum td_err err;
+    uint64_t count;
+    uint64_t first_ms, last_ms; /* wall clock here */
+    struct td_text from;        /* a client's name, a region's, an address; empty = not known */
 };
 struct td_region_view {
     struct td_region region;
@@ -202,6 +210,8 @@ struct td_region_view {
     bool they_lack_known;
     uint32_t they_lack_jobs; /* UINT32_MAX = not counted */
     uint64_t oldest_unacked_ms; /* wall ms of the oldest such delta; 0 = none */
+    bool eta_known;
+    uint64_t eta_ms; /* until it has all of them, at the rate of the last seconds */
     bool offset_known;
     int64_t offset_ms; /* their clock minus ours, from heads, +- RTT */
     uint16_t proto_min, proto_max;
@@ -252,6 +262,8 @@ struct td_response {
         struct {
             uint32_t count;
             const struct td_version_view *versions;
+            uint32_t refused_count; /* also with TD_EUNKNOWN */
+            const struct td_refused_view *refused;
         } explain;
         struct {
             uint32_t region_count;

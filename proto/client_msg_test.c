@@ -151,6 +151,46 @@ static void test_signed_numbers_keep_their_sign(void **state)
     }
 }
 
+/* Both came after the rest: an answer without them has the form it had before. */
+static void test_refusals_and_the_time_left_are_there_or_left_out(void **state)
+{
+    struct td_test *test = *state;
+    struct td_refused_view refused[TD_REFUSED_SHOWN_MAX] = {
+        {TD_EBADSIG, 3, 1772460271900, 1772460341000, td_test_literal("us-east at 10.0.3.9:7717")},
+        {TD_EPERM, 1, 1772460271900, 1772460271900, {NULL, 0}}};
+    struct td_response made = {.op = TD_OP_EXPLAIN, .err = TD_EUNKNOWN};
+    struct td_response got;
+    made.u.explain.refused = refused;
+    for (made.u.explain.refused_count = 0; made.u.explain.refused_count <= TD_REFUSED_SHOWN_MAX;
+         made.u.explain.refused_count++) {
+        size_t count = td_response_encode(&made, test->out, TD_TEST_OUT_BYTES);
+        assert_int_equal(decode_response(test, (struct td_bytes){test->out, count}, &got), TD_OK);
+        assert_int_equal(got.u.explain.refused_count, made.u.explain.refused_count);
+        assert_int_equal(td_response_encode(&got, test->out_again, TD_TEST_OUT_BYTES), count);
+        assert_memory_equal(test->out_again, test->out, count);
+    }
+    assert_int_equal(got.u.explain.refused[0].err, TD_EBADSIG);
+    assert_int_equal(got.u.explain.refused[0].count, 3);
+    assert_int_equal(got.u.explain.refused[0].last_ms, 1772460341000);
+    assert_int_equal(got.u.explain.refused[0].from.count, 24);
+    made.u.explain.refused_count = 0;
+    size_t count = td_response_encode(&made, test->out, TD_TEST_OUT_BYTES);
+    assert_int_equal(test->out[count - 2], 0x91); /* [[]]; the same with an empty second list */
+    test->out[count - 2] = 0x92;
+    test->out[count++] = 0x90;
+    assert_int_equal(decode_response(test, (struct td_bytes){test->out, count}, &got), TD_EFORMAT);
+    for (unsigned known = 0; known < 2; known++) {
+        struct td_region_view view = {.region = {1}, .eta_known = known, .eta_ms = known * 3100};
+        struct td_response status = {.op = TD_OP_STATUS};
+        status.u.status.region_count = 1;
+        status.u.status.regions = &view;
+        count = td_response_encode(&status, test->out, TD_TEST_OUT_BYTES);
+        assert_int_equal(decode_response(test, (struct td_bytes){test->out, count}, &got), TD_OK);
+        assert_int_equal(got.u.status.regions[0].eta_known, known);
+        assert_int_equal(got.u.status.regions[0].eta_ms, known * 3100);
+    }
+}
+
 /* One publish of three updates whose middle one is given by its job and detail. */
 static void check_middle(struct td_test *test, struct td_text job, struct td_text detail,
                          uint64_t state_value, enum td_err want)
@@ -242,6 +282,7 @@ int main(void)
         TD_UNIT_TEST(test_altered_requests_are_refused_or_another_request),
         TD_UNIT_TEST(test_altered_responses_are_refused_or_another_response),
         TD_UNIT_TEST(test_signed_numbers_keep_their_sign),
+        TD_UNIT_TEST(test_refusals_and_the_time_left_are_there_or_left_out),
         TD_UNIT_TEST(test_bad_update_is_marked_and_its_neighbours_stand),
         TD_UNIT_TEST(test_more_updates_than_the_limit_are_refused),
         TD_UNIT_TEST(test_token_survives_and_every_other_form_is_a_bad_token),

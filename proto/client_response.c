@@ -1,66 +1,27 @@
 /* client_response.c -- what a node answers: encode and decode side by side. Every answer has the
  * same envelope, then the part of its op. */
 #include "proto/assert.h"
-#include "proto/client_msg.h"
+#include "proto/client_parts.h"
 #include "proto/delta.h"
 #include "proto/wire.h"
 
 enum {
     RESPONSE_FIELDS = 15,
-    FRESH_FIELDS = 6,
     RESULT_FIELDS = 14,
     REGISTER_FIELDS = 23,
     VERSION_FIELDS = 8,
-    REGION_FIELDS = 27,
-    STATUS_FIELDS = 7,
+    REFUSED_FIELDS = 5,
     RANK_MAX = 2,
     ERR_NUMBER_MAX = 9999,
     MESSAGE_BYTES_MAX = 4096,
-    COUNTERS_MAX = 1024,
-    COUNTER_NAME_BYTES_MAX = 64,
 };
 
 /* ---- encode: parts ---- */
-
-/* [] = not known, [value] = known. */
-static void write_optional(struct td_writer *writer, bool known, uint64_t value)
-{
-    td_writer_array(writer, known ? 1 : 0);
-    if (known) {
-        td_writer_uint(writer, value);
-    }
-}
-
-/* [] or [sign 0/1, magnitude]: integers on the wire are never negative. */
-static void write_signed(struct td_writer *writer, bool known, int64_t value)
-{
-    td_writer_array(writer, known ? 2 : 0);
-    if (!known) {
-        return;
-    }
-    uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    td_writer_uint(writer, value < 0);
-    td_writer_uint(writer, magnitude <= TD_SEQ_MAX ? magnitude : TD_SEQ_MAX);
-}
 
 static void write_stamp(struct td_writer *writer, struct td_stamp stamp)
 {
     td_writer_uint(writer, stamp.ms);
     td_writer_uint(writer, stamp.counter);
-}
-
-static void write_fresh(struct td_writer *writer, const struct td_fresh_view *views, uint32_t count)
-{
-    td_writer_array(writer, count);
-    for (uint32_t i = 0; i < count; i++) {
-        td_writer_array(writer, FRESH_FIELDS);
-        td_writer_uint(writer, views[i].region.v);
-        write_optional(writer, views[i].age_known, views[i].age_ms);
-        write_optional(writer, views[i].missing_known, views[i].missing);
-        td_writer_uint(writer, views[i].recovering);
-        td_writer_uint(writer, views[i].doubt);
-        td_writer_uint(writer, views[i].via.v);
-    }
 }
 
 static void write_names(struct td_writer *writer, const struct td_region_name *names,
@@ -123,42 +84,37 @@ static void write_version(struct td_writer *writer, const struct td_version_view
     td_writer_uint(writer, version->signature_ok);
     td_writer_bin(writer, (struct td_bytes){version->signer.bytes, sizeof version->signer.bytes});
     td_writer_uint(writer, version->via.v);
-    write_signed(writer, version->arrived_after_known, version->arrived_after_ms);
+    td_part_write_signed(writer, version->arrived_after_known, version->arrived_after_ms);
 }
 
-static void write_region(struct td_writer *writer, const struct td_region_view *view)
+static void write_refused(struct td_writer *writer, const struct td_refused_view *views,
+                          uint32_t count)
 {
-    td_writer_array(writer, REGION_FIELDS);
-    td_writer_uint(writer, view->region.v);
-    td_writer_uint(writer, view->self);
-    td_writer_uint(writer, view->roster_state);
-    td_writer_uint(writer, view->link_state);
-    td_writer_uint(writer, view->direct);
-    td_writer_uint(writer, view->via.v);
-    write_optional(writer, view->heard, view->heard_age_ms);
-    write_optional(writer, view->rtt_known, view->rtt_us);
-    td_writer_uint(writer, view->probes);
-    write_optional(writer, view->we_lack_known, view->we_lack);
-    write_optional(writer, view->they_lack_known, view->they_lack);
-    write_optional(writer, view->they_lack_jobs != UINT32_MAX, view->they_lack_jobs);
-    td_writer_uint(writer, view->oldest_unacked_ms);
-    write_signed(writer, view->offset_known, view->offset_ms);
-    td_writer_uint(writer, view->proto_min);
-    td_writer_uint(writer, view->proto_max);
-    td_writer_text(writer, view->software);
-    td_writer_text(writer, view->name);
-    td_writer_uint(writer, view->sent_bytes);
-    td_writer_uint(writer, view->received_bytes);
-    td_writer_uint(writer, view->reconnects);
-    td_writer_uint(writer, view->clone_suspected);
-    td_writer_uint(writer, view->rolled_back);
-    td_writer_uint(writer, view->equivocated);
-    td_writer_uint(writer, view->fenced);
-    write_fresh(writer, view->hears, view->hears_count);
-    td_writer_bin(writer, (struct td_bytes){view->sign_key.bytes, sizeof view->sign_key.bytes});
+    td_writer_array(writer, count);
+    for (uint32_t i = 0; i < count; i++) {
+        td_writer_array(writer, REFUSED_FIELDS);
+        td_writer_uint(writer, views[i].err);
+        td_writer_uint(writer, views[i].count);
+        td_writer_uint(writer, views[i].first_ms);
+        td_writer_uint(writer, views[i].last_ms);
+        td_writer_text(writer, views[i].from);
+    }
 }
 
 /* ---- encode: bodies ---- */
+
+static void write_explain(struct td_writer *writer, const struct td_response *response)
+{
+    bool refused = response->u.explain.refused_count > 0;
+    td_writer_array(writer, refused ? 2 : 1);
+    td_writer_array(writer, response->u.explain.count);
+    for (uint32_t i = 0; i < response->u.explain.count; i++) {
+        write_version(writer, &response->u.explain.versions[i]);
+    }
+    if (refused) {
+        write_refused(writer, response->u.explain.refused, response->u.explain.refused_count);
+    }
+}
 
 static void write_registers(struct td_writer *writer, const struct td_response *response)
 {
@@ -169,26 +125,6 @@ static void write_registers(struct td_writer *writer, const struct td_response *
     }
     td_writer_uint(writer, response->u.registers.next_cursor);
     td_writer_uint(writer, response->u.registers.reset);
-}
-
-static void write_status(struct td_writer *writer, const struct td_response *response)
-{
-    td_writer_array(writer, STATUS_FIELDS);
-    td_writer_array(writer, response->u.status.region_count);
-    for (uint32_t i = 0; i < response->u.status.region_count; i++) {
-        write_region(writer, &response->u.status.regions[i]);
-    }
-    td_writer_array(writer, response->u.status.counter_count);
-    for (uint32_t i = 0; i < response->u.status.counter_count; i++) {
-        td_writer_array(writer, 2);
-        td_writer_text(writer, response->u.status.counters[i].name);
-        td_writer_uint(writer, response->u.status.counters[i].value);
-    }
-    td_writer_uint(writer, response->u.status.roster_version);
-    td_writer_uint(writer, response->u.status.register_count);
-    td_writer_uint(writer, response->u.status.log_bytes);
-    td_writer_uint(writer, response->u.status.log_limit_bytes);
-    td_writer_uint(writer, response->u.status.publishing);
 }
 
 static void write_body(struct td_writer *writer, const struct td_response *response)
@@ -207,14 +143,10 @@ static void write_body(struct td_writer *writer, const struct td_response *respo
         write_registers(writer, response);
         break;
     case TD_OP_EXPLAIN:
-        td_writer_array(writer, 1);
-        td_writer_array(writer, response->u.explain.count);
-        for (uint32_t i = 0; i < response->u.explain.count; i++) {
-            write_version(writer, &response->u.explain.versions[i]);
-        }
+        write_explain(writer, response);
         break;
     case TD_OP_STATUS:
-        write_status(writer, response);
+        td_part_write_status(writer, response);
         break;
     case TD_OP_ROSTER_GET:
         td_writer_array(writer, 1);
@@ -250,7 +182,7 @@ size_t td_response_encode(const struct td_response *response, void *bytes, size_
     td_writer_uint(&writer, response->process.random);
     td_vv_write(&writer, &response->has);
     td_writer_uint(&writer, response->certain);
-    write_fresh(&writer, response->freshness, response->freshness_count);
+    td_part_write_fresh(&writer, response->freshness, response->freshness_count);
     write_names(&writer, response->names, response->name_count);
     write_body(&writer, response);
     return td_writer_done(&writer);
@@ -258,70 +190,12 @@ size_t td_response_encode(const struct td_response *response, void *bytes, size_
 
 /* ---- decode: parts ---- */
 
-static bool read_optional(struct td_reader *reader, uint64_t max, uint64_t *ret_value)
-{
-    bool known = td_reader_enter(reader, 0, 1) == 1;
-    *ret_value = known ? td_reader_uint(reader, max) : 0;
-    td_reader_leave(reader);
-    return known;
-}
-
-static bool read_signed(struct td_reader *reader, int64_t *ret_value)
-{
-    uint32_t count = td_reader_enter(reader, 0, 2);
-    *ret_value = 0;
-    if (count == 0) {
-        td_reader_leave(reader);
-        return false;
-    }
-    bool negative = td_wire_read_flag(reader);
-    int64_t magnitude = (int64_t)td_reader_uint(reader, TD_SEQ_MAX);
-    td_reader_leave(reader);
-    if (negative && magnitude == 0) {
-        td_reader_fail(reader, TD_EFORMAT);
-    }
-    *ret_value = negative ? -magnitude : magnitude;
-    return true;
-}
-
 static struct td_stamp read_stamp(struct td_reader *reader)
 {
     struct td_stamp stamp;
     stamp.ms = td_reader_uint(reader, TD_STAMP_MS_MAX);
     stamp.counter = (uint32_t)td_reader_uint(reader, UINT32_MAX);
     return stamp;
-}
-
-/* A name or word: within bytes_max and without control characters. */
-static struct td_text read_word(struct td_reader *reader, uint32_t bytes_max)
-{
-    struct td_text text = td_reader_text(reader, bytes_max);
-    if (!td_utf8_valid(text, false)) {
-        td_reader_fail(reader, TD_EFORMAT);
-    }
-    return text;
-}
-
-static const struct td_fresh_view *read_fresh(struct td_reader *reader, struct td_arena *arena,
-                                              uint32_t *ret_count)
-{
-    struct td_fresh_view *views =
-        td_wire_enter_flat(reader, arena, 1, TD_REGION_NUMBER_MAX, sizeof *views, ret_count);
-    if (views == NULL) {
-        return NULL;
-    }
-    for (uint32_t i = 0; i < *ret_count; i++) {
-        td_reader_enter(reader, FRESH_FIELDS, FRESH_FIELDS);
-        views[i].region = td_wire_read_region(reader);
-        views[i].age_known = read_optional(reader, UINT64_MAX, &views[i].age_ms);
-        views[i].missing_known = read_optional(reader, UINT64_MAX, &views[i].missing);
-        views[i].recovering = td_wire_read_flag(reader);
-        views[i].doubt = td_wire_read_flag(reader);
-        views[i].via.v = (uint8_t)td_reader_uint(reader, TD_REGION_NUMBER_MAX);
-        td_reader_leave(reader);
-    }
-    td_reader_leave(reader);
-    return views;
 }
 
 static void read_names(struct td_reader *reader, struct td_arena *arena,
@@ -335,7 +209,7 @@ static void read_names(struct td_reader *reader, struct td_arena *arena,
     for (uint32_t i = 0; i < response->name_count; i++) {
         td_reader_enter(reader, 2, 2);
         names[i].region = td_wire_read_region(reader);
-        names[i].name = read_word(reader, TD_REGION_NAME_BYTES_MAX);
+        names[i].name = td_part_read_word(reader, TD_REGION_NAME_BYTES_MAX);
         td_reader_leave(reader);
     }
     td_reader_leave(reader);
@@ -406,49 +280,7 @@ static void read_version(struct td_reader *reader, struct td_arena *arena,
     version->signature_ok = td_wire_read_flag(reader);
     td_reader_fixed(reader, version->signer.bytes, sizeof version->signer.bytes);
     version->via.v = (uint8_t)td_reader_uint(reader, TD_REGION_NUMBER_MAX);
-    version->arrived_after_known = read_signed(reader, &version->arrived_after_ms);
-    td_reader_leave(reader);
-}
-
-static void read_region_link(struct td_reader *reader, struct td_region_view *view)
-{
-    uint64_t value;
-    view->region = td_wire_read_region(reader);
-    view->self = td_wire_read_flag(reader);
-    view->roster_state = (uint8_t)td_reader_uint(reader, UINT8_MAX);
-    view->link_state = (uint8_t)td_reader_uint(reader, UINT8_MAX);
-    view->direct = td_wire_read_flag(reader);
-    view->via.v = (uint8_t)td_reader_uint(reader, TD_REGION_NUMBER_MAX);
-    view->heard = read_optional(reader, UINT64_MAX, &view->heard_age_ms);
-    view->rtt_known = read_optional(reader, UINT32_MAX, &value);
-    view->rtt_us = (uint32_t)value;
-    view->probes = (uint16_t)td_reader_uint(reader, UINT16_MAX);
-    view->we_lack_known = read_optional(reader, UINT64_MAX, &view->we_lack);
-    view->they_lack_known = read_optional(reader, UINT64_MAX, &view->they_lack);
-    bool counted = read_optional(reader, UINT32_MAX - 1, &value);
-    view->they_lack_jobs = counted ? (uint32_t)value : UINT32_MAX;
-    view->oldest_unacked_ms = td_reader_uint(reader, UINT64_MAX);
-    view->offset_known = read_signed(reader, &view->offset_ms);
-}
-
-static void read_region(struct td_reader *reader, struct td_arena *arena,
-                        struct td_region_view *view)
-{
-    td_reader_enter(reader, REGION_FIELDS, REGION_FIELDS);
-    read_region_link(reader, view);
-    view->proto_min = (uint16_t)td_reader_uint(reader, UINT16_MAX);
-    view->proto_max = (uint16_t)td_reader_uint(reader, UINT16_MAX);
-    view->software = read_word(reader, TD_SOFTWARE_BYTES_MAX);
-    view->name = read_word(reader, TD_REGION_NAME_BYTES_MAX);
-    view->sent_bytes = td_reader_uint(reader, UINT64_MAX);
-    view->received_bytes = td_reader_uint(reader, UINT64_MAX);
-    view->reconnects = td_reader_uint(reader, UINT64_MAX);
-    view->clone_suspected = td_wire_read_flag(reader);
-    view->rolled_back = td_wire_read_flag(reader);
-    view->equivocated = td_wire_read_flag(reader);
-    view->fenced = td_wire_read_flag(reader);
-    view->hears = read_fresh(reader, arena, &view->hears_count);
-    td_reader_fixed(reader, view->sign_key.bytes, sizeof view->sign_key.bytes);
+    version->arrived_after_known = td_part_read_signed(reader, &version->arrived_after_ms);
     td_reader_leave(reader);
 }
 
@@ -484,52 +316,43 @@ static void read_registers(struct td_reader *reader, struct td_arena *arena,
     td_reader_leave(reader);
 }
 
+/* Left out when nothing was refused: an empty list is not a second form of that. */
+static void read_refused(struct td_reader *reader, struct td_arena *arena,
+                         struct td_response *response)
+{
+    struct td_refused_view *views = td_wire_enter_flat(
+        reader, arena, 1, TD_REFUSED_SHOWN_MAX, sizeof *views, &response->u.explain.refused_count);
+    if (views == NULL || response->u.explain.refused_count == 0) {
+        td_reader_fail(reader, TD_EFORMAT);
+        return;
+    }
+    for (uint32_t i = 0; i < response->u.explain.refused_count; i++) {
+        td_reader_enter(reader, REFUSED_FIELDS, REFUSED_FIELDS);
+        views[i].err = (enum td_err)td_reader_uint(reader, ERR_NUMBER_MAX);
+        views[i].count = td_reader_uint(reader, UINT64_MAX);
+        views[i].first_ms = td_reader_uint(reader, UINT64_MAX);
+        views[i].last_ms = td_reader_uint(reader, UINT64_MAX);
+        views[i].from = td_part_read_word(reader, TD_FROM_BYTES_MAX);
+        td_reader_leave(reader);
+    }
+    td_reader_leave(reader);
+    response->u.explain.refused = views;
+}
+
 static void read_explain(struct td_reader *reader, struct td_arena *arena,
                          struct td_response *response)
 {
-    td_reader_enter(reader, 1, 1);
+    uint32_t fields = td_reader_enter(reader, 1, 2);
     struct td_version_view *versions = td_wire_enter_flat(
         reader, arena, 1, TD_VERSIONS_SHOWN_MAX, sizeof *versions, &response->u.explain.count);
     for (uint32_t i = 0; versions != NULL && i < response->u.explain.count; i++) {
         read_version(reader, arena, &versions[i]);
     }
     td_reader_leave(reader);
-    td_reader_leave(reader);
     response->u.explain.versions = versions;
-}
-
-static void read_counters(struct td_reader *reader, struct td_arena *arena,
-                          struct td_response *response)
-{
-    struct td_counter *counters = td_wire_enter_flat(
-        reader, arena, 1, COUNTERS_MAX, sizeof *counters, &response->u.status.counter_count);
-    for (uint32_t i = 0; counters != NULL && i < response->u.status.counter_count; i++) {
-        td_reader_enter(reader, 2, 2);
-        counters[i].name = read_word(reader, COUNTER_NAME_BYTES_MAX);
-        counters[i].value = td_reader_uint(reader, UINT64_MAX);
-        td_reader_leave(reader);
+    if (fields == 2) {
+        read_refused(reader, arena, response);
     }
-    td_reader_leave(reader);
-    response->u.status.counters = counters;
-}
-
-static void read_status(struct td_reader *reader, struct td_arena *arena,
-                        struct td_response *response)
-{
-    td_reader_enter(reader, STATUS_FIELDS, STATUS_FIELDS);
-    struct td_region_view *regions = td_wire_enter_flat(
-        reader, arena, 1, TD_REGION_NUMBER_MAX, sizeof *regions, &response->u.status.region_count);
-    for (uint32_t i = 0; regions != NULL && i < response->u.status.region_count; i++) {
-        read_region(reader, arena, &regions[i]);
-    }
-    td_reader_leave(reader);
-    response->u.status.regions = regions;
-    read_counters(reader, arena, response);
-    response->u.status.roster_version = td_reader_uint(reader, TD_SEQ_MAX);
-    response->u.status.register_count = td_reader_uint(reader, UINT64_MAX);
-    response->u.status.log_bytes = td_reader_uint(reader, UINT64_MAX);
-    response->u.status.log_limit_bytes = td_reader_uint(reader, UINT64_MAX);
-    response->u.status.publishing = td_wire_read_flag(reader);
     td_reader_leave(reader);
 }
 
@@ -549,7 +372,7 @@ static void read_body(struct td_reader *reader, struct td_arena *arena,
         read_explain(reader, arena, response);
         break;
     case TD_OP_STATUS:
-        read_status(reader, arena, response);
+        td_part_read_status(reader, arena, response);
         break;
     case TD_OP_ROSTER_GET:
         td_reader_enter(reader, 1, 1);
@@ -577,13 +400,13 @@ static void read_envelope(struct td_reader *reader, struct td_arena *arena,
     response->err = (enum td_err)td_reader_uint(reader, ERR_NUMBER_MAX);
     response->message = td_reader_text(reader, MESSAGE_BYTES_MAX);
     response->node.v = (uint8_t)td_reader_uint(reader, TD_REGION_NUMBER_MAX);
-    response->node_name = read_word(reader, TD_REGION_NAME_BYTES_MAX);
-    response->cluster_name = read_word(reader, TD_CLUSTER_NAME_BYTES_MAX);
+    response->node_name = td_part_read_word(reader, TD_REGION_NAME_BYTES_MAX);
+    response->cluster_name = td_part_read_word(reader, TD_CLUSTER_NAME_BYTES_MAX);
     response->now_ms = td_reader_uint(reader, UINT64_MAX);
     response->process = td_wire_read_incarnation(reader);
     td_vv_read(reader, arena, &response->has);
     response->certain = td_wire_read_flag(reader);
-    response->freshness = read_fresh(reader, arena, &response->freshness_count);
+    response->freshness = td_part_read_fresh(reader, arena, &response->freshness_count);
     read_names(reader, arena, response);
 }
 

@@ -39,4 +39,27 @@ static inline void td_durations_read(const struct td_durations *durations,
     ret_copy->sum_us = __atomic_load_n(&durations->sum_us, __ATOMIC_RELAXED);
 }
 
+/* The duration that so many of a thousand do not exceed, in proportion within its bucket, as
+ * Prometheus reckons it; beyond the last bucket its bound. 0 = none was measured. */
+static inline uint64_t td_durations_quantile_us(const struct td_durations *durations,
+                                                uint64_t per_mille)
+{
+    static const uint64_t bounds[TD_DURATION_BUCKETS] = TD_DURATION_BOUNDS;
+    uint64_t total = 0;
+    uint64_t below = 0;
+    for (uint32_t i = 0; i <= TD_DURATION_BUCKETS; i++) {
+        total += durations->counts[i];
+    }
+    const uint64_t rank = (total * per_mille + 999) / 1000;
+    for (uint32_t i = 0; i < TD_DURATION_BUCKETS && total > 0; i++) {
+        const uint64_t count = durations->counts[i];
+        if (count > 0 && below + count >= rank) {
+            const uint64_t lower = i == 0 ? 0 : bounds[i - 1];
+            return lower + (bounds[i] - lower) * (rank - below) / count;
+        }
+        below += count;
+    }
+    return total == 0 ? 0 : bounds[TD_DURATION_BUCKETS - 1];
+}
+
 #endif

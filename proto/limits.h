@@ -60,7 +60,13 @@ enum {
     TD_LIST_LIMIT_MAX = 1000,
     TD_WATCH_JOBS_MAX = 64,
     TD_VERSIONS_SHOWN_MAX = 16,
+    TD_REFUSED_SHOWN_MAX = 8, /* kinds of refusal shown of one job */
+    TD_FROM_BYTES_MAX = 96,   /* from whom something refused came */
+    TD_CANARY_WAIT_MS = 5000, /* a canary that a region has not confirmed by then is late */
 };
+
+/* Jobs of this prefix are canaries: `tidings doctor` reports them to time their way. */
+#define TD_CANARY_PREFIX "tidings/canary/"
 
 #define TD_SEQ_MAX ((UINT64_C(1) << 53) - 1)
 #define TD_STAMP_MS_MAX UINT64_C(4102444799999) /* 2099-12-31T23:59:59.999Z */

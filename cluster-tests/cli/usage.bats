@@ -145,6 +145,27 @@ load helper
     has "$(offered tidings roster add x --pub)" --pubkey
 }
 
+@test "zsh completion offers verbs, flags and words" {
+    command -v zsh >/dev/null || skip "no zsh here"
+    "$TIDINGS" completion zsh >_tidings
+    becomes() { python3 "$BATS_TEST_DIRNAME/press.py" "$1" "$2"; }
+    becomes "tidings publ" "tidings publish" # the first TAB of a shell
+    becomes "tidings publish --from" "publish --from-jsonl"
+    becomes "tidings roster add-c" "roster add-client"
+    becomes "tidings list --output pl" "--output plain"
+}
+
+@test "fish completion offers verbs, flags and words" {
+    command -v fish >/dev/null || skip "no fish here"
+    "$TIDINGS" completion fish >complete.fish
+    offered() { HOME=$PWD fish -N -c 'source complete.fish; complete -C $argv[1]' "$1" | cut -f1 | tr '\n' ' '; }
+    has "$(offered 'tidings pub')" publish
+    has "$(offered 'tidings publish --from')" --from-jsonl
+    has "$(offered 'tidings get a --output js')" jsonl
+    has "$(offered 'tidings roster ad')" add-client
+    has "$(offered 'tidings roster add x --pub')" --pubkey
+}
+
 @test "each jsonl line gets its answer in order, and the bad ones do not stop the rest" {
     printf '%s\n' '{"job":"a","state":"nonsense"}' 'not json' '' '{"state":"running"}' '{"job":"b","state":"running","progress":40}' >lines
     run_tidings 1 -n "ipc://$PWD/nobody.sock" --timeout 500ms publish --from-jsonl lines

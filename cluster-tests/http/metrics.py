@@ -16,7 +16,8 @@ NAMES = {
     "build_info": "any", "jobs": STATES, "jobs_silent": None,
     "region_fresh_as_of_timestamp_seconds": "regions", "region_missing_updates": "regions",
     "peer_up": "peers", "peer_last_heard_timestamp_seconds": "peers", "peer_rtt_seconds": "peers",
-    "peer_clock_offset_seconds": "peers", "peer_unacked_updates": "peers",
+    "peer_clock_offset_seconds": "peers", "peer_unacked_updates": "peers", "peer_unacked_jobs": "peers",
+    "peer_backlog_eta_seconds": "peers", "canary_probes_total": "any",
     "peer_oldest_unacked_timestamp_seconds": "peers", "peer_last_digest_match_timestamp_seconds": "peers",
     "log_bytes": None, "log_limit_bytes": None, "log_damaged_records": None, "log_missing_segments": None,
     "roster_version": None,
@@ -88,6 +89,57 @@ def test_the_query_shows_the_same_numbers():
     there = samples(scrape("us-east"))
     check(there["tidings_updates_applied_total"][("eu-west",)] >= 2, "applied at us-east")
     check(there["tidings_replication_latency_seconds_count"][("eu-west",)] >= 2, "latency at us-east")
+
+
+RESULTS = ("direct", "relayed", "timed_out")
+
+
+def canaries(peer):
+    found = samples(scrape("eu-west"))["tidings_canary_probes_total"]
+    return [found[(peer, result)] for result in RESULTS]
+
+
+def test_canaries_are_counted_by_peer_and_result():
+    found = samples(scrape("eu-west"))["tidings_canary_probes_total"]
+    check(sorted(found) == sorted((peer, result) for peer in REGIONS[1:] for result in RESULTS),
+          "canary_probes_total has %s" % sorted(found))
+    before = canaries("us-east")
+    cli("eu-west", "doctor")
+    wait_for("the canary of doctor is counted", lambda: canaries("us-east")[0] == before[0] + 1, 10)
+    check(canaries("us-east")[1:] == before[1:], "a direct one counted as %s" % canaries("us-east"))
+
+
+def peers(region):
+    shown = json.loads(cli(region, "peers", "--json"))
+    return shown["now"], [p for p in shown["peers"] if p["state"] != "self"]
+
+
+def test_the_backlog_is_the_same_everywhere():
+    # Without a link the peer's newest head counts: one that has everything so far.
+    begun = peers("eu-west")[0]
+    wait_for("heads of both", lambda: all(p["last_heard"] > begun for p in peers("eu-west")[1]), 10)
+    for region in REGIONS[1:]:
+        cli("eu-west", "fault", "cut", region)
+        cli(region, "fault", "cut", "eu-west")
+    for number in range(12):
+        cli("eu-west", "publish", "back/%d" % (number % 3), "running", "--progress", str(number))
+    wait_for("both links are down", lambda: sum(samples(scrape("eu-west"))["tidings_peer_up"].values()) == 0, 30)
+    lack = [p["they_lack"] for p in peers("eu-west")[1] if p["region"] == "us-east"][0]
+    found = samples(scrape("eu-west"))
+    check(lack["updates"] == 12 and lack["jobs"] == 3, "peers says %s" % lack)
+    check(found["tidings_peer_unacked_updates"][("us-east",)] == 12, "metric of updates")
+    check(found["tidings_peer_unacked_jobs"][("us-east",)] == 3, "metric of jobs")
+    eta = found["tidings_peer_backlog_eta_seconds"][("us-east",)]
+    check(lack["eta_seconds"] is None and eta != eta, "time left while nothing drains: %s, %s" % (lack, eta))
+    rows = json.loads(cli("eu-west", "check", "backlog", "--format", "json", "--warn", "1h", "--crit", "2h"))["checks"]
+    row = [r for r in rows if r["region"] == "us-east"][0]
+    check(row["they_lack"] == lack, "check backlog says %s, peers %s" % (row, lack))
+    table = cli("eu-west", "peers").decode()
+    check("12 (3 jobs)" in table and "3 jobs wait for" in table, "peers prints\n%s" % table)
+    for region in REGIONS[1:]:
+        cli("eu-west", "fault", "heal", region)
+        cli(region, "fault", "heal", "eu-west")
+    wait_for("nothing waits any more", lambda: sum(samples(scrape("eu-west"))["tidings_peer_unacked_jobs"].values()) == 0, 60)
 
 
 def test_what_is_not_known_is_no_number():

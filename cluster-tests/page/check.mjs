@@ -120,6 +120,13 @@ async function keyboard(page) {
   const id = await page.evaluate(() => document.activeElement.getAttribute('aria-label'));
   await page.waitForTimeout(2500); // the table has been drawn again at least twice
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), id, 'and keeps the focus');
+  await page.keyboard.press('Escape');
+  await page.locator('#find-id').fill('acme/nightly/1003');
+  await page.keyboard.press('Enter');
+  await page.locator('#why tbody tr').first().waitFor({timeout: SLOW});
+  assert.match(await page.locator('#why').textContent(), /Refused: 1 update of this job, the attempt already has a state of higher rank, from local uid \d+, last at [\d:]+Z \(TD-E0301\)\./);
+  await page.screenshot({path: `${shots}/refused.png`});
+  await page.keyboard.press('Escape');
   await page.locator('#find-id').fill('acme/nobody');
   await page.keyboard.press('Enter');
   await page.waitForFunction(() => /no region knows/.test(document.querySelector('#why').textContent), null, {timeout: SLOW});

@@ -146,6 +146,7 @@ static struct td_check_row check_backlog(const struct td_response *status,
         row.level = td_level_of(row.value, limits);
         row.word = row.level == TD_LEVEL_OK ? "ok" : "waiting";
     }
+    row.backlog = region;
     return row;
 }
 

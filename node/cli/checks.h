@@ -31,6 +31,7 @@ struct td_check_row {
     bool known;       /* value means something */
     uint64_t value;   /* ms, per cent, or a count, as the check's limits */
     const char *word; /* what is the matter, a closed list of words; "ok" when nothing is */
+    const struct td_region_view *backlog; /* BACKLOG: updates, jobs, time left; else NULL */
 };
 enum { TD_CHECK_ROWS_MAX = 6 * 256 };
 

@@ -147,6 +147,23 @@ static const char *value_text(const struct td_check_row *row, char ret_text[48])
     return ret_text;
 }
 
+/* " (412 updates, 37 jobs)", the numbers of `tidings peers`. */
+static const char *backlog_text(const struct td_check_row *row, char ret_text[96])
+{
+    char jobs[40] = "";
+
+    if (row->backlog == NULL) {
+        return "";
+    }
+    if (row->backlog->they_lack_jobs != UINT32_MAX) {
+        snprintf(jobs, sizeof jobs, ", %s",
+                 td_cli_plural(row->backlog->they_lack_jobs, "job", "jobs"));
+    }
+    snprintf(ret_text, 96, " (%s%s)", td_cli_plural(row->backlog->they_lack, "update", "updates"),
+             jobs);
+    return ret_text;
+}
+
 /* 'links_us-east'=0.412s;5.000;10.000 */
 static void print_perfdata(const struct result *result, const struct td_check_row *row)
 {
@@ -166,6 +183,13 @@ static void print_perfdata(const struct result *result, const struct td_check_ro
     if (limits->crit != UINT64_MAX) {
         printf("%.*f", seconds ? 3 : 0, (double)limits->crit / scale);
     }
+    if (row->backlog != NULL) {
+        printf(" 'backlog_updates_%s'=%llu;;", who(result, row),
+               (unsigned long long)row->backlog->they_lack);
+    }
+    if (row->backlog != NULL && row->backlog->they_lack_jobs != UINT32_MAX) {
+        printf(" 'backlog_jobs_%s'=%u;;", who(result, row), row->backlog->they_lack_jobs);
+    }
 }
 
 /* "|" would begin the numbers, so no name may bring one along. */
@@ -174,13 +198,14 @@ static void print_nagios(const struct result *result)
     enum td_level worst = worst_of(result);
     size_t shown = 0;
     char value[48];
+    char backlog[96];
 
     printf("TIDINGS %s -", td_level_name(worst));
     for (size_t i = 0; i < result->count; i++) {
         const struct td_check_row *row = &result->rows[i];
         if (row->level != TD_LEVEL_OK) {
-            printf("%s %s %s: %s%s", shown++ > 0 ? "," : "", td_check_name(row->check),
-                   who(result, row), row->word, value_text(row, value));
+            printf("%s %s %s: %s%s%s", shown++ > 0 ? "," : "", td_check_name(row->check),
+                   who(result, row), row->word, value_text(row, value), backlog_text(row, backlog));
         }
     }
     if (shown == 0) {
@@ -216,6 +241,28 @@ static void print_prometheus(const struct result *result)
     }
 }
 
+/* What the node's own /metrics calls peer_unacked_*. */
+static void print_prometheus_backlog(const struct result *result)
+{
+    if (!result->ran[TD_CHECK_BACKLOG]) {
+        return;
+    }
+    puts("# HELP tidings_check_backlog What a region lacks of ours, in updates and in jobs.\n"
+         "# TYPE tidings_check_backlog gauge");
+    for (size_t i = 0; i < result->count; i++) {
+        const struct td_check_row *row = &result->rows[i];
+        if (row->backlog == NULL) {
+            continue;
+        }
+        printf("tidings_check_backlog{region=\"%s\",unit=\"updates\"} %llu\n", who(result, row),
+               (unsigned long long)row->backlog->they_lack);
+        if (row->backlog->they_lack_jobs != UINT32_MAX) {
+            printf("tidings_check_backlog{region=\"%s\",unit=\"jobs\"} %u\n", who(result, row),
+                   row->backlog->they_lack_jobs);
+        }
+    }
+}
+
 static json_t *row_json(const struct result *result, const struct td_check_row *row)
 {
     bool seconds = strcmp(td_check_unit(row->check), "seconds") == 0;
@@ -223,9 +270,14 @@ static json_t *row_json(const struct result *result, const struct td_check_row *
                     : seconds   ? json_real((double)row->value / 1000.0)
                                 : json_integer((json_int_t)row->value);
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "check", td_check_name(row->check), "region",
-                     who(result, row), "level", td_level_name(row->level), "word", row->word,
-                     "value", value, "unit", td_check_unit(row->check));
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "check", td_check_name(row->check),
+                             "region", who(result, row), "level", td_level_name(row->level), "word",
+                             row->word, "value", value, "unit", td_check_unit(row->check));
+    if (row->check == TD_CHECK_BACKLOG) {
+        json_object_set_new(json, "they_lack",
+                            row->backlog != NULL ? td_json_they_lack(row->backlog) : json_null());
+    }
+    return json;
 }
 
 static void print_json(struct result *result)
@@ -246,6 +298,7 @@ static void print(struct result *result)
 {
     if (td_args_is(result->cli->args, TD_FLAG_FORMAT, "prometheus")) {
         print_prometheus(result);
+        print_prometheus_backlog(result);
     } else if (td_args_is(result->cli->args, TD_FLAG_FORMAT, "json") ||
                (td_cli_json(result->cli) && !td_args_has(result->cli->args, TD_FLAG_FORMAT))) {
         print_json(result);

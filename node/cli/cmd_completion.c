@@ -193,6 +193,9 @@ int td_cmd_completion(struct td_cli *cli)
     } else if (strcmp(shell, "zsh") == 0) {
         printf("#compdef tidings\nautoload -U +X bashcompinit && bashcompinit\n");
         print_bash();
+        /* Loaded by the first TAB, it has to answer that one too. */
+        printf("if [[ $funcstack[1] == _tidings ]]; then _bash_complete -o filenames -F _tidings; "
+               "fi\n");
     } else if (strcmp(shell, "fish") == 0) {
         print_fish();
     } else {

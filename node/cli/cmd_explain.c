@@ -124,6 +124,24 @@ static void explain_concurrent(const struct td_cli *cli, const struct td_respons
     }
 }
 
+/* "Refused: 1 update of this job, signature does not match the claimed origin, from us-east at
+ * 10.0.3.9:7717 at 14:05:41Z (TD-E0213)." */
+static void print_refused(const struct td_cli *cli, const struct td_response *response)
+{
+    for (uint32_t i = 0; i < response->u.explain.refused_count; i++) {
+        const struct td_refused_view *view = &response->u.explain.refused[i];
+        char code[16];
+        td_err_code(view->err, code);
+        printf("Refused: %s of this job, %s, ", td_cli_plural(view->count, "update", "updates"),
+               td_err_text(view->err));
+        if (view->from.count > 0) {
+            printf("from %s, ", td_cli_shown(view->from));
+        }
+        printf("%s%s (%s).\n", view->count > 1 ? "last at " : "at ",
+               td_cli_time_of_day(cli, view->last_ms), code);
+    }
+}
+
 static int print_explain(struct td_cli *cli, const struct td_response *response)
 {
     static const struct td_column columns[] = {
@@ -148,6 +166,7 @@ static int print_explain(struct td_cli *cli, const struct td_response *response)
     td_table_free(table);
     if (cli->form != TD_FORM_PLAIN) {
         explain_concurrent(cli, response);
+        print_refused(cli, response);
     }
     return 0;
 }
@@ -159,6 +178,9 @@ int td_cmd_explain(struct td_cli *cli)
 
     int code = td_job_ask(cli, TD_OP_EXPLAIN, false, &result, &known);
     if (code == 0 && !known) {
+        if (!td_cli_json(cli) && cli->form != TD_FORM_PLAIN) {
+            print_refused(cli, &result.response);
+        }
         code = td_job_unknown(cli, &result.response, cli->args->arguments[0]);
     } else if (code == 0) {
         code = print_explain(cli, &result.response);

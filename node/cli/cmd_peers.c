@@ -146,25 +146,27 @@ static uint64_t counter_of(const struct td_response *response, const char *name)
     return 0;
 }
 
-/* What the node itself lost, and whether it has it back: nobody should need its log for that. */
+/* What the node itself lost, who is getting something back: nobody should need a log for that. */
 static void damage_line(const struct td_response *response)
 {
     uint64_t records = counter_of(response, "log_damaged_records");
     uint64_t segments = counter_of(response, "log_missing_segments");
     bool recovering = false;
 
-    for (uint32_t i = 0; i < response->freshness_count; i++) {
-        recovering = recovering || response->freshness[i].recovering;
-    }
     if (records + segments > 0) {
         printf("%s's log was damaged when it started: %s,", td_cli_shown(response->node_name),
                td_cli_plural(records, "damaged record", "damaged records"));
         printf(" %s. ", td_cli_plural(segments, "missing segment", "missing segments"));
     }
-    if (recovering) {
-        printf("%s is recovering what it lost from the others. ",
-               td_cli_shown(response->node_name));
-    } else if (records + segments > 0) {
+    for (uint32_t i = 0; i < response->freshness_count; i++) {
+        if (response->freshness[i].recovering) {
+            printf("%s is recovering what it lost from the others. ",
+                   td_cli_region(response, response->freshness[i].region));
+        }
+        recovering = recovering || (response->freshness[i].recovering &&
+                                    response->freshness[i].region.v == response->node.v);
+    }
+    if (!recovering && records + segments > 0) {
         printf("What it lacked it has from the others. ");
     }
 }
@@ -211,9 +213,16 @@ static void peers_summary(const struct td_response *response)
         if (worst->oldest_unacked_ms != 0 && worst->oldest_unacked_ms <= response->now_ms) {
             printf(", oldest %s", td_cli_duration(response->now_ms - worst->oldest_unacked_ms));
         }
+        if (worst->eta_known && worst->direct) {
+            printf(", all there in about %s", td_cli_duration(worst->eta_ms));
+        }
         printf("; nothing is lost.");
     }
-    printf(" Next: tidings %s\n", down > 0 ? "mesh" : "regions");
+    if (worst != NULL && !worst->direct) {
+        printf(" Next: tidings doctor %s\n", region_name(response, worst));
+    } else {
+        printf(" Next: tidings %s\n", down > 0 ? "mesh" : "regions");
+    }
 }
 
 static int print_peers(struct td_cli *cli, const struct td_response *response)

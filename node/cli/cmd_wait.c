@@ -117,14 +117,73 @@ static int exit_code(const struct td_cli *cli, int err, const struct tidings_fre
     return td_err_exit_code(TD_ETIMEOUT);
 }
 
+/* ---- while waiting ---- */
+
+enum { UNKNOWN_US = 2 * 1000 * 1000 }; /* a node that has just started knows no ages for a moment */
+
+struct waiting {
+    const struct td_cli *cli;
+    char region[TIDINGS_REGION_BYTES + 1]; /* said to be waited for; "" = none */
+    uint64_t unknown_us;                   /* since when an age has not been known; 0 = it is */
+};
+
+static const struct tidings_region_freshness *deciding(const struct tidings_freshness *freshness)
+{
+    for (uint32_t i = 0; i < freshness->region_count; i++) {
+        if (!freshness->certain &&
+            strcmp(freshness->regions[i].region, freshness->deciding_region) == 0) {
+            return &freshness->regions[i];
+        }
+    }
+    return NULL;
+}
+
+static bool unknown_for_long(struct waiting *self, const struct tidings_region_freshness *region)
+{
+    if (region == NULL || region->age_known) {
+        self->unknown_us = 0;
+        return false;
+    }
+    if (self->unknown_us == 0) {
+        self->unknown_us = td_cli_mono_us();
+    }
+    return td_cli_mono_us() - self->unknown_us >= UNKNOWN_US;
+}
+
+/* Each change once, on stderr: the state may long have been reached where nobody hears it. */
+static void say_waiting(void *context, const struct tidings_freshness *freshness)
+{
+    struct waiting *self = context;
+    const struct tidings_region_freshness *region = deciding(freshness);
+    bool unknown = unknown_for_long(self, region);
+
+    if (region == NULL) {
+        if (self->region[0] != '\0') {
+            td_cli_note(self->cli, "%s is heard again", td_cli_shown(td_text_of(self->region)));
+        }
+        self->region[0] = '\0';
+        return;
+    }
+    if (strcmp(region->region, self->region) == 0 || (!region->age_known && !unknown)) {
+        return;
+    }
+    snprintf(self->region, sizeof self->region, "%s", region->region);
+    td_cli_note(self->cli, "waiting on %s, which nobody hears since %s",
+                td_cli_shown(td_text_of(region->region)),
+                region->age_known ? td_cli_duration(region->age_ms) : "this node started");
+}
+
 static int run(struct td_cli *cli, struct tidings_wait_job *jobs, size_t count)
 {
     struct tidings_freshness freshness = {0};
+    struct waiting waiting = {.cli = cli};
     struct tidings_wait_options options = {
         .states = states_of(cli->args),
         .or_lost = td_args_has(cli->args, TD_FLAG_OR_LOST),
         .any = td_args_has(cli->args, TD_FLAG_ANY),
         .timeout_ms = td_cli_timeout_ms(cli, UINT32_MAX),
+        .waiting = say_waiting,
+        .waiting_self = &waiting,
     };
     int err = tidings_wait(cli->tidings, jobs, count, &options, &freshness);
     bool answered = err == TIDINGS_OK || err == TIDINGS_EOTHERFINAL || err == TIDINGS_ETIMEOUT;

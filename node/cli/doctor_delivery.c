@@ -13,7 +13,7 @@
 #include "node/cli/doctor.h"
 #include "proto/roster.h"
 
-enum { CANARY_MS_DEFAULT = 5000, POLL_NS = 2 * 1000 * 1000, JOB_BYTES = 64, TEXT_BYTES = 1024 };
+enum { POLL_NS = 2 * 1000 * 1000, JOB_BYTES = 64, TEXT_BYTES = 1024 };
 
 /* ---- a connection ---- */
 
@@ -166,7 +166,7 @@ static void take_echoes(struct canary *self, const struct td_response *status)
 static void await_echoes(struct canary *self)
 {
     struct td_cli *cli = self->doctor->cli;
-    uint64_t end_us = self->started_us + UINT64_C(1000) * td_cli_timeout_ms(cli, CANARY_MS_DEFAULT);
+    uint64_t end_us = self->started_us + UINT64_C(1000) * td_cli_timeout_ms(cli, TD_CANARY_WAIT_MS);
     struct timespec pause = {0, POLL_NS};
 
     while (self->seen < self->count && td_cli_mono_us() < end_us) {
@@ -223,7 +223,7 @@ void td_doctor_delivery(struct td_doctor *doctor)
             self.echoes[self.count++].region = view->region;
         }
     }
-    snprintf(self.job, sizeof self.job, "tidings/canary/%.*s", (int)status->node_name.count,
+    snprintf(self.job, sizeof self.job, TD_CANARY_PREFIX "%.*s", (int)status->node_name.count,
              status->node_name.bytes);
     if (publish(&self) != 0) {
         return;

@@ -28,6 +28,9 @@ int td_job_unknown(struct td_cli *cli, const struct td_response *response, const
         if (problem != NULL) {
             json_object_set_new(problem, "freshness", td_json_freshness(response, NULL));
         }
+        if (problem != NULL && response->op == TD_OP_EXPLAIN) {
+            json_object_set_new(problem, "refused", td_json_refused(response));
+        }
         td_cli_print_json(cli, problem);
     }
     fflush(stdout);

@@ -351,6 +351,22 @@ const char *td_rule_sentence(enum td_rule rule)
     return "the rule is not known to this version";
 }
 
+json_t *td_json_refused(const struct td_response *response)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < response->u.explain.refused_count; i++) {
+        const struct td_refused_view *view = &response->u.explain.refused[i];
+        char code[16];
+        td_err_code(view->err, code);
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "code", code, "error",
+                            td_err_text(view->err), "count", td_json_number(view->count), "first",
+                            td_json_time(view->first_ms), "last", td_json_time(view->last_ms),
+                            "from", td_json_string_or_null(view->from)));
+    }
+    return list;
+}
+
 json_t *td_json_explain(const struct td_response *response, const struct td_json_options *options)
 {
     uint32_t count = response->u.explain.count;
@@ -373,7 +389,7 @@ json_t *td_json_explain(const struct td_response *response, const struct td_json
                               json_string(decided ? td_rule_sentence(versions[1].rule)
                                                   : "no other version is known here"));
     (void)json_object_set_new(explain, "versions", list);
-    (void)json_object_set_new(explain, "refused", json_null()); /* not measured per job */
+    (void)json_object_set_new(explain, "refused", td_json_refused(response));
     (void)json_object_set_new(json, "explain", explain);
     (void)json_object_set_new(json, "freshness", td_json_freshness(response, options));
     return json;

@@ -39,6 +39,9 @@ json_t *td_json_get(const struct td_response *response, const struct td_json_opt
 json_t *td_json_get_all(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_list(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_explain(const struct td_response *response, const struct td_json_options *options);
+/* Of an EXPLAIN, also of one that knows no such job: what was refused here since the node started:
+ * [{"code","error","count","first","last","from"}]. */
+json_t *td_json_refused(const struct td_response *response);
 /* Of an EXPLAIN: the worst of a job's concurrent losers, another final state before anything else. NULL = its
  * losers are no longer remembered. */
 const struct td_version_view *td_conflict_loser(const struct td_response *explain);
@@ -57,6 +60,8 @@ json_t *td_json_change(const struct td_response *response, const struct td_regis
                        const char *cursor);
 /* {"schema":"tidings.reset/1","reset":true,"node":..,"cursor":..} */
 json_t *td_json_reset(const struct td_response *response, const char *cursor);
+/* {"updates","jobs","oldest","eta_seconds"}, null = not known. */
+json_t *td_json_they_lack(const struct td_region_view *region);
 /* STATUS in three forms, and the node's own numbers. */
 json_t *td_json_peers(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_mesh(const struct td_response *response, const struct td_json_options *options);

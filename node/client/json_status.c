@@ -53,15 +53,16 @@ static json_t *probes_json(const struct td_region_view *region)
     return region->self ? json_null() : json_string(text);
 }
 
-static json_t *they_lack_json(const struct td_region_view *region)
+json_t *td_json_they_lack(const struct td_region_view *region)
 {
     if (region->self || !region->they_lack_known) {
         return json_null();
     }
-    return json_pack("{s:o, s:o, s:o, s:n}", "updates", td_json_number(region->they_lack), "jobs",
+    return json_pack("{s:o, s:o, s:o, s:o}", "updates", td_json_number(region->they_lack), "jobs",
                      region->they_lack_jobs == UINT32_MAX ? json_null()
                                                           : td_json_number(region->they_lack_jobs),
-                     "oldest", td_json_time(region->oldest_unacked_ms), "eta_seconds");
+                     "oldest", td_json_time(region->oldest_unacked_ms), "eta_seconds",
+                     region->eta_known ? td_json_seconds((int64_t)region->eta_ms) : json_null());
 }
 
 static json_t *alarms_json(const struct td_region_view *region)
@@ -105,7 +106,7 @@ static json_t *peer_json(const struct td_response *response, const struct td_reg
     (void)json_object_set_new(
         json, "we_lack",
         region->we_lack_known && !region->self ? td_json_number(region->we_lack) : json_null());
-    (void)json_object_set_new(json, "they_lack", they_lack_json(region));
+    (void)json_object_set_new(json, "they_lack", td_json_they_lack(region));
     (void)json_object_set_new(json, "clock_offset_seconds",
                               region->offset_known ? td_json_seconds(region->offset_ms)
                                                    : json_null());

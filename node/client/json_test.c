@@ -219,6 +219,10 @@ static void test_explain_names_rule_relation_and_clock(void **state)
     response.freshness_count = 0;
     response.u.explain.count = 2;
     response.u.explain.versions = versions;
+    static const struct td_refused_view refused = {TD_EBADSIG, 2, 1772460271900, 1772460341000,
+                                                   T("eu-west at 10.0.3.9:7717")};
+    response.u.explain.refused_count = 1;
+    response.u.explain.refused = &refused;
 #define ZERO_KEY                                                                                   \
     "\"signer\":\"ed25519:0000000000000000000000000000000000000000000000000000000000000000\","     \
     "\"signature\":\"ok\","
@@ -242,7 +246,11 @@ static void test_explain_names_rule_relation_and_clock(void **state)
                                    "\"clock\":{},\"relation_to_winner\":\"concurrent\",\"rule\":"
                                    "\"finality\"," ZERO_KEY
                                    "\"arrived_after_seconds\":null,\"path\":[\"eu-west\"]}],"
-                                   "\"refused\":null}," NO_FRESHNESS "}");
+                                   "\"refused\":[{\"code\":\"TD-E0213\",\"error\":"
+                                   "\"signature does not match the claimed origin\","
+                                   "\"count\":2,\"first\":\"2026-03-02T14:04:31.900Z\",\"last\":"
+                                   "\"2026-03-02T14:05:41.000Z\",\"from\":"
+                                   "\"eu-west at 10.0.3.9:7717\"}]}," NO_FRESHNESS "}");
 }
 
 static struct td_region_view down_view(void)
@@ -256,6 +264,8 @@ static struct td_region_view down_view(void)
                                   .they_lack = 412,
                                   .they_lack_jobs = 37,
                                   .oldest_unacked_ms = 1772460271900,
+                                  .eta_known = true,
+                                  .eta_ms = 3100,
                                   .proto_min = 1,
                                   .proto_max = 2,
                                   .software = T("0.2.4"),
@@ -282,7 +292,7 @@ static void test_peers_show_unknown_as_null(void **state)
                                "null,"
                                "\"they_lack\":{\"updates\":412,\"jobs\":37,\"oldest\":\"2026-03-"
                                "02T14:04:31.900Z\","
-                               "\"eta_seconds\":null},\"clock_offset_seconds\":null,\"version\":"
+                               "\"eta_seconds\":3.1},\"clock_offset_seconds\":null,\"version\":"
                                "\"0.2.4\",\"proto\":[1,2],"
                                "\"key\":\"ed25519:"
                                "0000000000000000000000000000000000000000000000000000000000000000\","

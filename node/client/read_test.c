@@ -227,6 +227,56 @@ static void test_wait_ends_on_another_final_state(void **state)
     fake_node_stop(node);
 }
 
+/* A job that does not end, at a node that does not hear a region: each look says so. */
+static enum fake_act answer_unheard(void *self, struct fake_node *node,
+                                    const struct td_request *request, struct td_response *response)
+{
+    static struct td_register_view view;
+    static const struct td_fresh_view fresh = {.region = {2}, .age_known = true, .age_ms = 240000};
+    static const struct td_region_name name = {{2}, {"us", 2}};
+    (void)self;
+    (void)node;
+    response->freshness_count = 1;
+    response->freshness = &fresh;
+    response->name_count = 1;
+    response->names = &name;
+    response->certain = false;
+    if (request->op == TD_OP_GET) {
+        view = view_of("job/1", TD_STATE_RUNNING, 5);
+        response->u.registers.count = 1;
+        response->u.registers.registers = &view;
+    }
+    return FAKE_ANSWER;
+}
+
+static void count_waiting(void *self, const struct tidings_freshness *freshness)
+{
+    unsigned *count = self;
+    assert_false(freshness->certain);
+    assert_string_equal(freshness->deciding_region, "us");
+    assert_int_equal(freshness->regions[0].age_ms, 240000);
+    *count += 1;
+}
+
+static void test_wait_says_how_complete_the_node_is_while_it_waits(void **state)
+{
+    (void)state;
+    struct fake_node *node = fake_node_start(test_path("a"), 1, answer_unheard, NULL);
+    tidings *handle = test_open((struct tidings_options){0}, "a", NULL);
+    unsigned count = 0;
+    struct tidings_wait_job job = {.job = "job/1"};
+    struct tidings_wait_options options = {
+        .timeout_ms = 1200, .waiting = count_waiting, .waiting_self = &count};
+    assert_int_equal(tidings_wait(handle, &job, 1, &options, NULL), TIDINGS_ETIMEOUT);
+    assert_in_range(count, 2, 1000);
+    count = 0;
+    options.states = 1 << TIDINGS_RUNNING; /* already there: nobody has to wait */
+    assert_int_equal(tidings_wait(handle, &job, 1, &options, NULL), TIDINGS_OK);
+    assert_int_equal(count, 0);
+    tidings_close(handle);
+    fake_node_stop(node);
+}
+
 static void test_a_raw_call_returns_the_answer_and_who_gave_it(void **state)
 {
     (void)state;
@@ -254,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_list_passes_over_empty_pages),
         cmocka_unit_test(test_watch_resumes_on_the_next_node_and_says_so),
         cmocka_unit_test(test_wait_ends_on_another_final_state),
+        cmocka_unit_test(test_wait_says_how_complete_the_node_is_while_it_waits),
         cmocka_unit_test(test_a_raw_call_returns_the_answer_and_who_gave_it),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

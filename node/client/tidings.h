@@ -324,6 +324,10 @@ struct tidings_wait_options {
     bool or_lost;        /* lost counts as met */
     bool any;            /* one job is enough; else all */
     uint32_t timeout_ms; /* 0 = the handle's */
+    /* While no end is in sight, in the caller's thread, at least twice a second: how complete the
+     * node is that is asked. NULL = not wanted. */
+    void (*waiting)(void *self, const struct tidings_freshness *freshness);
+    void *waiting_self;
 };
 /* 0 = met; TIDINGS_EOTHERFINAL = can no longer be met; TIDINGS_ETIMEOUT; TIDINGS_ENONODE.
  * ret_freshness (may be NULL) is that of the newest answer. */

@@ -129,6 +129,9 @@ static bool on_event(void *self, const struct tidings_watch_at *at)
     if (at->event == TIDINGS_WATCH_UPDATE) {
         take(wait, at->status);
     }
+    if (wait->options.waiting != NULL && outcome_of(wait) == OUTCOME_OPEN) {
+        wait->options.waiting(wait->options.waiting_self, at->freshness);
+    }
     bool more_groups = wait->job_count > TD_WATCH_JOBS_MAX;
     uint64_t now_ms = td_now_ms();
     return outcome_of(wait) == OUTCOME_OPEN && now_ms < wait->deadline_ms &&

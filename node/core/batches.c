@@ -39,6 +39,7 @@ uint32_t td_slot_add(struct td_core *core, uint16_t inc, uint64_t first_seq, uin
         .prev = core->slot_last,
         .next = TD_NONE,
         .arrived = ++core->arrived_number,
+        .arrived_wall_ms = core->replaying ? 0 : core->now.wall_ms,
         .inc = inc,
         .via = via.v,
         .whole = whole,
@@ -424,6 +425,7 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
 
     if (!batch_bounds_ok(batch) || !roster_allows(core, header)) {
         TD_COUNT(core, rejected_closed, 1);
+        td_refused_batch(core, batch, via);
         return false;
     }
     const bool held = range_received(core, header);

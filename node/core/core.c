@@ -18,6 +18,8 @@ static void lay_out(struct td_core *core, struct td_block *block)
     core->incs = td_block_take(block, TD_INCS_MAX, sizeof *core->incs);
     core->inc_order = td_block_take(block, TD_INCS_MAX, sizeof *core->inc_order);
     core->stores = td_block_take(block, TD_STORES, sizeof *core->stores);
+    core->refused = td_block_take(block, TD_REFUSALS, sizeof *core->refused);
+    core->backlogs = td_block_take(block, TD_SLOTS, sizeof *core->backlogs);
     td_slots_layout(core, block);
     td_fx_layout(core, block);
     td_table_layout(core, block);
@@ -175,6 +177,7 @@ const struct td_effect *td_core_step(struct td_core *core, const struct td_event
     if (core->started) {
         run_ticks(core, event->type == TD_EV_TICK);
         end_step(core);
+        td_backlog_step(core);
         td_metrics_step(core);
     }
     return td_fx_finish(core, ret_count);

@@ -112,6 +112,14 @@ struct td_received_batch {
     void *handle;
 };
 
+/* A report that was refused before it reached the core, of a job that could be read: for EXPLAIN. */
+struct td_refused {
+    struct td_text job;
+    uint64_t job_hash;
+    enum td_err err;
+    struct td_text from; /* whom the driver calls the sender: a name, an address; empty = unknown */
+};
+
 struct td_event {
     struct td_time now;
     enum td_event_type type;
@@ -145,12 +153,15 @@ struct td_event {
             const struct td_received_batch *batches;
             size_t batch_count;
             size_t rejected;
+            const struct td_refused *refused; /* of those: what could be read */
+            size_t refused_count;
         } frame;
         struct {
             uint32_t client_link;   /* driver's id of the client's connection */
             uint32_t client_number; /* roster number; 0 = local */
             const struct td_request *request; /* PUBLISH, GET, LIST, WATCH, EXPLAIN, STATUS, CANCEL, DRAIN */
             const enum td_err *refused; /* PUBLISH: per update, decided by roles and rate; NULL = none */
+            struct td_text from; /* whom the driver calls the client, as in struct td_refused */
         } request;
         struct {
             struct td_ticket ticket;

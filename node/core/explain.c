@@ -11,8 +11,12 @@ struct versions {
     struct td_dot winner;
 };
 
-static void place(struct td_version_view *view, struct td_log_ref ref, uint32_t index)
+static void place(struct td_version_view *view, struct td_log_ref ref, uint32_t index,
+                  uint64_t arrived_wall_ms)
 {
+    /* The driver takes the stamp off once it has read the delta: arrival for now. */
+    view->arrived_after_known = arrived_wall_ms != 0;
+    view->arrived_after_ms = (int64_t)arrived_wall_ms;
     view->log_ticket = ref.ticket.v;
     view->log_position = ref.position;
     view->log_bytes = ref.bytes;
@@ -51,10 +55,7 @@ static void add_losers(const struct td_core *core, struct versions *versions, ui
         view->concurrent = concurrent;
         view->rule = loser->rule;
         view->via.v = loser->via;
-        /* The driver knows the stamp once it has read the delta: arrival for now, minus stamp then. */
-        view->arrived_after_known = loser->arrived_wall_ms != 0;
-        view->arrived_after_ms = (int64_t)loser->arrived_wall_ms;
-        place(view, loser->ref, loser->index);
+        place(view, loser->ref, loser->index, loser->arrived_wall_ms);
         limit -= 1;
     }
 }
@@ -67,6 +68,8 @@ void td_query_explain(struct td_core *core, uint32_t client_link, const struct t
     };
     TD_ASSERT(response != NULL); /* td_query_room */
     TD_ASSERT(versions.views != NULL);
+    response->u.explain.refused_count =
+        td_refused_of(core, request->u.get.job_hash, request->u.get.job, &response->u.explain.refused);
     const uint32_t reg =
         request->u.get.attempt != 0
             ? td_table_find(core, request->u.get.job_hash, request->u.get.job, request->u.get.attempt)
@@ -83,7 +86,7 @@ void td_query_explain(struct td_core *core, uint32_t client_link, const struct t
     versions.views[0].winner = true;
     versions.views[0].via.v = slot->via;
     versions.register_hash = td_register_hash(winner->job_hash, winner->attempt);
-    place(&versions.views[0], slot->ref, winner->index);
+    place(&versions.views[0], slot->ref, winner->index, slot->arrived_wall_ms);
     add_losers(core, &versions, CONCURRENT_SHOWN_MAX, true);
     add_losers(core, &versions, TD_VERSIONS_SHOWN_MAX, false);
     response->u.explain.count = versions.count;

@@ -7,6 +7,15 @@
 #include "proto/limits.h"
 #include "proto/types.h"
 
+/* What became of a canary, a job of TD_CANARY_PREFIX that was reported here, at one peer: confirmed
+ * over a link of its own, confirmed through others, or not confirmed within TD_CANARY_WAIT_MS. */
+enum td_canary_result {
+    TD_CANARY_DIRECT,
+    TD_CANARY_RELAYED,
+    TD_CANARY_TIMED_OUT,
+    TD_CANARY_RESULTS
+};
+
 struct td_region_metrics {
     struct td_region region; /* 0 = unused */
     /* By origin. */
@@ -16,6 +25,8 @@ struct td_region_metrics {
     uint64_t duplicate, repaired;
     uint64_t digest_match_ms; /* wall ms of the newest equal digest; 0 = never */
     bool digest_differs;      /* the newest one with equal vectors was not equal */
+    /* By the peer that should confirm it. */
+    uint64_t canaries[TD_CANARY_RESULTS];
 };
 
 struct td_core_metrics {

@@ -490,6 +490,7 @@ static void group_durable(struct td_core *core, const struct td_store *store,
         delta->leaf = event->u.stored.leaves[i];
         const enum td_merge merged = td_table_merge(core, delta, slot);
         TD_ASSERT(merged != TD_MERGE_NO_ROOM); /* its room was reserved */
+        td_metrics_published(core, delta->job, dot);
         tell_follower(core, entry, dot);
         index_out(core, entry->number);
         reserve(core, entry, 0, false);

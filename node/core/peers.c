@@ -263,6 +263,9 @@ void td_peers_frame(struct td_core *core, const struct td_event *event)
     struct td_link *link = &core->links[index];
     const struct td_msg *msg = event->u.frame.msg;
     TD_COUNT(core, rejected_signature, event->u.frame.rejected);
+    for (size_t i = 0; i < event->u.frame.refused_count; i++) {
+        td_refused_add(core, &event->u.frame.refused[i]);
+    }
     switch (msg->type) {
     case TD_MSG_HEAD:
         td_heads_received(core, index, msg->u.head);

@@ -59,6 +59,8 @@ struct waiter {
     struct td_vv_entry missing[WAIT_DOTS];
     struct td_vv_fold folds[TD_REGIONS_MAX];
     char text[TEXT_BYTES];
+    uint8_t from_bytes;
+    char from[TD_FROM_BYTES_MAX];
 };
 
 struct parked {

@@ -188,7 +188,8 @@ static enum td_err rank_refusal(const struct td_update *update, const struct kno
     return TD_OK;
 }
 
-static void refuse(struct td_core *core, uint32_t node, enum td_err err, const struct known *known)
+static void refuse(struct td_core *core, uint32_t node, const struct td_update *update,
+                   enum td_err err, const struct known *known)
 {
     struct td_result *result = td_pending_result_of(core, node);
     if (known != NULL && known->exists) {
@@ -223,6 +224,8 @@ static void refuse(struct td_core *core, uint32_t node, enum td_err err, const s
         TD_COUNT(core, refused_other, 1);
         break;
     }
+    td_refused_add(core, &(struct td_refused){ update->job, update->job_hash, err,
+                                               td_pending_from(core, node) });
     td_pending_refuse(core, node, err);
 }
 
@@ -390,7 +393,7 @@ static void accept(struct td_core *core, uint32_t node, const struct td_update *
                                 core->now.wall_ms);
     if (delta.stamp.ms > TD_STAMP_MS_MAX) { /* somebody has used up the stamps of this register */
         if (!known->exists || td_state_rank(delta.status.state) <= known->rank) {
-            refuse(core, node, TD_ECLOCK, known);
+            refuse(core, node, update, TD_ECLOCK, known);
             return;
         }
         delta.stamp = (struct td_stamp){ TD_STAMP_MS_MAX, UINT32_MAX }; /* wins by rank */
@@ -408,7 +411,7 @@ static void accept(struct td_core *core, uint32_t node, const struct td_update *
         err = td_own_add(core, &delta, known->pending, words, !known->exists, node);
     }
     if (err != TD_OK) {
-        refuse(core, node, err, known);
+        refuse(core, node, update, err, known);
     }
 }
 
@@ -417,7 +420,7 @@ void td_publish_update(struct td_core *core, uint32_t node, const struct td_upda
     struct known known;
     enum td_err err = check_update(update);
     if (err != TD_OK) {
-        refuse(core, node, err, NULL);
+        refuse(core, node, update, err, NULL);
         return;
     }
     const uint16_t highest = highest_attempt(core, update);
@@ -426,25 +429,25 @@ void td_publish_update(struct td_core *core, uint32_t node, const struct td_upda
     result->attempt = attempt;
     result->rank = td_state_rank(update->status.state);
     if (attempt > (uint32_t)highest + TD_ATTEMPT_AHEAD_MAX) {
-        refuse(core, node, TD_EATTEMPT, NULL);
+        refuse(core, node, update, TD_EATTEMPT, NULL);
         return;
     }
     look_up(core, update, attempt, &known);
     err = rank_refusal(update, &known);
     if (err != TD_OK) {
-        refuse(core, node, err, &known);
+        refuse(core, node, update, err, &known);
         return;
     }
     const enum token_rule rule = token_rule(core, update, &known);
     if (rule == TOKEN_WAIT) {
         if (!td_pending_park(core, node, update)) {
-            refuse(core, node, TD_EBUSY, &known);
+            refuse(core, node, update, TD_EBUSY, &known);
         }
         return;
     }
     if ((update->fields & TD_FIELDS_ALL) != TD_FIELDS_ALL && update->seen.dot.seq != 0 &&
         !token_covered(core, &update->seen, &known)) {
-        refuse(core, node, TD_EPARTIAL, &known);
+        refuse(core, node, update, TD_EPARTIAL, &known);
         return;
     }
     accept(core, node, update, attempt, &known, rule);
@@ -482,7 +485,7 @@ void td_publish_request(struct td_core *core, const struct td_event *event)
         TD_ASSERT(node != TD_NONE); /* td_pending_open made sure of the room */
         const enum td_err *refused = event->u.request.refused;
         if (refused != NULL && refused[i] != TD_OK) {
-            refuse(core, node, refused[i], NULL);
+            refuse(core, node, &request->u.publish.updates[i], refused[i], NULL);
         } else {
             td_publish_update(core, node, &request->u.publish.updates[i]);
         }

@@ -171,8 +171,11 @@ static void test_explain_shows_winner_and_losers_with_their_place(void **state)
                                     .attempt = 1,
                                     .stamp = { REPLICA_WALL_MS - 50, 0 },
                                     .status = { .state = TD_STATE_PENDING } };
+    const uint64_t begun_ms = replica->now.wall_ms;
     (void)replica_publish_one(replica, test_update("x", 1, TD_STATE_STARTING));
+    replica->now.wall_ms += 70;
     (void)replica_publish_one(replica, test_update("x", 1, TD_STATE_RUNNING));
+    replica->now.wall_ms += 30;
     assert_true(replica_receive(replica, replica_batch(replica, origin, 1, &delta, 1), TD_LANE_LIVE));
     replica_settle(replica);
     struct td_request explain = { .op = TD_OP_EXPLAIN };
@@ -185,6 +188,10 @@ static void test_explain_shows_winner_and_losers_with_their_place(void **state)
     assert_int_equal(reply->versions[1].rule, TD_RULE_STAMP);
     assert_int_equal(reply->versions[1].via.v, 2);
     assert_false(reply->versions[2].concurrent);
+    /* When each came here, not when it was beaten. */
+    assert_int_equal(reply->versions[0].arrived_after_ms, begun_ms + 70);
+    assert_int_equal(reply->versions[1].arrived_after_ms, begun_ms + 100);
+    assert_int_equal(reply->versions[2].arrived_after_ms, begun_ms);
     for (unsigned i = 0; i < 3; ++i) {
         assert_true(reply->versions[i].log_position > 0);
         const struct td_record *record =

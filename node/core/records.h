@@ -45,6 +45,7 @@ struct td_slot {
     uint32_t live_count;
     uint32_t prev, next;  /* arrival order (log order) */
     uint64_t arrived;     /* arrival number, ascending along the list */
+    uint64_t arrived_wall_ms; /* when it came, for explain; 0 = before this life */
     uint16_t inc;
     uint8_t via;          /* region of the link it came by; own = accepted here; 0 = own log, whosever */
     bool whole;
@@ -84,13 +85,52 @@ struct td_loser {
     struct td_log_ref ref;
     uint32_t index;
     struct td_dot dot;
-    uint64_t arrived_wall_ms;
+    uint64_t arrived_wall_ms; /* of its batch; 0 = not known */
     uint64_t previous; /* number of the next older loser of the same hash bucket, 0 = none */
     uint8_t via;
     bool concurrent;
     enum td_rule rule;
 };
 enum { TD_LOSERS = 65536 };
+
+/* What was refused of a job by one sender for one reason (refused.c). */
+enum { TD_REFUSALS = 1024, TD_REFUSED_SET = TD_REFUSED_SHOWN_MAX, TD_REFUSED_BATCH_MAX = 64 };
+struct td_refused_row {
+    uint64_t number; /* of the newest of this kind, ascending; 0 = unused */
+    uint64_t job_hash;
+    uint64_t count, first_ms, last_ms;
+    enum td_err err;
+    uint8_t job_bytes, from_bytes;
+    char job[TD_JOB_BYTES_MAX];
+    char from[TD_FROM_BYTES_MAX];
+};
+
+/* A canary under way; a report that comes while all places are taken is not counted. */
+enum { TD_CANARIES = 8 };
+struct td_canary {
+    struct td_dot dot;
+    uint64_t deadline_ms;
+    uint64_t waiting; /* a bit per region slot; 0 = place is free */
+};
+
+/* What a peer lacks of our reports, as of the last walk over the batch slots (backlog.c). */
+enum { TD_DRAIN_SAMPLES = 16 };
+struct td_backlog {
+    struct td_region region; /* 0 = unused */
+    bool lacking;            /* something, as the walk saw last */
+    bool whole;              /* since the walk under way began */
+    bool counted;            /* by a whole walk since then */
+    uint64_t jobs;           /* registers whose newest report it lacks */
+    uint64_t unsent;         /* those of them that no transfer has passed yet */
+    struct td_dot oldest;    /* seq 0 = none */
+    uint64_t oldest_ms;      /* its stamp */
+    uint64_t jobs_found, unsent_found, oldest_found_ms; /* by the walk under way */
+    struct td_dot oldest_found;
+    uint32_t sample_count, sample_next;
+    struct {
+        uint64_t boot_ms, unsent;
+    } samples[TD_DRAIN_SAMPLES];
+};
 
 /* Owned vector memory: td_vv over fixed arrays. */
 struct td_vv_store {

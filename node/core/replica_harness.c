@@ -145,6 +145,13 @@ static void keep_reply(struct replica *replica, const struct td_response *respon
         reply->count = response->u.explain.count;
         reply->versions = pool_copy(&replica->pool, response->u.explain.versions, reply->count,
                                     sizeof *reply->versions);
+        reply->refused_count = response->u.explain.refused_count;
+        reply->refused = pool_copy(&replica->pool, response->u.explain.refused, reply->refused_count,
+                                   sizeof *reply->refused);
+        for (uint32_t i = 0; i < reply->refused_count; ++i) {
+            struct td_text *from = &reply->refused[i].from;
+            from->bytes = pool_copy(&replica->pool, from->bytes, from->count, 1);
+        }
         break;
     case TD_OP_STATUS:
         reply->count = response->u.status.region_count;
@@ -358,6 +365,7 @@ uint64_t replica_request(struct replica *replica, struct td_request *request)
     struct td_event event = { .type = TD_EV_REQUEST };
     request->id = ++replica->next_id;
     event.u.request.client_link = 5;
+    event.u.request.from = replica->client;
     event.u.request.request = request;
     replica_step(replica, &event);
     return request->id;

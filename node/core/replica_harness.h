@@ -44,6 +44,8 @@ struct replica_reply {
     struct td_result *results;
     struct td_register_view *views;
     struct td_version_view *versions;
+    uint32_t refused_count;
+    struct td_refused_view *refused; /* EXPLAIN */
     struct td_region_view *regions; /* STATUS; `hears` copied as well */
 };
 
@@ -53,6 +55,7 @@ struct replica {
     size_t block_bytes;
     struct td_core_config config;
     struct td_time now;
+    struct td_text client; /* who sends requests, as a driver calls it */
     struct pool pool;
     struct td_roster roster;
     struct td_roster_region regions[TD_REGIONS_MAX];

@@ -4,7 +4,8 @@
  * Who owns what: table.c registers, digest, change ring; body.c their bodies; vectors.c incarnations and
  * vectors; batches.c batch slots, anchors, arrival order, live rings; fx.c effects; store.c what is with
  * the log; own.c the queue of own deltas; publish.c what clients report; again.c what is said again;
- * waiters.c waiting requests; pending.c what wakes them; query.c, explain.c, status.c answers; peers.c
+ * waiters.c waiting requests; pending.c what wakes them; query.c, explain.c, status.c answers;
+ * refused.c what was refused of a job; backlog.c what the peers lack of ours, in jobs and time; peers.c
  * links and regions; roster.c who is in; live.c wants and credit; source.c from whom; transfer.c
  * transfers; repair.c digests; heads.c others' heads; head_own.c our own and its closings; fresh.c
  * freshness; cut.c the stable cut, fences, folds; start.c the log at a start; recover.c recovery after a
@@ -103,6 +104,12 @@ struct td_core {
     uint64_t *loser_concurrent_heads;
     uint64_t loser_number, loser_concurrent_number;
 
+    struct td_refused_row *refused; /* TD_REFUSALS */
+    uint64_t refused_number;
+    struct td_backlog *backlogs;    /* TD_SLOTS */
+    uint32_t backlog_at;            /* batch slot that the walk looks at next */
+    uint64_t backlog_next_ms;
+
     struct td_link *links;          /* limits.links_max */
     uint32_t link_used_max;
     struct td_transfer_in transfer;
@@ -147,6 +154,7 @@ struct td_core {
     uint64_t counters[TD_COUNTER_COUNT];
 
     struct td_region_metrics metrics[TD_SLOTS + 1]; /* metrics.c; the last: of no region */
+    struct td_canary canaries[TD_CANARIES];
     uint32_t silent_at;                             /* register that the walk looks at next */
     uint64_t silent_found, jobs_silent, silent_next_ms;
     bool silent_known;
@@ -165,7 +173,25 @@ void *td_block_take(struct td_block *block, size_t count, size_t size);
 struct td_region_metrics *td_metrics_of(struct td_core *core, struct td_region region);
 /* A delta of another region that won here. */
 void td_metrics_applied(struct td_core *core, struct td_region origin, struct td_stamp stamp);
+/* An own report became durable: when it is a canary, it is waited for at each peer. */
+void td_metrics_published(struct td_core *core, struct td_text job, struct td_dot dot);
 void td_metrics_step(struct td_core *core);
+
+/* ---- refused.c ---- */
+/* Only what says something of the job is kept. */
+void td_refused_add(struct td_core *core, const struct td_refused *refused);
+/* A batch of a region that is closed. */
+void td_refused_batch(struct td_core *core, const struct td_batch *batch, struct td_region via);
+/* Rows of this job, the newest first, in scratch. */
+uint32_t td_refused_of(struct td_core *core, uint64_t job_hash, struct td_text job,
+                       const struct td_refused_view **ret_views);
+
+/* ---- backlog.c ---- */
+/* What the region is known to hold: its link's word, else that of its newest signed head; NULL = not known. */
+const struct td_vv *td_backlog_has(const struct td_core *core, uint8_t region_slot);
+void td_backlog_step(struct td_core *core);    /* a slice of the walk */
+void td_backlog_refresh(struct td_core *core); /* the whole walk at once where it is short: before answers */
+void td_backlog_fill(struct td_core *core, uint8_t region_slot, struct td_region_view *view);
 
 /* ---- fx.c ---- */
 size_t td_fx_layout(struct td_core *core, struct td_block *block);
@@ -345,6 +371,7 @@ void td_pending_await(struct td_core *core, uint32_t node);
 bool td_pending_park(struct td_core *core, uint32_t node, const struct td_update *update);
 void td_pending_refuse(struct td_core *core, uint32_t node, enum td_err err);
 uint32_t td_pending_client(const struct td_core *core, uint32_t node); /* roster number */
+struct td_text td_pending_from(const struct td_core *core, uint32_t node); /* as the driver calls it */
 /* All updates of the request were looked at. */
 void td_pending_opened(struct td_core *core, uint32_t waiter);
 /* A request that waits for its token (GET, LIST, EXPLAIN) or for changes (WATCH); false = no room. */

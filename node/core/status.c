@@ -4,55 +4,7 @@
 
 #include "node/core/answer.h"
 
-enum { UNACKED_SCAN_MAX = 4096, HEAD_INTERVAL_MS = 1000 };
-
-/* What the region is known to hold: the newest of its signed head and of its link's word. */
-static const struct td_vv *their_has(const struct td_core *core, uint8_t region_slot)
-{
-    const uint32_t link = td_link_of(core, region_slot);
-    if (link != TD_NONE && core->links[link].has_known) {
-        return &core->links[link].has.vv;
-    }
-    return core->regions[region_slot].heard ? &core->regions[region_slot].head_has.vv : NULL;
-}
-
-static uint64_t own_deltas_beyond(const struct td_core *core, const struct td_vv *has)
-{
-    uint64_t lacking = 0;
-    for (uint32_t i = 0; i < core->has.vv.entry_count; ++i) {
-        const struct td_vv_entry *entry = &core->has.vv.entries[i];
-        if (entry->origin.region.v != core->config.self.v) {
-            continue;
-        }
-        const uint64_t there = td_vv_seq(has, entry->origin);
-        lacking += entry->seq > there ? entry->seq - there : 0;
-    }
-    return lacking;
-}
-
-/* Stamp of the oldest own batch in our live ring that they lack; the ring is bounded, so an older one
- * may exist: then the oldest of the ring is a lower bound of the age, and the count tells the rest. */
-static uint64_t oldest_unacked_ms(const struct td_core *core, const struct td_vv *has)
-{
-    const struct td_region_info *self = &core->regions[core->self_slot];
-    uint64_t oldest = 0;
-    for (uint32_t i = 0; i < self->ring_count && i < UNACKED_SCAN_MAX; ++i) {
-        const uint32_t index = td_ring_at(core, core->self_slot, self->ring_serial + i);
-        const struct td_slot *slot = &core->slots[index];
-        const struct td_dot last = { core->incs[slot->inc].origin, slot->first_seq + slot->count - 1 };
-        if (td_vv_covers_dot(has, last)) {
-            continue;
-        }
-        for (uint32_t reg = slot->live_first; reg != TD_NONE; reg = core->registers[reg].next_live) {
-            const uint64_t ms = core->registers[reg].stamp.ms;
-            oldest = oldest == 0 || ms < oldest ? ms : oldest;
-        }
-        if (oldest != 0) {
-            break;
-        }
-    }
-    return oldest;
-}
+enum { HEAD_INTERVAL_MS = 1000 };
 
 static void fill_link(const struct td_core *core, uint8_t region_slot, struct td_region_view *view)
 {
@@ -68,18 +20,6 @@ static void fill_link(const struct td_core *core, uint8_t region_slot, struct td
     if (region->source != TD_NONE && core->links[region->source].region_slot != region_slot) {
         view->via = core->regions[core->links[region->source].region_slot].number;
     }
-}
-
-static void fill_backlog(const struct td_core *core, uint8_t region_slot, struct td_region_view *view)
-{
-    const struct td_vv *has = their_has(core, region_slot);
-    view->they_lack_jobs = UINT32_MAX;
-    if (has == NULL || core->self_slot == 255) {
-        return;
-    }
-    view->they_lack_known = true;
-    view->they_lack = own_deltas_beyond(core, has);
-    view->oldest_unacked_ms = view->they_lack > 0 ? oldest_unacked_ms(core, has) : 0;
 }
 
 static void fill_heard(const struct td_core *core, uint8_t region_slot, struct td_region_view *view)
@@ -169,7 +109,7 @@ static void fill_region(struct td_core *core, uint8_t region_slot, struct td_reg
     }
     fill_link(core, region_slot, view);
     fill_heard(core, region_slot, view);
-    fill_backlog(core, region_slot, view);
+    td_backlog_fill(core, region_slot, view);
     fill_hears(core, region_slot, view);
 }
 
@@ -214,6 +154,7 @@ void td_query_status(struct td_core *core, uint32_t client_link, const struct td
         return;
     }
     uint32_t count = 0;
+    td_backlog_refresh(core);
     for (uint8_t slot = 0; slot < TD_SLOTS; ++slot) {
         if (core->regions[slot].number.v != 0) {
             fill_region(core, slot, &views[count++]);

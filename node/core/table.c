@@ -269,7 +269,7 @@ static void loser_add(struct td_core *core, uint64_t register_hash, uint32_t slo
         .ref = core->slots[slot_index].ref,
         .index = delta_index,
         .dot = dot,
-        .arrived_wall_ms = core->now.wall_ms,
+        .arrived_wall_ms = core->slots[slot_index].arrived_wall_ms,
         .previous = *head,
         .via = core->slots[slot_index].via,
         .concurrent = concurrent,

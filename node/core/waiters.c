@@ -213,6 +213,11 @@ uint32_t td_pending_open(struct td_core *core, const struct td_event *event)
     waiter->client_link = event->u.request.client_link;
     waiter->client_number = event->u.request.client_number;
     waiter->ack = request->u.publish.ack;
+    const struct td_text from = event->u.request.from;
+    waiter->from_bytes = (uint8_t)(from.count < TD_FROM_BYTES_MAX ? from.count : TD_FROM_BYTES_MAX);
+    if (waiter->from_bytes > 0) {
+        memcpy(waiter->from, from.bytes, waiter->from_bytes);
+    }
     /* Without a time-out of its own a publish still does not wait for a broken disk for ever. */
     const uint64_t timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : DURABLE_TIMEOUT_MS;
     waiter->request.timeout_ms = request->timeout_ms;
@@ -259,6 +264,12 @@ uint32_t *td_pending_next(struct td_core *core, uint32_t node)
 uint32_t td_pending_client(const struct td_core *core, uint32_t node)
 {
     return core->pending->waiters[core->pending->nodes[node].waiter].client_number;
+}
+
+struct td_text td_pending_from(const struct td_core *core, uint32_t node)
+{
+    const struct waiter *waiter = &core->pending->waiters[core->pending->nodes[node].waiter];
+    return (struct td_text){ waiter->from, waiter->from_bytes };
 }
 
 /* ---- check ---- */

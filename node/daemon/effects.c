@@ -11,7 +11,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 27 };
+enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 28 };
 
 struct td_time td_node_now(void)
 {
@@ -185,6 +185,9 @@ static void fill_versions(struct td_node *node, struct td_response *response, st
         memcpy(versions, response->u.explain.versions, count * sizeof *versions);
         for (uint32_t i = 0; i < count; i++) {
             fill_version(node, &versions[i], reader, arena);
+            /* The core knows when it came, the delta when it was made. */
+            versions[i].arrived_after_known &= versions[i].view.stamp.ms != 0;
+            versions[i].arrived_after_ms -= (int64_t)versions[i].view.stamp.ms;
         }
         response->u.explain.versions = versions;
     }
@@ -231,6 +234,7 @@ static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
         { "log_flushes", log.flushes },
         { "log_flush_ns_total", log.flush_ns_total },
         { "log_flush_ns_max", log.flush_ns_max },
+        { "log_flush_p99_us", td_durations_quantile_us(&log.flush, 990) },
         { "log_written_bytes", log.written_bytes },
         { "log_groups_failed", log.groups_failed },
         { "log_damaged_records", node->log_damaged_records },

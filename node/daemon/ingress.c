@@ -142,8 +142,8 @@ static enum td_err verify_batch(struct td_node *node, const struct td_batch *bat
 enum td_err td_ingress_decode_batch(struct td_node *node, struct td_bytes raw, struct td_reader *reader,
                                     struct td_arena *arena, struct td_batch *ret_batch)
 {
-    struct td_batch batch;
-    enum td_err err = td_batch_decode(raw, &node->signer, reader, arena, &batch);
+    ret_batch->present_count = 0;
+    enum td_err err = td_batch_decode(raw, &node->signer, reader, arena, ret_batch);
     if (err != TD_OK) {
         return err;
     }
@@ -151,12 +151,28 @@ enum td_err td_ingress_decode_batch(struct td_node *node, struct td_bytes raw, s
     if (ref == NULL) {
         return TD_ENOTINROSTER;
     }
-    err = verify_batch(node, &batch, td_roster_ref_roster(ref));
+    err = verify_batch(node, ret_batch, td_roster_ref_roster(ref));
     td_roster_ref_put(ref);
-    if (err == TD_OK) {
-        *ret_batch = batch;
-    }
     return err;
+}
+
+/* Of which jobs a batch speaks that is left out; so much of it could be read. */
+static void remember_rejected(struct td_node *node, struct td_message *message,
+                              const struct td_batch *batch, enum td_err err)
+{
+    struct td_event *event = &message->item.event;
+    if (message->rejected == NULL) {
+        message->rejected =
+            td_arena_take(&message->arena, TD_REJECTED_MAX, sizeof *message->rejected);
+        td_request_sender(node, message->sender, message->from);
+    }
+    const struct td_text from = { message->from, (uint32_t)strlen(message->from) };
+    for (uint32_t i = 0; i < batch->present_count && message->rejected != NULL &&
+                         event->u.frame.refused_count < TD_REJECTED_MAX; i++) {
+        message->rejected[event->u.frame.refused_count++] = (struct td_refused){
+            batch->deltas[i].job, batch->deltas[i].job_hash, err, from };
+    }
+    event->u.frame.refused = message->rejected;
 }
 
 /* Adds one raw batch to the message; a bad one is counted and left out, the others go on. */
@@ -170,6 +186,7 @@ static enum td_err add_batch(struct td_node *node, struct td_message *message, s
         return TD_OK;
     }
     struct td_batch *batch = &message->batches[event->u.frame.batch_count];
+    batch->present_count = 0;
     if (err == TD_OK) {
         err = td_ingress_decode_batch(node, raw, reader, &message->arena, batch);
     }
@@ -178,6 +195,7 @@ static enum td_err add_batch(struct td_node *node, struct td_message *message, s
     }
     if (err != TD_OK) {
         event->u.frame.rejected++;
+        remember_rejected(node, message, batch, err);
         message->forged_count += is_forged(err);
         message->rejected_why = err;
         return TD_OK;
@@ -194,9 +212,11 @@ static enum td_err take_batches(struct td_node *node, struct td_message *message
     struct td_event *event = &message->item.event;
     event->u.frame.batch_count = 0;
     event->u.frame.rejected = 0;
+    event->u.frame.refused_count = 0;
     message->forged_count = 0;
     message->batches = td_arena_take(&message->arena, count, sizeof *message->batches);
     message->received = td_arena_take(&message->arena, count, sizeof *message->received);
+    message->rejected = NULL;
     if (message->batches == NULL || message->received == NULL) {
         return TD_ETOOBIG;
     }
@@ -325,8 +345,8 @@ static enum td_err decode_frame(struct td_node *node, struct td_message *message
 }
 
 /* The decoded form may need several times the bytes: grow until it fits or is plainly absurd. */
-static struct td_message *decode(struct td_node *node, uint8_t type, uint8_t *take_payload,
-                                 size_t payload_bytes, enum td_err *ret_err)
+static struct td_message *decode(struct td_node *node, const struct td_link_info *info, uint8_t type,
+                                 uint8_t *take_payload, size_t payload_bytes, enum td_err *ret_err)
 {
     size_t arena_bytes = TD_ARENA_BYTES_MIN + payload_bytes * 6;
     struct td_message *message = td_message_make(take_payload, arena_bytes);
@@ -335,6 +355,7 @@ static struct td_message *decode(struct td_node *node, uint8_t type, uint8_t *ta
         return NULL;
     }
     struct td_bytes payload = { take_payload, payload_bytes };
+    message->sender = info;
     *ret_err = decode_frame(node, message, type, payload);
     while (*ret_err == TD_ETOOBIG && arena_bytes < TD_ARENA_BYTES_MAX) {
         arena_bytes *= 4;
@@ -351,7 +372,7 @@ static void on_region_frame(struct td_node *node, const struct td_link_info *inf
                             uint8_t *take_payload, size_t payload_bytes)
 {
     enum td_err err = TD_OK;
-    struct td_message *message = decode(node, type, take_payload, payload_bytes, &err);
+    struct td_message *message = decode(node, info, type, take_payload, payload_bytes, &err);
     if (err == TD_EUNKNOWN) {
         td_message_put(message);
         return;

@@ -5,6 +5,9 @@
 #define TD_DAEMON_MESSAGE_H
 
 #include "node/loop/inbox.h"
+#include "node/net/net.h"
+
+enum { TD_REJECTED_MAX = 64 }; /* reports of one frame that are remembered as refused */
 
 struct td_message {
     struct td_inbox_item item; /* first: the inbox hands it back */
@@ -21,6 +24,10 @@ struct td_message {
     uint32_t forged_count;     /* of the batches that were left out */
     enum td_err rejected_why;  /* of the last one left out */
     enum td_err *refused;      /* owned, per update of a publish, or NULL */
+    /* For what is refused: who sent it. */
+    const struct td_link_info *sender; /* only while it is decoded */
+    char from[TD_FROM_BYTES_MAX + 1];
+    struct td_refused *rejected; /* in the arena: of batches left out, TD_REJECTED_MAX; NULL = none */
 };
 
 /* Takes payload. NULL (payload freed) when out of memory. arena_bytes: room for the decoded form. */

@@ -51,6 +51,20 @@ static bool unacked(const struct writing *self, const struct td_region_view *vie
     return view->they_lack_known;
 }
 
+static bool jobs(const struct writing *self, const struct td_region_view *view, int64_t *ret_value)
+{
+    (void)self;
+    *ret_value = view->they_lack_jobs;
+    return view->they_lack_known && view->they_lack_jobs != UINT32_MAX;
+}
+
+static bool eta(const struct writing *self, const struct td_region_view *view, int64_t *ret_value)
+{
+    (void)self;
+    *ret_value = (int64_t)view->eta_ms;
+    return view->they_lack_known && view->eta_known;
+}
+
 static bool oldest(const struct writing *self, const struct td_region_view *view,
                    int64_t *ret_value)
 {
@@ -138,6 +152,10 @@ static const struct family {
     {"peer_clock_offset_seconds", "gauge", "peer", "Its clock minus ours.", FROM_MS, offset},
     {"peer_unacked_updates", "gauge", "peer", "Updates of ours that it has not confirmed.", NUMBER,
      unacked},
+    {"peer_unacked_jobs", "gauge", "peer",
+     "Jobs times attempts whose newest update of ours it has not confirmed.", NUMBER, jobs},
+    {"peer_backlog_eta_seconds", "gauge", "peer",
+     "Until it has all of them, at the rate of the last seconds; NaN = no rate.", FROM_MS, eta},
     {"peer_oldest_unacked_timestamp_seconds", "gauge", "peer",
      "Stamp of the oldest update of ours that it has not confirmed; NaN = none.", FROM_MS, oldest},
     {"peer_last_digest_match_timestamp_seconds", "gauge", "peer",
@@ -170,6 +188,29 @@ static void write_value(struct td_buffer *out, const struct family *family,
     }
 }
 
+/* Each result of each peer is there from the start. */
+static void write_canaries(const struct writing *self)
+{
+    static const char name[] = "canary_probes_total";
+    static const char *const results[TD_CANARY_RESULTS] = {[TD_CANARY_DIRECT] = "direct",
+                                                           [TD_CANARY_RELAYED] = "relayed",
+                                                           [TD_CANARY_TIMED_OUT] = "timed_out"};
+    td_expo_family(self->out, name, "counter",
+                   "Canaries of `tidings doctor`, by peer and by what became of them there.");
+    for (uint32_t i = 0; i < self->status->u.status.region_count; i++) {
+        const struct td_region_view *view = &self->status->u.status.regions[i];
+        const struct td_region_metrics *row = measured(self, view->region);
+        if (view->self || view->roster_state == TD_REGION_CLOSED) {
+            continue;
+        }
+        for (int result = 0; result < TD_CANARY_RESULTS; result++) {
+            struct td_labels labels =
+                td_label_add(td_label("peer", view->name), "result", results[result]);
+            td_expo_uint(self->out, name, &labels, row != NULL ? row->canaries[result] : 0);
+        }
+    }
+}
+
 void td_metrics_write_peers(struct td_node *node, const struct td_response *status,
                             const struct td_core_metrics *core, struct td_buffer *out)
 {
@@ -192,4 +233,5 @@ void td_metrics_write_peers(struct td_node *node, const struct td_response *stat
             }
         }
     }
+    write_canaries(&self);
 }

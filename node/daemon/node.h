@@ -124,7 +124,8 @@ bool td_node_alive(const struct td_node *node);
 
 /* ingress.c: frames and requests on their way in; callbacks of links. */
 struct td_net_sink td_ingress_sink(struct td_node *node);
-/* One raw batch of our own log: decoded and verified like a peer's. TD_OK or why not. */
+/* One raw batch, decoded and verified like a peer's. TD_OK or why not; of one that is refused the deltas
+ * are there when they could be read, else none. */
 TD_MUST_USE enum td_err td_ingress_decode_batch(struct td_node *node, struct td_bytes raw,
                                                 struct td_reader *reader, struct td_arena *arena,
                                                 struct td_batch *ret_batch);
@@ -134,6 +135,9 @@ struct td_reader *td_thread_reader(void);
 /* request.c: a client's request; takes the payload. */
 void td_request_take(struct td_node *node, const struct td_link_info *info, uint8_t *take_payload,
                      size_t payload_bytes);
+/* The sender for people: a client's or region's name and its address. */
+void td_request_sender(struct td_node *node, const struct td_link_info *info,
+                       char ret_from[TD_FROM_BYTES_MAX + 1]);
 /* Answers a request that never reaches the core (errors, roster). */
 void td_ingress_answer(struct td_node *node, uint32_t client_link, const struct td_request *request,
                        enum td_err err, const char *message);

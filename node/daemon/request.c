@@ -7,6 +7,7 @@
 #include "node/daemon/gateway.h"
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
+#include "node/daemon/trace.h"
 
 enum { ANSWER_TEXT_BYTES = 512 };
 
@@ -54,32 +55,59 @@ static bool within_rate(struct td_node *node, uint32_t updates)
     return allowed;
 }
 
-/* Per update: broken field rules found by the decoder, then the client's prefixes. */
+static const struct td_roster_client *client_of(struct td_roster_ref *ref,
+                                                const struct td_link_info *info)
+{
+    for (uint32_t i = 0; ref != NULL && i < td_roster_ref_roster(ref)->client_count; i++) {
+        const struct td_roster_client *client = &td_roster_ref_roster(ref)->clients[i];
+        if (info->kind == TD_LINK_CLIENT && client->number == info->client_number) {
+            return client;
+        }
+    }
+    return NULL;
+}
+
+void td_request_sender(struct td_node *node, const struct td_link_info *info,
+                       char ret_from[TD_FROM_BYTES_MAX + 1])
+{
+    struct td_roster_ref *ref = td_membership_get(node->membership);
+    const struct td_roster_client *client = client_of(ref, info);
+    char name[TD_REGION_NAME_BYTES_MAX + 1] = "";
+    if (client != NULL && client->name.count < sizeof name) {
+        memcpy(name, client->name.bytes, client->name.count);
+        name[client->name.count] = '\0';
+    } else if (info->kind == TD_LINK_REGION) {
+        td_trace_region_name(node, info->region, name, sizeof name);
+    }
+    /* Without the port, which is another one with each connection: refusals are counted by sender. */
+    const char *port = info->kind == TD_LINK_LOCAL ? NULL : strrchr(info->remote, ':');
+    const int count = port != NULL ? (int)(port - info->remote) : 60;
+    snprintf(ret_from, TD_FROM_BYTES_MAX + 1, "%s%s%.*s", name, name[0] == '\0' ? "" : " at ",
+             count < 60 ? count : 60, info->remote);
+    if (ref != NULL) {
+        td_roster_ref_put(ref);
+    }
+}
+
+/* Per update: broken field rules found by the decoder, then the client's role and prefixes. */
 static enum td_err check_updates(struct td_node *node, struct td_message *message,
                                  const struct td_link_info *info)
 {
     const struct td_request *request = &message->request;
     uint32_t count = request->u.publish.count;
-    if (info->kind == TD_LINK_CLIENT && info->role == TD_ROLE_READ) {
-        return TD_EPERM;
-    }
     /* Not from the arena: that one is sized for the request and may be just used up. */
     message->refused = calloc(count + 1, sizeof *message->refused);
     if (message->refused == NULL) {
         return TD_ENOMEM;
     }
     struct td_roster_ref *ref = td_membership_get(node->membership);
-    const struct td_roster_client *client = NULL;
-    for (uint32_t i = 0; ref != NULL && i < td_roster_ref_roster(ref)->client_count; i++) {
-        if (td_roster_ref_roster(ref)->clients[i].number == info->client_number) {
-            client = &td_roster_ref_roster(ref)->clients[i];
-        }
-    }
+    const struct td_roster_client *client = client_of(ref, info);
     for (uint32_t i = 0; i < count; i++) {
         const struct td_update *update = &request->u.publish.updates[i];
         message->refused[i] = update->err;
         if (update->err == TD_OK && info->kind == TD_LINK_CLIENT &&
-            (client == NULL || !td_client_may_touch(client, update->job))) {
+            (client == NULL || info->role == TD_ROLE_READ ||
+             !td_client_may_touch(client, update->job))) {
             message->refused[i] = TD_EPERM;
         }
     }
@@ -145,6 +173,8 @@ static void push_request(struct td_node *node, const struct td_link_info *info, 
     event->u.request.request = &message->request;
     event->u.request.refused = message->refused;
     if (message->request.op == TD_OP_PUBLISH) {
+        td_request_sender(node, info, message->from);
+        event->u.request.from = (struct td_text){ message->from, (uint32_t)strlen(message->from) };
         td_metrics_publish_begin(node, info->link.v, message->request.id);
     }
     if (!td_inbox_push(&node->inbox, &message->item)) {

@@ -98,6 +98,9 @@ static void reply_unknown(struct td_http_request *request, const struct question
     if (problem != NULL) {
         (void)json_object_set_new(problem, "freshness", td_json_freshness(response, &options));
     }
+    if (problem != NULL && response->op == TD_OP_EXPLAIN) {
+        (void)json_object_set_new(problem, "refused", td_json_refused(response));
+    }
     td_http_reply_problem_json(request, TD_EUNKNOWN, problem, response);
 }
 

@@ -130,6 +130,12 @@ static void add_peer(struct td_buffer *out, const json_t *peer)
     add_number(out, json_object_get(peer, "we_lack"));
     td_page_add(out, "</td><td class=\"number\">");
     add_number(out, json_object_get(json_object_get(peer, "they_lack"), "updates"));
+    const json_t *jobs = json_object_get(json_object_get(peer, "they_lack"), "jobs");
+    if (json_is_integer(jobs) && json_integer_value(jobs) > 0) {
+        td_page_add(out, " (");
+        add_number(out, jobs);
+        td_page_add(out, json_integer_value(jobs) == 1 ? " job)" : " jobs)");
+    }
     td_page_add(out, "</td></tr>\n");
 }
 

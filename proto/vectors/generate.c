@@ -283,6 +283,25 @@ static void emit_admin_requests(void)
             10, TD_EFORMAT);
 }
 
+/* Newer than the rest as well. */
+static void emit_newer_responses(void)
+{
+    static const struct td_refused_view refused = {
+        TD_EBADSIG, 3, 1772460271900, 1772460341000, {"us-east at 10.0.3.9:7717", 24}};
+    struct td_response unknown = {.id = 7, .op = TD_OP_EXPLAIN, .err = TD_EUNKNOWN};
+    unknown.u.explain.refused_count = 1;
+    unknown.u.explain.refused = &refused;
+    size_t count = td_response_encode(&unknown, test.out, TD_TEST_OUT_BYTES);
+    emit_as("explain with what was refused", "response", 0, test.out, count, TD_OK);
+    struct td_region_view view = {.region = {1}, .they_lack_known = true, .they_lack = 412,
+                                  .they_lack_jobs = 37, .eta_known = true, .eta_ms = 3100};
+    struct td_response status = {.id = 8, .op = TD_OP_STATUS};
+    status.u.status.region_count = 1;
+    status.u.status.regions = &view;
+    count = td_response_encode(&status, test.out, TD_TEST_OUT_BYTES);
+    emit_as("status with the time left", "response", 0, test.out, count, TD_OK);
+}
+
 static void emit_clients(const char *folder)
 {
     struct td_token token;
@@ -305,6 +324,7 @@ static void emit_clients(const char *folder)
     struct td_response done = {.id = 7, .op = TD_OP_ADMIN, .message = {"done", 4}};
     size_t done_count = td_response_encode(&done, test.out, TD_TEST_OUT_BYTES);
     emit_as("answer to an admin request", "response", 0, test.out, done_count, TD_OK);
+    emit_newer_responses();
     fclose(out);
     open_file(folder, "token", "tokens, before base64url");
     td_test_token(&test, &token);
