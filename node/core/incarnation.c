@@ -128,6 +128,9 @@ void td_incarnation_seen(struct td_core *core, struct td_incarnation incarnation
     if (incarnation.start > core->start_highest) {
         core->start_highest = incarnation.start;
     }
+    if (td_incarnation_compare(incarnation, core->proven) > 0) {
+        core->proven = incarnation; /* a draw may not be allowed now: its name will do later */
+    }
     if (!core->started || core->process.start == 0 || incarnation.start < core->process.start) {
         return;
     }
@@ -169,6 +172,10 @@ bool td_incarnation_named(struct td_core *core, uint8_t slot, struct td_incarnat
                             td_incarnation_compare(incarnation, core->process) != 0;
     if (!outnumbers || (core->incarnation_wanted && !beyond)) {
         return true; /* below us, or below the one that is being drawn */
+    }
+    if (td_incarnation_compare(incarnation, core->proven) <= 0) {
+        td_incarnation_seen(core, incarnation);
+        return true;
     }
     if (core->own_inc != TD_INC_NONE && !folded && !TD_PLANTED(names_without_end)) {
         ask_proof(core, slot);

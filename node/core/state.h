@@ -52,6 +52,7 @@ struct td_core {
     bool void_replayed;            /* recovery met a group that such a closing made void */
     uint32_t clone_count;          /* draws for a clone within the hour */
     uint64_t clone_first_ms, clone_last_ms;
+    struct td_incarnation proven;  /* the latest life of ours that our own signature bears out */
     bool log_was_empty;
     bool recovering;
     bool recovered_logged;         /* newest such record of the log */
