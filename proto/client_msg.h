@@ -86,6 +86,14 @@ struct td_filter {
     const struct td_text *jobs;
 };
 
+/* A cursor of WATCH with this bit is a place in a walk through everything known. */
+#define TD_WATCH_WALK_BIT (UINT64_C(1) << 63)
+/* Whether a watch from this cursor walks: 0 begins one, UINT64_MAX is "from now". */
+static inline bool td_watch_walks(uint64_t cursor)
+{
+    return cursor == 0 || (cursor != UINT64_MAX && (cursor & TD_WATCH_WALK_BIT) != 0);
+}
+
 struct td_request {
     uint64_t id;
     enum td_op op;

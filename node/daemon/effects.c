@@ -11,7 +11,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 27 };
+enum { RESPONSE_BYTES = 64 * 1024, OWN_COUNTERS = 27 };
 
 struct td_time td_node_now(void)
 {

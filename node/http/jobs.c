@@ -44,15 +44,17 @@ static void reply_page(struct td_http_request *request, const struct td_filter *
             .op = TD_OP_LIST,
             .u.list = {.filter = *filter, .limit = (uint32_t)page->left, .cursor = page->cursor}};
         td_call_release(&answer);
-        td_pace_turn(&request->http->pace);
+        uint64_t begun_us = td_pace_turn(&request->http->pace);
         ok = td_http_ask_ok(request, &ask, &answer);
         if (ok) {
-            td_pace_took(&request->http->pace, answer.response.u.registers.count);
             add_answer(request, page, &answer.response);
         }
+        td_pace_done(&request->http->pace, begun_us);
     }
     if (ok) {
+        uint64_t begun_us = td_http_now_us();
         td_http_reply_json(request, 200, page->body, &answer.response);
+        td_pace_done(&request->http->pace, begun_us);
     } else {
         json_decref(page->body);
     }
@@ -93,11 +95,12 @@ static bool add_conflict(struct td_http_request *request, json_t *list,
     struct td_call_result answer;
     struct td_request ask = {.op = TD_OP_EXPLAIN,
                              .u.get = {.job = listed->job, .attempt = listed->attempt}};
-    td_pace_turn(&request->http->pace);
+    uint64_t begun_us = td_pace_turn(&request->http->pace);
     bool ok = td_http_ask(request, &ask, &answer);
     if (ok && answer.response.err == TD_OK && answer.response.u.explain.count > 0) {
         (void)json_array_append_new(list, td_json_conflict(&answer.response, &options));
     }
+    td_pace_done(&request->http->pace, begun_us);
     td_call_release(&answer);
     return ok;
 }
@@ -111,8 +114,9 @@ static bool add_conflicts(struct td_http_request *request, const struct td_filte
         struct td_request ask = {
             .op = TD_OP_LIST,
             .u.list = {.filter = *filter, .limit = (uint32_t)page->left, .cursor = page->cursor}};
-        td_pace_turn(&request->http->pace);
+        uint64_t begun_us = td_pace_turn(&request->http->pace);
         ok = td_http_ask_ok(request, &ask, &answer);
+        td_pace_done(&request->http->pace, begun_us);
         for (uint32_t k = 0; ok && k < answer.response.u.registers.count && page->left > 0; k++) {
             ok = add_conflict(request, list, &answer.response.u.registers.registers[k]);
             page->left--;

@@ -135,13 +135,13 @@ void td_http_get_page(struct td_http_request *request)
     struct td_request ask_status = {.op = TD_OP_STATUS};
     struct td_request ask_jobs = {.op = TD_OP_LIST, .u.list = {.limit = JOBS_SHOWN}};
     struct td_call_result status = {0}, jobs = {0};
-    td_pace_turn(&request->http->pace);
+    uint64_t begun_us = td_pace_turn(&request->http->pace);
     if (td_http_ask_ok(request, &ask_status, &status) &&
         td_http_ask_ok(request, &ask_jobs, &jobs)) {
-        td_pace_took(&request->http->pace, jobs.response.u.registers.count);
         struct page page = {&status.response, &jobs.response, request->http->config.stale_ms};
         reply(request, &page);
     }
+    td_pace_done(&request->http->pace, begun_us);
     td_call_release(&status);
     td_call_release(&jobs);
 }
