@@ -241,6 +241,7 @@ struct td_response {
     struct td_incarnation process;
     struct td_vv has; /* the token's vector */
     bool certain;     /* DESIGN 2: with the node's configured stale limit */
+    uint64_t stale_ms; /* that limit; 0 = not said, as in answers of older nodes: see td_stale_ms */
     uint32_t freshness_count;
     const struct td_fresh_view *freshness;
     /* Names for region numbers used anywhere in the answer. */
@@ -278,6 +279,13 @@ struct td_region_name {
     struct td_region region;
     struct td_text name;
 };
+
+/* The age above which a part of the answer is stale: the node's limit, or its default. */
+enum { TD_STALE_MS_DEFAULT = 30000 };
+static inline uint64_t td_stale_ms(const struct td_response *response)
+{
+    return response->stale_ms != 0 ? response->stale_ms : TD_STALE_MS_DEFAULT;
+}
 
 TD_MUST_USE size_t td_request_encode(const struct td_request *request, void *bytes, size_t size_bytes);
 TD_MUST_USE enum td_err td_request_decode(struct td_bytes payload, const struct td_signer *signer,

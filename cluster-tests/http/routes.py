@@ -309,6 +309,9 @@ def test_the_codes_of_a_cut():
     _, headers, body = ask("/v1/job?id=r/1")
     check("us-east;age=" in headers["Tidings-Stale"], "Tidings-Stale: %s" % headers["Tidings-Stale"])
     check(not json.loads(body)["freshness"]["certain"], "certain in a cut")
+    shown = json.loads(cli("eu-west", "get", "r/1", "--json"))["freshness"]["regions"]
+    check([r["stale"] for r in shown if r["region"] == "us-east" and r["age_seconds"] < 30] == [True],
+          "the command line does not know the node's limit: %s" % shown)
     problem = expect(404, "TD-E0304", "/v1/job?id=cut/1")
     check(not problem["freshness"]["certain"] and "not certain" in problem["detail"], "404: %s" % problem)
     problem = expect(412, "TD-E0305", "/v1/job?id=r/1&max_stale=1s")

@@ -26,7 +26,7 @@ int td_job_unknown(struct td_cli *cli, const struct td_response *response, const
     if (td_cli_json(cli)) {
         json_t *problem = td_json_problem(TD_EUNKNOWN, line);
         if (problem != NULL) {
-            json_object_set_new(problem, "freshness", td_json_freshness(response, NULL));
+            json_object_set_new(problem, "freshness", td_json_freshness(response));
         }
         td_cli_print_json(cli, problem);
     }

@@ -10,7 +10,6 @@
 #include "proto/roster.h"
 
 struct td_json_options {
-    uint64_t stale_ms; /* a region older than this is "stale": true; 0 = 30 000 */
     const char
         *token; /* text to show; NULL = made from response.has (and the shown register's stamp) */
 };
@@ -23,11 +22,10 @@ char *td_json_text(json_t *take_json);
 json_t *td_json_envelope(const struct td_response *response, const char *schema,
                          const struct td_json_options *options);
 /* {"certain":..,"deciding_region":..,"regions":[..]} */
-json_t *td_json_freshness(const struct td_response *response,
-                          const struct td_json_options *options);
+json_t *td_json_freshness(const struct td_response *response);
 /* Why a job that promised reports shows none: "no_report" (its region is heard, so none came) or
  * "region_not_heard" (one may have come there); NULL when it is not silent. A region is heard when
- * its part is at most 30 s old, or the node is certain. */
+ * its part is not stale, or the node is certain. */
 const char *td_silence_word(const struct td_response *response,
                             const struct td_register_view *view);
 /* The "job" object of one register; "silence" only when it is silent. */

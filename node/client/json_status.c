@@ -124,10 +124,9 @@ static json_t *peer_json(const struct td_response *response, const struct td_reg
     return json;
 }
 
-static void close_body(json_t *json, const struct td_response *response,
-                       const struct td_json_options *options)
+static void close_body(json_t *json, const struct td_response *response)
 {
-    (void)json_object_set_new(json, "freshness", td_json_freshness(response, options));
+    (void)json_object_set_new(json, "freshness", td_json_freshness(response));
 }
 
 json_t *td_json_peers(const struct td_response *response, const struct td_json_options *options)
@@ -138,7 +137,7 @@ json_t *td_json_peers(const struct td_response *response, const struct td_json_o
         (void)json_array_append_new(peers, peer_json(response, &response->u.status.regions[i]));
     }
     (void)json_object_set_new(json, "peers", peers);
-    close_body(json, response, options);
+    close_body(json, response);
     return json;
 }
 
@@ -255,12 +254,11 @@ json_t *td_json_mesh(const struct td_response *response, const struct td_json_op
     (void)json_object_set_new(json, "mesh",
                               json_pack("{s:o, s:o, s:o}", "reports", reports, "one_way",
                                         one_way_json(response), "cut_off", cut_off_json(response)));
-    close_body(json, response, options);
+    close_body(json, response);
     return json;
 }
 
-static json_t *region_json(const struct td_response *response, const struct td_region_view *region,
-                           const struct td_json_options *options)
+static json_t *region_json(const struct td_response *response, const struct td_region_view *region)
 {
     json_t *json = json_pack(
         "{s:o, s:i, s:s, s:b, s:s}", "region", td_json_string(region_name(response, region)),
@@ -269,7 +267,7 @@ static json_t *region_json(const struct td_response *response, const struct td_r
     json_t *fresh = json_null();
     for (uint32_t i = 0; i < response->freshness_count; i++) {
         if (response->freshness[i].region.v == region->region.v) {
-            fresh = td_json_fresh(response, &response->freshness[i], options);
+            fresh = td_json_fresh(response, &response->freshness[i]);
         }
     }
     (void)json_object_set_new(json, "fresh", fresh);
@@ -299,8 +297,7 @@ json_t *td_json_regions(const struct td_response *response, const struct td_json
     json_t *json = td_json_envelope(response, "tidings.regions/1", options);
     json_t *regions = json_array();
     for (uint32_t i = 0; i < response->u.status.region_count; i++) {
-        (void)json_array_append_new(regions,
-                                    region_json(response, &response->u.status.regions[i], options));
+        (void)json_array_append_new(regions, region_json(response, &response->u.status.regions[i]));
     }
     (void)json_object_set_new(json, "regions", regions);
     (void)json_object_set_new(
@@ -313,7 +310,7 @@ json_t *td_json_regions(const struct td_response *response, const struct td_json
                   td_json_number(response->u.status.log_limit_bytes), "publishing",
                   (int)response->u.status.publishing, "reason",
                   td_json_string_or_null(response->message), "counters", counters_json(response)));
-    close_body(json, response, options);
+    close_body(json, response);
     return json;
 }
 

@@ -110,7 +110,7 @@ static void test_unknown_ages_are_null_and_decide(void **state)
     (void)state;
     struct td_response response = response_of(TD_OP_GET);
     response.freshness = unknown;
-    same(td_json_freshness(&response, NULL),
+    same(td_json_freshness(&response),
          "{\"certain\":false,\"deciding_region\":\"ap-south\",\"regions\":["
          "{\"region\":\"us-east\",\"complete_until\":\"2026-03-01T10:22:03.120Z\",\"age_seconds\":"
          "99999.0,"
@@ -118,8 +118,28 @@ static void test_unknown_ages_are_null_and_decide(void **state)
          "{\"region\":\"ap-south\",\"complete_until\":null,\"age_seconds\":null,\"stale\":true,"
          "\"missing\":null,\"via\":null,\"recovering\":true,\"doubt\":\"digest\"}]}");
     response.freshness_count = 0;
-    same(td_json_freshness(&response, NULL),
+    same(td_json_freshness(&response),
          "{\"certain\":false,\"deciding_region\":null,\"regions\":[]}");
+}
+
+static void test_stale_is_what_the_answering_node_calls_so(void **state)
+{
+    static const struct td_fresh_view old = {.region = {2}, .age_known = true, .age_ms = 4000};
+    (void)state;
+    struct td_response response = response_of(TD_OP_GET);
+    struct td_register_view view = {.silent = true, .dot.origin.region = {2}};
+    response.freshness = &old;
+    response.freshness_count = 1;
+    response.certain = false;
+    for (response.stale_ms = 3999; response.stale_ms <= 4000; response.stale_ms++) {
+        json_t *json = td_json_freshness(&response);
+        const json_t *region = json_array_get(json_object_get(json, "regions"), 0);
+        bool stale = json_is_true(json_object_get(region, "stale"));
+        assert_int_equal(stale, response.stale_ms < 4000);
+        assert_string_equal(td_silence_word(&response, &view),
+                            stale ? "region_not_heard" : "no_report");
+        json_decref(json);
+    }
 }
 
 static void test_silent_is_told_apart_from_not_heard(void **state)
@@ -508,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_get_has_the_shape_of_the_interface),
         cmocka_unit_test(test_an_unknown_job_is_null_and_still_has_freshness),
         cmocka_unit_test(test_unknown_ages_are_null_and_decide),
+        cmocka_unit_test(test_stale_is_what_the_answering_node_calls_so),
         cmocka_unit_test(test_silent_is_told_apart_from_not_heard),
         cmocka_unit_test(test_list_and_changes),
         cmocka_unit_test(test_published_has_the_shape_of_the_interface),

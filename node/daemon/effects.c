@@ -197,6 +197,7 @@ static void complete(struct td_node *node, struct td_response *response, const s
 {
     response->node = node->self;
     response->now_ms = td_node_now().wall_ms;
+    response->stale_ms = node->config.fresh_stale_ms;
     response->node_name = (struct td_text){ node->config.region, (uint32_t)strlen(node->config.region) };
     if (roster == NULL) {
         return;

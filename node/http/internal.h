@@ -86,7 +86,6 @@ void td_http_reply_problem_json(struct td_http_request *request, enum td_err err
 void td_http_reply_static(struct td_http_request *request, const char *type, const void *bytes,
                           size_t count);
 void td_http_queue(struct td_http_request *request, int status, struct MHD_Response *take_response);
-struct td_json_options td_http_json_options(const struct td_http_request *request);
 
 /* Asks the node and waits. False: a problem was replied. A refusal inside the answer (response.err)
  * is the caller's. wait_ms: how long the node itself may wait. Release ret_answer in every case. */

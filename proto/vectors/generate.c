@@ -305,6 +305,11 @@ static void emit_clients(const char *folder)
     struct td_response done = {.id = 7, .op = TD_OP_ADMIN, .message = {"done", 4}};
     size_t done_count = td_response_encode(&done, test.out, TD_TEST_OUT_BYTES);
     emit_as("answer to an admin request", "response", 0, test.out, done_count, TD_OK);
+    done.stale_ms = 30000;
+    done_count = td_response_encode(&done, test.out, TD_TEST_OUT_BYTES);
+    emit_as("with the node's stale limit", "response", 0, test.out, done_count, TD_OK);
+    test.out[done_count - 3] = 0; /* for 30000 in three bytes */
+    emit_as("a stale limit of 0", "response", 0, test.out, done_count - 2, TD_EFORMAT);
     fclose(out);
     open_file(folder, "token", "tokens, before base64url");
     td_test_token(&test, &token);
