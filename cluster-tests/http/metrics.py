@@ -73,6 +73,13 @@ def test_every_name_and_label_value_is_there():
     check(sum(len(v) for v in found.values()) < 3000, "more series than closed lists give")
 
 
+def test_every_status_of_a_route_is_there_from_the_start():
+    found = samples(scrape("ap-south"))["tidings_http_request_duration_seconds_count"]
+    for pair in [("/v1/job", "507"), ("/v1/watch", "410"), ("/v1/jobs", "504"), ("/livez", "200"), ("none", "404")]:
+        check(found.get(pair) == 0, "%s is %s before anything was asked" % (pair, found.get(pair)))
+    check(("/livez", "401") not in found and ("/v1/jobs", "409") not in found, "statuses that cannot be")
+
+
 def test_the_query_shows_the_same_numbers():
     cli("eu-west", "publish", "m/1", "running", "--expect-every", "1s")
     cli("eu-west", "publish", "m/2", "completed", "--ack", "all")

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import urllib.parse
 
-from common import BIN, CLUSTER, PORTS, ask, check, cli, expect, finish, put, wait_for
+from common import BIN, CLUSTER, PORTS, REGIONS, ask, check, cli, expect, finish, put, wait_for
 
 MOMENT = re.compile(rb'"[0-9-]+T[0-9:.]+Z(\+[0-9]+)?"|"td[tc]1:[A-Za-z0-9_-]+"|"[01]{16}"')
 NUMBER = re.compile(rb'-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?')
@@ -76,6 +76,12 @@ def test_pages_of_jobs():
         seen += [job["id"] for job in page["jobs"]]
         cursor = page["next_cursor"]
     check(sorted(seen) == sorted("page/%d" % i for i in range(25)), "pages: %s" % seen)
+
+
+def statuses(region):
+    """(route, code) of every request that its metrics count, also at zero."""
+    text = ask("/metrics", region=region)[2].decode()
+    return set(re.findall(r'^tidings_http_request_duration_seconds_count{route="([^"]*)",code="(\d+)"}', text, re.M))
 
 
 def test_what_is_refused():
@@ -350,6 +356,13 @@ def test_a_drained_node_says_so():
     check(ask("/v1/job?id=r/1", region="ap-south")[0] == 200, "a drained node reads")
 
 
+def test_every_status_was_named_beforehand():
+    for region in REGIONS:
+        surprises = statuses(region) - named[region]
+        check(not surprises, "%s gave statuses that its metrics did not name: %s" % (region, sorted(surprises)))
+
+
+named = {region: statuses(region) for region in REGIONS}
 for name, test in list(globals().items()):
     if name.startswith("test_"):
         print(name)

@@ -46,12 +46,15 @@ struct td_http_route {
     uint32_t get_params, put_params; /* bits of enum td_param */
     void (*get)(struct td_http_request *request);
     void (*put)(struct td_http_request *request);
-    bool open; /* no token needed */
+    bool open;         /* no token needed */
+    uint32_t statuses; /* bits of those it can give */
 };
 /* routes.c: the table; by index, NULL at its end. */
 const struct td_http_route *td_http_route_at(size_t index);
 /* NULL when there is none. */
 const struct td_http_route *td_http_route_find(const char *path);
+/* How each is counted, by its index; the last is for what is no route. */
+void td_http_route_times(struct td_http_timed timed[TD_HTTP_ROUTES_MAX]);
 
 struct td_http_request {
     struct td_http *http;
