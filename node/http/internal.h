@@ -11,6 +11,7 @@
 #include "node/client/json.h"
 #include "node/http/gate.h"
 #include "node/http/guard.h"
+#include "node/http/headers.h"
 #include "node/http/http.h"
 #include "node/http/pace.h"
 #include "node/http/params.h"
