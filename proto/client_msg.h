@@ -220,6 +220,10 @@ struct td_region_view {
     /* Matrix row: whom this region says it hears (from its newest head's echo table). */
     uint32_t hears_count;
     const struct td_fresh_view *hears; /* age = since that region's tick; region = about whom */
+    /* Whom this region says it has no direct link to, from the same head. */
+    bool detours_said;
+    uint32_t detour_count;
+    const struct td_detour *detours;
     struct td_public_key sign_key;
 };
 enum td_link_view { TD_LINK_SELF = 0, TD_LINK_UP = 1, TD_LINK_LATE = 2, TD_LINK_DOWN = 3, TD_LINK_UNKNOWN = 4 };

@@ -1,7 +1,7 @@
 /* client_response.c -- what a node answers: encode and decode side by side. Every answer has the
  * same envelope, then the part of its op. */
 #include "proto/assert.h"
-#include "proto/client_msg.h"
+#include "proto/client_detours.h"
 #include "proto/delta.h"
 #include "proto/wire.h"
 
@@ -13,7 +13,8 @@ enum {
     REGISTER_FIELDS = 23,
     VERSION_FIELDS = 8,
     REGION_FIELDS = 27,
-    STATUS_FIELDS = 7,
+    STATUS_FIELDS = 8,
+    STATUS_FIELDS_MIN = 7, /* no region says whom it has no link to */
     RANK_MAX = 2,
     ERR_NUMBER_MAX = 9999,
     MESSAGE_BYTES_MAX = 4096,
@@ -174,10 +175,12 @@ static void write_registers(struct td_writer *writer, const struct td_response *
 
 static void write_status(struct td_writer *writer, const struct td_response *response)
 {
-    td_writer_array(writer, STATUS_FIELDS);
+    const struct td_region_view *regions = response->u.status.regions;
+    bool detours = td_detours_any(regions, response->u.status.region_count);
+    td_writer_array(writer, detours ? STATUS_FIELDS : STATUS_FIELDS_MIN);
     td_writer_array(writer, response->u.status.region_count);
     for (uint32_t i = 0; i < response->u.status.region_count; i++) {
-        write_region(writer, &response->u.status.regions[i]);
+        write_region(writer, &regions[i]);
     }
     td_writer_array(writer, response->u.status.counter_count);
     for (uint32_t i = 0; i < response->u.status.counter_count; i++) {
@@ -190,6 +193,9 @@ static void write_status(struct td_writer *writer, const struct td_response *res
     td_writer_uint(writer, response->u.status.log_bytes);
     td_writer_uint(writer, response->u.status.log_limit_bytes);
     td_writer_uint(writer, response->u.status.publishing);
+    if (detours) {
+        td_detours_write(writer, regions, response->u.status.region_count);
+    }
 }
 
 static void write_body(struct td_writer *writer, const struct td_response *response)
@@ -520,7 +526,7 @@ static void read_counters(struct td_reader *reader, struct td_arena *arena,
 static void read_status(struct td_reader *reader, struct td_arena *arena,
                         struct td_response *response)
 {
-    td_reader_enter(reader, STATUS_FIELDS, STATUS_FIELDS);
+    uint32_t fields = td_reader_enter(reader, STATUS_FIELDS_MIN, STATUS_FIELDS);
     struct td_region_view *regions = td_wire_enter_flat(
         reader, arena, 1, TD_REGION_NUMBER_MAX, sizeof *regions, &response->u.status.region_count);
     for (uint32_t i = 0; regions != NULL && i < response->u.status.region_count; i++) {
@@ -534,6 +540,9 @@ static void read_status(struct td_reader *reader, struct td_arena *arena,
     response->u.status.log_bytes = td_reader_uint(reader, UINT64_MAX);
     response->u.status.log_limit_bytes = td_reader_uint(reader, UINT64_MAX);
     response->u.status.publishing = td_wire_read_flag(reader);
+    if (fields == STATUS_FIELDS) {
+        td_detours_read(reader, arena, regions, response->u.status.region_count);
+    }
     td_reader_leave(reader);
 }
 

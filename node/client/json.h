@@ -37,8 +37,8 @@ json_t *td_json_get(const struct td_response *response, const struct td_json_opt
 json_t *td_json_get_all(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_list(const struct td_response *response, const struct td_json_options *options);
 json_t *td_json_explain(const struct td_response *response, const struct td_json_options *options);
-/* Of an EXPLAIN: the worst of a job's concurrent losers, another final state before anything else. NULL = its
- * losers are no longer remembered. */
+/* Of an EXPLAIN: the worst of a job's concurrent losers, another final state before anything else.
+ * NULL = its losers are no longer remembered. */
 const struct td_version_view *td_conflict_loser(const struct td_response *explain);
 /* Whether both are final and say different things. */
 bool td_conflict_of_finals(const struct td_register_view *winner,
@@ -70,6 +70,13 @@ json_t *td_json_published(const struct td_response *response, struct td_text job
 json_t *td_json_line_error(uint64_t line, enum td_err err, const char *detail);
 /* Whether `by` said in its newest head (we ourselves: see) that it hears `about`. */
 bool td_region_hears(const struct td_region_view *by, const struct td_region_view *about);
+enum td_way { TD_WAY_UNKNOWN, TD_WAY_DIRECT, TD_WAY_DETOUR };
+/* Whether `by` said that it has a direct link to `about`; an older node does not tell. *ret_via:
+ * the region through which its updates come instead, 0 = none. */
+enum td_way td_region_way(const struct td_region_view *by, const struct td_region_view *about,
+                          struct td_region *ret_via);
+/* Both are there, and one of them at least says that the direct link between them is not. */
+bool td_regions_unlinked(const struct td_region_view *a, const struct td_region_view *b);
 /* RFC 9457: {"type","title","status","code","detail","hint"}; add "job" or others yourself. */
 json_t *td_json_problem(enum td_err err, const char *detail);
 /* Why the winner wins, one sentence. */

@@ -159,6 +159,23 @@ bool td_region_hears(const struct td_region_view *by, const struct td_region_vie
     return false;
 }
 
+enum td_way td_region_way(const struct td_region_view *by, const struct td_region_view *about,
+                          struct td_region *ret_via)
+{
+    *ret_via = (struct td_region){0};
+    if (by->self) {
+        *ret_via = about->via;
+        return about->direct ? TD_WAY_DIRECT : TD_WAY_DETOUR;
+    }
+    for (uint32_t i = 0; i < by->detour_count; i++) {
+        if (by->detours[i].region.v == about->region.v) {
+            *ret_via = by->detours[i].via;
+            return TD_WAY_DETOUR;
+        }
+    }
+    return by->detours_said ? TD_WAY_DIRECT : TD_WAY_UNKNOWN;
+}
+
 static const struct td_fresh_view *hears_entry(const struct td_region_view *by,
                                                struct td_region about)
 {
@@ -177,9 +194,14 @@ static json_t *heard_json(const struct td_response *response, const struct td_re
     bool rtt = by->self && about->rtt_known;
     bool age = by->self ? about->heard : entry != NULL && entry->age_known;
     uint64_t age_ms = by->self ? about->heard_age_ms : entry != NULL ? entry->age_ms : 0;
-    return json_pack("{s:o, s:o, s:o}", "region", td_json_string(region_name(response, about)),
-                     "rtt_seconds", rtt ? td_json_seconds_us(about->rtt_us) : json_null(),
-                     "age_seconds", age ? td_json_seconds((int64_t)age_ms) : json_null());
+    struct td_region via;
+    enum td_way way = td_region_way(by, about, &via);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "region",
+                     td_json_string(region_name(response, about)), "rtt_seconds",
+                     rtt ? td_json_seconds_us(about->rtt_us) : json_null(), "age_seconds",
+                     age ? td_json_seconds((int64_t)age_ms) : json_null(), "direct",
+                     way == TD_WAY_UNKNOWN ? json_null() : json_boolean(way == TD_WAY_DIRECT),
+                     "via", td_json_region(response, via));
 }
 
 static json_t *report_json(const struct td_response *response, const struct td_region_view *by)
@@ -223,6 +245,30 @@ static json_t *one_way_json(const struct td_response *response)
     return pairs;
 }
 
+bool td_regions_unlinked(const struct td_region_view *a, const struct td_region_view *b)
+{
+    struct td_region via;
+    return speaks(a) && speaks(b) &&
+           (td_region_way(a, b, &via) == TD_WAY_DETOUR ||
+            td_region_way(b, a, &via) == TD_WAY_DETOUR);
+}
+
+static json_t *cut_links_json(const struct td_response *response)
+{
+    const struct td_region_view *regions = response->u.status.regions;
+    json_t *pairs = json_array();
+    for (uint32_t a = 0; a < response->u.status.region_count; a++) {
+        for (uint32_t b = a + 1; b < response->u.status.region_count; b++) {
+            if (td_regions_unlinked(&regions[a], &regions[b])) {
+                (void)json_array_append_new(
+                    pairs, json_pack("[o, o]", td_json_string(region_name(response, &regions[a])),
+                                     td_json_string(region_name(response, &regions[b]))));
+            }
+        }
+    }
+    return pairs;
+}
+
 static json_t *cut_off_json(const struct td_response *response)
 {
     const struct td_region_view *regions = response->u.status.regions;
@@ -252,8 +298,9 @@ json_t *td_json_mesh(const struct td_response *response, const struct td_json_op
         }
     }
     (void)json_object_set_new(json, "mesh",
-                              json_pack("{s:o, s:o, s:o}", "reports", reports, "one_way",
-                                        one_way_json(response), "cut_off", cut_off_json(response)));
+                              json_pack("{s:o, s:o, s:o, s:o}", "reports", reports, "one_way",
+                                        one_way_json(response), "cut_off", cut_off_json(response),
+                                        "cut_links", cut_links_json(response)));
     close_body(json, response);
     return json;
 }

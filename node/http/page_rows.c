@@ -160,6 +160,18 @@ void td_page_peers(struct td_buffer *out, const struct td_response *status)
 
 /* ---- who hears whom ---- */
 
+/* Behind a region that is heard, but not over a link of its own. */
+static void add_way(struct td_buffer *out, const json_t *heard)
+{
+    const json_t *via = json_object_get(heard, "via");
+    if (!json_is_false(json_object_get(heard, "direct"))) {
+        return;
+    }
+    td_page_add(out, json_is_string(via) ? " (through " : " (no direct link");
+    add_string(out, via, "");
+    td_page_add(out, ")");
+}
+
 static void add_report(struct td_buffer *out, const json_t *report, const json_t *body)
 {
     const json_t *hears = json_object_get(report, "hears");
@@ -173,6 +185,7 @@ static void add_report(struct td_buffer *out, const json_t *report, const json_t
     {
         td_page_add(out, at > 0 ? ", " : "");
         add_string(out, json_object_get(heard, "region"), "?");
+        add_way(out, heard);
     }
     td_page_add(out, json_array_size(hears) == 0 ? "nobody</td><td>" : "</td><td>");
     add_age(out, json_object_get(report, "age_seconds"));
