@@ -7,7 +7,7 @@ import subprocess
 import urllib.parse
 import urllib.request
 
-from common import CLUSTER, PORTS, REGIONS, ask, check, cli, finish, wait_for
+from common import CLUSTER, PORTS, REGIONS, ask, check, cli, fault, finish, wait_for
 
 PROMETHEUS = "127.0.0.1:19099"
 STATES = "pending starting running stopping lost completed failed stopped".split()
@@ -98,14 +98,12 @@ def test_the_query_shows_the_same_numbers():
 
 
 def test_what_is_not_known_is_no_number():
-    cli("eu-west", "fault", "cut", "us-east")
-    cli("us-east", "fault", "cut", "eu-west")
+    fault("cut", "us-east")
     wait_for("a link is down", lambda: samples(scrape("eu-west"))["tidings_peer_up"][("us-east",)] == 0, 30)
     found = samples(scrape("eu-west"))
     rtt = found["tidings_peer_rtt_seconds"][("us-east",)]
     check(rtt != rtt, "a round trip over a link that is down: %s" % rtt)
-    cli("eu-west", "fault", "heal", "us-east")
-    cli("us-east", "fault", "heal", "eu-west")
+    fault("heal", "us-east")
     wait_for("it is up again", lambda: samples(scrape("eu-west"))["tidings_peer_up"][("us-east",)] == 1, 60)
 
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import urllib.parse
 
-from common import BIN, CLUSTER, PORTS, REGIONS, ask, check, cli, expect, finish, put, wait_for
+from common import BIN, CLUSTER, PORTS, REGIONS, ask, check, cli, expect, fault, finish, put, wait_for
 
 MOMENT = re.compile(rb'"[0-9-]+T[0-9:.]+Z(\+[0-9]+)?"|"td[tc]1:[A-Za-z0-9_-]+"|"[01]{16}"')
 NUMBER = re.compile(rb'-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?')
@@ -300,9 +300,7 @@ def test_watchers_are_counted():
 
 
 def test_the_codes_of_a_cut():
-    for a, b in (("eu-west", "us-east"), ("eu-west", "ap-south")):
-        cli(a, "fault", "cut", b)
-        cli(b, "fault", "cut", a)
+    fault("cut", "us-east", "ap-south")
     token = json.loads(cli("us-east", "publish", "cut/1", "running"))["token"]
     cli("us-east", "publish", "cut/4", "completed")
     cli("eu-west", "publish", "cut/4", "failed")
@@ -324,9 +322,7 @@ def test_the_codes_of_a_cut():
     check(problem["job"]["id"] == "r/1" and "asked for" in problem["detail"], "412: %s" % problem)
     expect(412, "TD-E0305", "/v1/job?id=cut/1&max_stale=1s")
     check(ask("/readyz")[0] == 200, "readiness depends on peers")
-    for a, b in (("eu-west", "us-east"), ("eu-west", "ap-south")):
-        cli(a, "fault", "heal", b)
-        cli(b, "fault", "heal", a)
+    fault("heal", "us-east", "ap-south")
     wait_for("fresh again", lambda: ask("/v1/job?id=cut/1")[0] == 200 and
              ask("/v1/job?id=cut/1")[1]["Tidings-Stale"] is None, 60)
     check(ask("/v1/job?id=cut/1&after=" + token)[0] == 200, "the token is reached after the cut")
@@ -334,6 +330,19 @@ def test_the_codes_of_a_cut():
     check([c["kind"] for c in conflicts] == ["finals"], "conflicts: %s" % conflicts)
     same("/v1/conflicts", "conflicts", "--json")
     same("/v1/explain?id=cut/4", "explain", "cut/4", "--json")
+
+
+def test_the_mesh_shows_a_cut_between_two_others():
+    fault("cut", "us-east", region="ap-south")
+    mesh = wait_for("the cut link", lambda: [m for m in [json.loads(ask("/v1/mesh")[2])["mesh"]] if m["cut_links"]], 60)[0]
+    check([sorted(pair) for pair in mesh["cut_links"]] == [["ap-south", "us-east"]], "cut_links: %s" % mesh["cut_links"])
+    ways = {(r["by"], h["region"]): (h["direct"], h["via"]) for r in mesh["reports"] for h in r["hears"]}
+    check(ways[("us-east", "ap-south")] == (False, "eu-west") or ways[("ap-south", "us-east")] == (False, "eu-west"),
+          "no way around: %s" % ways)
+    check(ways[("eu-west", "us-east")] == (True, None), "own links: %s" % ways)
+    check(b"No direct link between " in cli("eu-west", "mesh"), "the command line does not name the cut link")
+    fault("heal", "us-east", region="ap-south")
+    wait_for("no link is cut", lambda: not json.loads(ask("/v1/mesh")[2])["mesh"]["cut_links"], 60)
 
 
 def test_a_full_log_is_507():
