@@ -209,6 +209,8 @@ def test_about_itself():
               "/openapi.json", "/errors/{code}"]
     check(sorted(api["paths"]) == sorted(served), "openapi: %s" % sorted(api["paths"]))
     for path, methods in api["paths"].items():
+        for code in {code for m in methods.values() for code in m["responses"]} - {"default"}:
+            check((path.replace("/{code}", ""), code) in named["us-east"], "%s: openapi has %s" % (path, code))
         given = {p["name"] for m in methods.values() for p in m.get("parameters", []) if p["in"] == "query"}
         for name in given:
             status, _, body = ask(path + "?" + name + "=%00")
