@@ -86,6 +86,14 @@ struct td_filter {
     const struct td_text *jobs;
 };
 
+/* A cursor of WATCH with this bit is a place in a walk through everything known. */
+#define TD_WATCH_WALK_BIT (UINT64_C(1) << 63)
+/* Whether a watch from this cursor walks: 0 begins one, UINT64_MAX is "from now". */
+static inline bool td_watch_walks(uint64_t cursor)
+{
+    return cursor == 0 || (cursor != UINT64_MAX && (cursor & TD_WATCH_WALK_BIT) != 0);
+}
+
 struct td_request {
     uint64_t id;
     enum td_op op;
@@ -222,6 +230,10 @@ struct td_region_view {
     /* Matrix row: whom this region says it hears (from its newest head's echo table). */
     uint32_t hears_count;
     const struct td_fresh_view *hears; /* age = since that region's tick; region = about whom */
+    /* Whom this region says it has no direct link to, from the same head. */
+    bool detours_said;
+    uint32_t detour_count;
+    const struct td_detour *detours;
     struct td_public_key sign_key;
 };
 enum td_link_view { TD_LINK_SELF = 0, TD_LINK_UP = 1, TD_LINK_LATE = 2, TD_LINK_DOWN = 3, TD_LINK_UNKNOWN = 4 };
@@ -243,6 +255,7 @@ struct td_response {
     struct td_incarnation process;
     struct td_vv has; /* the token's vector */
     bool certain;     /* DESIGN 2: with the node's configured stale limit */
+    uint64_t stale_ms; /* that limit; 0 = not said, as in answers of older nodes: see td_stale_ms */
     uint32_t freshness_count;
     const struct td_fresh_view *freshness;
     /* Names for region numbers used anywhere in the answer. */
@@ -282,6 +295,13 @@ struct td_region_name {
     struct td_region region;
     struct td_text name;
 };
+
+/* The age above which a part of the answer is stale: the node's limit, or its default. */
+enum { TD_STALE_MS_DEFAULT = 30000 };
+static inline uint64_t td_stale_ms(const struct td_response *response)
+{
+    return response->stale_ms != 0 ? response->stale_ms : TD_STALE_MS_DEFAULT;
+}
 
 TD_MUST_USE size_t td_request_encode(const struct td_request *request, void *bytes, size_t size_bytes);
 TD_MUST_USE enum td_err td_request_decode(struct td_bytes payload, const struct td_signer *signer,

@@ -103,6 +103,21 @@ static void test_altered_requests_are_refused_or_another_request(void **state)
     }
 }
 
+static void test_an_answer_says_its_stale_limit_or_leaves_it_out(void **state)
+{
+    struct td_test *test = *state;
+    struct td_response made = {.op = TD_OP_DRAIN};
+    struct td_response got;
+    size_t without = td_response_encode(&made, test->out, TD_TEST_OUT_BYTES);
+    assert_int_equal(decode_response(test, (struct td_bytes){test->out, without}, &got), TD_OK);
+    assert_int_equal(got.stale_ms, 0);
+    assert_int_equal(td_stale_ms(&got), TD_STALE_MS_DEFAULT);
+    made.stale_ms = 2500;
+    size_t with = td_response_encode(&made, test->out, TD_TEST_OUT_BYTES);
+    assert_int_equal(decode_response(test, (struct td_bytes){test->out, with}, &got), TD_OK);
+    assert_int_equal(td_stale_ms(&got), 2500);
+}
+
 static void test_altered_responses_are_refused_or_another_response(void **state)
 {
     struct td_test *test = *state;
@@ -280,6 +295,7 @@ int main(void)
         TD_UNIT_TEST(test_every_request_survives_the_round_trip),
         TD_UNIT_TEST(test_every_response_survives_the_round_trip),
         TD_UNIT_TEST(test_altered_requests_are_refused_or_another_request),
+        TD_UNIT_TEST(test_an_answer_says_its_stale_limit_or_leaves_it_out),
         TD_UNIT_TEST(test_altered_responses_are_refused_or_another_response),
         TD_UNIT_TEST(test_signed_numbers_keep_their_sign),
         TD_UNIT_TEST(test_refusals_and_the_time_left_are_there_or_left_out),

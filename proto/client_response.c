@@ -6,7 +6,8 @@
 #include "proto/wire.h"
 
 enum {
-    RESPONSE_FIELDS = 15,
+    RESPONSE_FIELDS = 16,
+    RESPONSE_FIELDS_MIN = 15, /* older nodes do not say their stale limit */
     RESULT_FIELDS = 14,
     REGISTER_FIELDS = 23,
     VERSION_FIELDS = 8,
@@ -169,7 +170,7 @@ size_t td_response_encode(const struct td_response *response, void *bytes, size_
     TD_ASSERT(response->message.count <= MESSAGE_BYTES_MAX);
     td_writer_init(&writer, bytes,
                    size_bytes < TD_FRAME_BYTES_MAX ? size_bytes : TD_FRAME_BYTES_MAX);
-    td_writer_array(&writer, RESPONSE_FIELDS);
+    td_writer_array(&writer, response->stale_ms != 0 ? RESPONSE_FIELDS : RESPONSE_FIELDS_MIN);
     td_writer_uint(&writer, response->id);
     td_writer_uint(&writer, response->op);
     td_writer_uint(&writer, response->err);
@@ -185,6 +186,9 @@ size_t td_response_encode(const struct td_response *response, void *bytes, size_
     td_part_write_fresh(&writer, response->freshness, response->freshness_count);
     write_names(&writer, response->names, response->name_count);
     write_body(&writer, response);
+    if (response->stale_ms != 0) {
+        td_writer_uint(&writer, response->stale_ms);
+    }
     return td_writer_done(&writer);
 }
 
@@ -410,6 +414,18 @@ static void read_envelope(struct td_reader *reader, struct td_arena *arena,
     read_names(reader, arena, response);
 }
 
+/* What is not said is left out, so that each answer has one form. */
+static void read_limit(struct td_reader *reader, uint32_t fields, struct td_response *response)
+{
+    if (fields < RESPONSE_FIELDS) {
+        return;
+    }
+    response->stale_ms = td_reader_uint(reader, UINT64_MAX);
+    if (response->stale_ms == 0) {
+        td_reader_fail(reader, TD_EFORMAT);
+    }
+}
+
 enum td_err td_response_decode(struct td_bytes payload, struct td_reader *reader,
                                struct td_arena *arena, struct td_response *ret_response)
 {
@@ -420,9 +436,10 @@ enum td_err td_response_decode(struct td_bytes payload, struct td_reader *reader
     if (td_reader_init(reader, payload) != TD_OK) {
         return td_reader_err(reader);
     }
-    td_reader_enter(reader, RESPONSE_FIELDS, RESPONSE_FIELDS);
+    uint32_t fields = td_reader_enter(reader, RESPONSE_FIELDS_MIN, RESPONSE_FIELDS);
     read_envelope(reader, arena, &response);
     read_body(reader, arena, &response);
+    read_limit(reader, fields, &response);
     td_reader_leave(reader);
     enum td_err err = td_reader_done(reader);
     if (err != TD_OK) {

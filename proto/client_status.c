@@ -1,12 +1,14 @@
 /* client_status.c -- the STATUS answer, and what other answers share with it: values that may not
  * be known, and how fresh a region is. Encode and decode side by side. */
+#include "proto/client_detours.h"
 #include "proto/client_parts.h"
 #include "proto/wire.h"
 
 enum {
     FRESH_FIELDS = 6,
     REGION_FIELDS = 27, /* and one more when it is known how long the backlog will take */
-    STATUS_FIELDS = 7,
+    STATUS_FIELDS = 8,
+    STATUS_FIELDS_MIN = 7, /* no region says whom it has no link to */
     COUNTERS_MAX = 1024,
     COUNTER_NAME_BYTES_MAX = 64,
 };
@@ -192,10 +194,12 @@ static void read_region(struct td_reader *reader, struct td_arena *arena,
 
 void td_part_write_status(struct td_writer *writer, const struct td_response *response)
 {
-    td_writer_array(writer, STATUS_FIELDS);
+    const struct td_region_view *regions = response->u.status.regions;
+    bool detours = td_detours_any(regions, response->u.status.region_count);
+    td_writer_array(writer, detours ? STATUS_FIELDS : STATUS_FIELDS_MIN);
     td_writer_array(writer, response->u.status.region_count);
     for (uint32_t i = 0; i < response->u.status.region_count; i++) {
-        write_region(writer, &response->u.status.regions[i]);
+        write_region(writer, &regions[i]);
     }
     td_writer_array(writer, response->u.status.counter_count);
     for (uint32_t i = 0; i < response->u.status.counter_count; i++) {
@@ -208,6 +212,9 @@ void td_part_write_status(struct td_writer *writer, const struct td_response *re
     td_writer_uint(writer, response->u.status.log_bytes);
     td_writer_uint(writer, response->u.status.log_limit_bytes);
     td_writer_uint(writer, response->u.status.publishing);
+    if (detours) {
+        td_detours_write(writer, regions, response->u.status.region_count);
+    }
 }
 
 static void read_counters(struct td_reader *reader, struct td_arena *arena,
@@ -228,7 +235,7 @@ static void read_counters(struct td_reader *reader, struct td_arena *arena,
 void td_part_read_status(struct td_reader *reader, struct td_arena *arena,
                          struct td_response *response)
 {
-    td_reader_enter(reader, STATUS_FIELDS, STATUS_FIELDS);
+    uint32_t fields = td_reader_enter(reader, STATUS_FIELDS_MIN, STATUS_FIELDS);
     struct td_region_view *regions = td_wire_enter_flat(
         reader, arena, 1, TD_REGION_NUMBER_MAX, sizeof *regions, &response->u.status.region_count);
     for (uint32_t i = 0; regions != NULL && i < response->u.status.region_count; i++) {
@@ -242,5 +249,8 @@ void td_part_read_status(struct td_reader *reader, struct td_arena *arena,
     response->u.status.log_bytes = td_reader_uint(reader, UINT64_MAX);
     response->u.status.log_limit_bytes = td_reader_uint(reader, UINT64_MAX);
     response->u.status.publishing = td_wire_read_flag(reader);
+    if (fields == STATUS_FIELDS) {
+        td_detours_read(reader, arena, regions, response->u.status.region_count);
+    }
     td_reader_leave(reader);
 }

@@ -1,5 +1,6 @@
 # Sources of the codec that are shared inside it, and its tests.
-target_sources(tidings_proto PRIVATE wire.c client_response.c client_status.c roster_find.c)
+target_sources(tidings_proto PRIVATE wire.c client_response.c client_status.c client_detours.c
+                                     roster_find.c)
 
 td_module(tidings_proto_test SOURCES test_support.c test_messages.c USES tidings_sign)
 foreach(rule order clock reader merkle delta batch head roster frame client_msg room)

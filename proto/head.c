@@ -8,7 +8,7 @@
 #include "proto/signed.h"
 #include "proto/writer.h"
 
-enum { HEAD_FIELDS = 21, HEAD_FIELDS_MAX = 40, HEAD_PREFIX = 0x02 };
+enum { HEAD_FIELDS_MIN = 21, HEAD_FIELDS = 22, HEAD_FIELDS_MAX = 40, HEAD_PREFIX = 0x02 };
 
 static void hash_inner(const struct td_signer *signer, struct td_bytes inner,
                        uint8_t ret_hash[TD_TICK_HASH_BYTES])
@@ -53,9 +53,18 @@ static void write_counted(struct td_writer *writer, const struct td_region *coun
     }
 }
 
+static void write_detours(struct td_writer *writer, const struct td_detour *detours, uint32_t count)
+{
+    td_writer_array(writer, 2 * count);
+    for (uint32_t i = 0; i < count; i++) {
+        td_writer_uint(writer, detours[i].region.v);
+        td_writer_uint(writer, detours[i].via.v);
+    }
+}
+
 static void write_fields(struct td_writer *writer, const struct td_head *head)
 {
-    td_writer_array(writer, HEAD_FIELDS);
+    td_writer_array(writer, head->detours_said ? HEAD_FIELDS : HEAD_FIELDS_MIN);
     td_writer_uint(writer, TD_HEAD_VERSION);
     td_writer_bin(writer, (struct td_bytes){head->cluster.bytes, sizeof head->cluster.bytes});
     td_writer_uint(writer, head->origin.region.v);
@@ -76,6 +85,9 @@ static void write_fields(struct td_writer *writer, const struct td_head *head)
     td_writer_uint(writer, head->proto_min);
     td_writer_uint(writer, head->proto_max);
     td_writer_text(writer, head->software);
+    if (head->detours_said) {
+        write_detours(writer, head->detours, head->detour_count);
+    }
 }
 
 size_t td_head_encode(struct td_head *head, const struct td_signer *signer, void *bytes,
@@ -90,6 +102,7 @@ size_t td_head_encode(struct td_head *head, const struct td_signer *signer, void
     TD_ASSERT(head->closing_count <= TD_CLOSINGS_MAX);
     TD_ASSERT(head->counted_count <= TD_REGIONS_MAX);
     TD_ASSERT(head->software.count <= TD_SOFTWARE_BYTES_MAX);
+    TD_ASSERT(head->detour_count <= TD_REGIONS_MAX);
 
     size_t room = size_bytes < TD_HEAD_BYTES_MAX ? size_bytes : TD_HEAD_BYTES_MAX;
     if (room <= TD_SIGNED_INNER_AT) {
@@ -186,9 +199,34 @@ static void read_software(struct td_reader *reader, struct td_head *head)
     }
 }
 
+static void read_detours(struct td_reader *reader, struct td_arena *arena, struct td_head *head)
+{
+    uint32_t count = td_reader_enter(reader, 0, 2 * TD_REGIONS_MAX);
+    struct td_detour *detours = td_arena_take(arena, count / 2, sizeof *detours);
+    if (detours == NULL) {
+        td_reader_fail(reader, TD_ETOOBIG);
+        return;
+    }
+    if (count % 2 != 0) {
+        td_reader_fail(reader, TD_EFORMAT);
+        return;
+    }
+    for (uint32_t i = 0; i < count / 2; i++) {
+        detours[i].region.v = (uint8_t)td_reader_uint(reader, TD_REGION_NUMBER_MAX);
+        detours[i].via.v = (uint8_t)td_reader_uint(reader, TD_REGION_NUMBER_MAX);
+        if (detours[i].region.v == 0) {
+            td_reader_fail(reader, TD_EFORMAT);
+        }
+    }
+    td_reader_leave(reader);
+    head->detours_said = true;
+    head->detours = detours;
+    head->detour_count = count / 2;
+}
+
 static void read_fields(struct td_reader *reader, struct td_arena *arena, struct td_head *head)
 {
-    td_reader_enter(reader, HEAD_FIELDS, HEAD_FIELDS_MAX);
+    uint32_t fields = td_reader_enter(reader, HEAD_FIELDS_MIN, HEAD_FIELDS_MAX);
     if (td_reader_uint(reader, UINT64_MAX) != TD_HEAD_VERSION) {
         td_reader_fail(reader, TD_EVERSION);
     }
@@ -211,6 +249,9 @@ static void read_fields(struct td_reader *reader, struct td_arena *arena, struct
     head->proto_min = (uint16_t)td_reader_uint(reader, UINT16_MAX);
     head->proto_max = (uint16_t)td_reader_uint(reader, UINT16_MAX);
     read_software(reader, head);
+    if (fields >= HEAD_FIELDS) {
+        read_detours(reader, arena, head);
+    }
     td_reader_leave(reader);
     if (head->origin.region.v == 0 || head->number == 0) {
         td_reader_fail(reader, TD_EFORMAT);

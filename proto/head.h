@@ -4,7 +4,7 @@
  *    roster version, recovering 0/1, digest bin(32), has [region, start, random, seq, ...],
  *    folds [region, start_below, ...], echo [[region, start, random, number, hash bin(16)], ...],
  *    closings [start, random, last seq, lost 0/1, ...], counted [region, ...], proto min, proto max,
- *    software str]. */
+ *    software str, detours [region, via, ...]]; older heads end before the detours. */
 #ifndef TD_PROTO_HEAD_H
 #define TD_PROTO_HEAD_H
 
@@ -48,6 +48,9 @@ struct td_head {
     uint16_t proto_min;
     uint16_t proto_max;
     struct td_text software;
+    bool detours_said; /* false = an older head, which does not tell */
+    uint32_t detour_count;
+    const struct td_detour *detours;
 
     /* Not on the wire; set by encode and decode. */
     uint8_t hash[TD_TICK_HASH_BYTES];

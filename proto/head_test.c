@@ -24,6 +24,8 @@ static void test_head_survives_the_round_trip_and_verifies(void **state)
         assert_int_equal(got.recovering, made.recovering);
         assert_int_equal(got.echo_count, made.echo_count);
         assert_int_equal(got.closing_count, made.closing_count);
+        assert_int_equal(got.detours_said, made.detours_said);
+        assert_int_equal(got.detour_count, made.detour_count);
         assert_memory_equal(got.hash, made.hash, sizeof got.hash);
         assert_true(td_head_verify(&got, &test->signer, &test->key));
         assert_false(td_head_verify(&got, &test->signer, &test->other_key));
@@ -71,6 +73,7 @@ static void test_head_with_every_list_full_fits_and_comes_back(void **state)
     static struct td_tick echo[TD_ECHO_ENTRIES_MAX];
     static struct td_closing closings[TD_CLOSINGS_MAX];
     static struct td_region counted[TD_REGIONS_MAX];
+    static struct td_detour detours[TD_REGIONS_MAX];
     struct td_head made;
     struct td_head got;
     td_test_head(test, &made);
@@ -87,6 +90,7 @@ static void test_head_with_every_list_full_fits_and_comes_back(void **state)
     }
     for (uint32_t i = 0; i < TD_REGIONS_MAX; i++) {
         counted[i].v = (uint8_t)(i + 1);
+        detours[i] = (struct td_detour){counted[i], {UINT8_MAX}};
     }
     made.has = (struct td_vv){TD_VV_ENTRIES_MAX, 0, entries, NULL};
     made.echo = echo;
@@ -95,9 +99,34 @@ static void test_head_with_every_list_full_fits_and_comes_back(void **state)
     made.closing_count = TD_CLOSINGS_MAX;
     made.counted = counted;
     made.counted_count = TD_REGIONS_MAX;
+    made.detours_said = true;
+    made.detours = detours;
+    made.detour_count = TD_REGIONS_MAX;
     assert_int_not_equal(td_head_encode(&made, &test->signer, test->out, TD_HEAD_BYTES_MAX), 0);
     assert_int_equal(decode(test, made.raw, &got), TD_OK);
     assert_true(td_vv_equal(&got.has, &made.has));
+    assert_int_equal(got.detour_count, TD_REGIONS_MAX);
+    assert_memory_equal(got.detours, detours, sizeof detours);
+}
+
+/* An older head ends before the detours: that is not the same as having none. */
+static void test_an_older_head_does_not_tell_its_detours(void **state)
+{
+    struct td_test *test = *state;
+    struct td_head made;
+    struct td_head got;
+    td_test_head(test, &made);
+    made.detour_count = 0;
+    made.detours_said = false;
+    size_t older = td_head_encode(&made, &test->signer, test->out, TD_TEST_OUT_BYTES);
+    assert_int_equal(decode(test, made.raw, &got), TD_OK);
+    assert_false(got.detours_said);
+    made.detours_said = true;
+    size_t newer = td_head_encode(&made, &test->signer, test->out, TD_TEST_OUT_BYTES);
+    assert_int_equal(newer, older + 1); /* in a whole mesh it costs a byte */
+    assert_int_equal(decode(test, made.raw, &got), TD_OK);
+    assert_true(got.detours_said);
+    assert_int_equal(got.detour_count, 0);
 }
 
 int main(void)
@@ -106,6 +135,7 @@ int main(void)
         TD_UNIT_TEST(test_head_survives_the_round_trip_and_verifies),
         TD_UNIT_TEST(test_no_bit_of_a_head_can_be_changed),
         TD_UNIT_TEST(test_head_with_every_list_full_fits_and_comes_back),
+        TD_UNIT_TEST(test_an_older_head_does_not_tell_its_detours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

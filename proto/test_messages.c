@@ -35,6 +35,16 @@ static struct td_region make_region(struct td_test *test)
 
 /* ---- head ---- */
 
+static const struct td_detour *make_detours(struct td_test *test, uint32_t count)
+{
+    struct td_detour *detours = take(test, count, sizeof *detours);
+    for (uint32_t i = 0; i < count; i++) {
+        detours[i].region = make_region(test);
+        detours[i].via.v = td_test_chance(test) ? 0 : make_region(test).v;
+    }
+    return detours;
+}
+
 void td_test_head(struct td_test *test, struct td_head *ret_head)
 {
     struct td_head head = {.cluster = test->cluster, .origin = td_test_origin(test)};
@@ -71,6 +81,9 @@ void td_test_head(struct td_test *test, struct td_head *ret_head)
     head.proto_min = (uint16_t)td_test_number(test, UINT16_MAX);
     head.proto_max = (uint16_t)td_test_number(test, UINT16_MAX);
     head.software = td_test_text(test, 0, TD_SOFTWARE_BYTES_MAX);
+    head.detours_said = td_test_chance(test);
+    head.detour_count = head.detours_said ? td_test_below(test, 8) : 0;
+    head.detours = make_detours(test, head.detour_count);
     *ret_head = head;
 }
 
@@ -520,6 +533,9 @@ static void make_status_answer(struct td_test *test, struct td_response *respons
     struct td_region_view *regions = take(test, count, sizeof *regions);
     for (uint32_t i = 0; i < count; i++) {
         make_region_view(test, &regions[i]);
+        regions[i].detours_said = td_test_chance(test);
+        regions[i].detour_count = regions[i].detours_said ? td_test_below(test, 4) : 0;
+        regions[i].detours = make_detours(test, regions[i].detour_count);
     }
     struct td_counter *counters = take(test, 2, sizeof *counters);
     counters[0] = (struct td_counter){td_test_literal("updates_published"), 17};

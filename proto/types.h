@@ -14,6 +14,12 @@
 struct td_region {
     uint8_t v;
 };
+/* A region to which whoever says so has no direct link up; via = the one through which its updates
+ * come all the same, 0 = none. */
+struct td_detour {
+    struct td_region region;
+    struct td_region via;
+};
 
 /* One life of a region's sequence numbers (DESIGN 1): start number first, then 32 random bits. */
 struct td_incarnation {

@@ -70,6 +70,13 @@ def expect(status, code, path, **how):
     return problem
 
 
+def fault(verb, *others, region="eu-west"):
+    """Cuts or heals the links of a region to others, both ways."""
+    for other in others:
+        cli(region, "fault", verb, other)
+        cli(other, "fault", verb, region)
+
+
 def pid(region):
     with open("%s/%s/pid" % (CLUSTER, region)) as file:
         return int(file.read())

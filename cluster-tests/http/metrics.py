@@ -7,7 +7,7 @@ import subprocess
 import urllib.parse
 import urllib.request
 
-from common import CLUSTER, PORTS, REGIONS, ask, check, cli, finish, wait_for
+from common import CLUSTER, PORTS, REGIONS, ask, check, cli, fault, finish, wait_for
 
 PROMETHEUS = "127.0.0.1:19099"
 STATES = "pending starting running stopping lost completed failed stopped".split()
@@ -72,6 +72,13 @@ def test_every_name_and_label_value_is_there():
     for name in ("cpu_seconds_total", "open_fds", "resident_memory_bytes", "start_time_seconds"):
         check(found.get("process_" + name, {}).get((), -1) >= 0, "process_" + name)
     check(sum(len(v) for v in found.values()) < 3000, "more series than closed lists give")
+
+
+def test_every_status_of_a_route_is_there_from_the_start():
+    found = samples(scrape("ap-south"))["tidings_http_request_duration_seconds_count"]
+    for pair in [("/v1/job", "507"), ("/v1/watch", "410"), ("/v1/jobs", "504"), ("/livez", "200"), ("none", "404")]:
+        check(found.get(pair) == 0, "%s is %s before anything was asked" % (pair, found.get(pair)))
+    check(("/livez", "401") not in found and ("/v1/jobs", "409") not in found, "statuses that cannot be")
 
 
 def test_the_query_shows_the_same_numbers():
@@ -143,14 +150,12 @@ def test_the_backlog_is_the_same_everywhere():
 
 
 def test_what_is_not_known_is_no_number():
-    cli("eu-west", "fault", "cut", "us-east")
-    cli("us-east", "fault", "cut", "eu-west")
+    fault("cut", "us-east")
     wait_for("a link is down", lambda: samples(scrape("eu-west"))["tidings_peer_up"][("us-east",)] == 0, 30)
     found = samples(scrape("eu-west"))
     rtt = found["tidings_peer_rtt_seconds"][("us-east",)]
     check(rtt != rtt, "a round trip over a link that is down: %s" % rtt)
-    cli("eu-west", "fault", "heal", "us-east")
-    cli("us-east", "fault", "heal", "eu-west")
+    fault("heal", "us-east")
     wait_for("it is up again", lambda: samples(scrape("eu-west"))["tidings_peer_up"][("us-east",)] == 1, 60)
 
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import urllib.parse
 
-from common import BIN, CLUSTER, PORTS, ask, check, cli, expect, finish, put, wait_for
+from common import BIN, CLUSTER, PORTS, REGIONS, ask, check, cli, expect, fault, finish, put, wait_for
 
 MOMENT = re.compile(rb'"[0-9-]+T[0-9:.]+Z(\+[0-9]+)?"|"td[tc]1:[A-Za-z0-9_-]+"|"[01]{16}"')
 NUMBER = re.compile(rb'-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?')
@@ -76,6 +76,12 @@ def test_pages_of_jobs():
         seen += [job["id"] for job in page["jobs"]]
         cursor = page["next_cursor"]
     check(sorted(seen) == sorted("page/%d" % i for i in range(25)), "pages: %s" % seen)
+
+
+def statuses(region):
+    """(route, code) of every request that its metrics count, also at zero."""
+    text = ask("/metrics", region=region)[2].decode()
+    return set(re.findall(r'^tidings_http_request_duration_seconds_count{route="([^"]*)",code="(\d+)"}', text, re.M))
 
 
 def test_what_is_refused():
@@ -203,6 +209,8 @@ def test_about_itself():
               "/openapi.json", "/errors/{code}"]
     check(sorted(api["paths"]) == sorted(served), "openapi: %s" % sorted(api["paths"]))
     for path, methods in api["paths"].items():
+        for code in {code for m in methods.values() for code in m["responses"]} - {"default"}:
+            check((path.replace("/{code}", ""), code) in named["us-east"], "%s: openapi has %s" % (path, code))
         given = {p["name"] for m in methods.values() for p in m.get("parameters", []) if p["in"] == "query"}
         for name in given:
             status, _, body = ask(path + "?" + name + "=%00")
@@ -294,9 +302,7 @@ def test_watchers_are_counted():
 
 
 def test_the_codes_of_a_cut():
-    for a, b in (("eu-west", "us-east"), ("eu-west", "ap-south")):
-        cli(a, "fault", "cut", b)
-        cli(b, "fault", "cut", a)
+    fault("cut", "us-east", "ap-south")
     token = json.loads(cli("us-east", "publish", "cut/1", "running"))["token"]
     cli("us-east", "publish", "cut/4", "completed")
     cli("eu-west", "publish", "cut/4", "failed")
@@ -309,15 +315,16 @@ def test_the_codes_of_a_cut():
     _, headers, body = ask("/v1/job?id=r/1")
     check("us-east;age=" in headers["Tidings-Stale"], "Tidings-Stale: %s" % headers["Tidings-Stale"])
     check(not json.loads(body)["freshness"]["certain"], "certain in a cut")
+    shown = json.loads(cli("eu-west", "get", "r/1", "--json"))["freshness"]["regions"]
+    check([r["stale"] for r in shown if r["region"] == "us-east" and r["age_seconds"] < 30] == [True],
+          "the command line does not know the node's limit: %s" % shown)
     problem = expect(404, "TD-E0304", "/v1/job?id=cut/1")
     check(not problem["freshness"]["certain"] and "not certain" in problem["detail"], "404: %s" % problem)
     problem = expect(412, "TD-E0305", "/v1/job?id=r/1&max_stale=1s")
     check(problem["job"]["id"] == "r/1" and "asked for" in problem["detail"], "412: %s" % problem)
     expect(412, "TD-E0305", "/v1/job?id=cut/1&max_stale=1s")
     check(ask("/readyz")[0] == 200, "readiness depends on peers")
-    for a, b in (("eu-west", "us-east"), ("eu-west", "ap-south")):
-        cli(a, "fault", "heal", b)
-        cli(b, "fault", "heal", a)
+    fault("heal", "us-east", "ap-south")
     wait_for("fresh again", lambda: ask("/v1/job?id=cut/1")[0] == 200 and
              ask("/v1/job?id=cut/1")[1]["Tidings-Stale"] is None, 60)
     check(ask("/v1/job?id=cut/1&after=" + token)[0] == 200, "the token is reached after the cut")
@@ -325,6 +332,19 @@ def test_the_codes_of_a_cut():
     check([c["kind"] for c in conflicts] == ["finals"], "conflicts: %s" % conflicts)
     same("/v1/conflicts", "conflicts", "--json")
     same("/v1/explain?id=cut/4", "explain", "cut/4", "--json")
+
+
+def test_the_mesh_shows_a_cut_between_two_others():
+    fault("cut", "us-east", region="ap-south")
+    mesh = wait_for("the cut link", lambda: [m for m in [json.loads(ask("/v1/mesh")[2])["mesh"]] if m["cut_links"]], 60)[0]
+    check([sorted(pair) for pair in mesh["cut_links"]] == [["ap-south", "us-east"]], "cut_links: %s" % mesh["cut_links"])
+    ways = {(r["by"], h["region"]): (h["direct"], h["via"]) for r in mesh["reports"] for h in r["hears"]}
+    check(ways[("us-east", "ap-south")] == (False, "eu-west") or ways[("ap-south", "us-east")] == (False, "eu-west"),
+          "no way around: %s" % ways)
+    check(ways[("eu-west", "us-east")] == (True, None), "own links: %s" % ways)
+    check(b"No direct link between " in cli("eu-west", "mesh"), "the command line does not name the cut link")
+    fault("heal", "us-east", region="ap-south")
+    wait_for("no link is cut", lambda: not json.loads(ask("/v1/mesh")[2])["mesh"]["cut_links"], 60)
 
 
 def test_a_full_log_is_507():
@@ -347,6 +367,13 @@ def test_a_drained_node_says_so():
     check(ask("/v1/job?id=r/1", region="ap-south")[0] == 200, "a drained node reads")
 
 
+def test_every_status_was_named_beforehand():
+    for region in REGIONS:
+        surprises = statuses(region) - named[region]
+        check(not surprises, "%s gave statuses that its metrics did not name: %s" % (region, sorted(surprises)))
+
+
+named = {region: statuses(region) for region in REGIONS}
 for name, test in list(globals().items()):
     if name.startswith("test_"):
         print(name)

@@ -223,7 +223,9 @@ class Answer:
 
     def __init__(self, payload):
         (self.id, self.op, self.error, self.message, self.region, self.node, self.cluster_name, self.now_ms,
-         self.start, self.random, self.has, self.certain, self.fresh, names, self.body) = unpack(payload)
+         self.start, self.random, self.has, self.certain, self.fresh, names, self.body, *said) = unpack(payload)
+        require(len(said) <= 1 and said != [0], 120, "an answer of 15 or 16 fields")
+        self.stale_ms = said[0] if said else 30000
         self.names = {number: name for number, name in names}
 
     def registers(self):

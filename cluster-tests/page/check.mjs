@@ -197,6 +197,22 @@ async function linkCut(page, browser) {
   say('ok    a cut link is named in table, drawing, words and events, and its region stays fresh by the other path');
 }
 
+// And one between two others, which this node knows from what they sign.
+async function otherLinkCut(page, browser) {
+  both('cut', near, far);
+  await page.locator('#mesh-words', {hasText: `${near} and ${far}: no direct link`}).waitFor({timeout: 3 * SLOW});
+  await page.locator('#mesh tr', {hasText: near}).filter({hasText: `${far} (through ${home})`}).first().waitFor({state: 'attached', timeout: SLOW});
+  assert.equal(await page.locator('#drawing line.bad').count(), 1);
+  assert.match(await page.locator('#verdict').textContent(), /^Yes[.:]/);
+  const plain = await open(browser, {javaScriptEnabled: false}, []);
+  assert.match(await plain.locator('#mesh').textContent(), new RegExp(`${far} \\(through ${home}\\)`));
+  await plain.context().close();
+  await pictures(browser, 'other-link-cut', p => p.locator('#drawing line.bad').waitFor({state: 'attached', timeout: SLOW}));
+  both('heal', near, far);
+  await page.locator('#mesh-words', {hasText: 'Each region hears each other one.'}).waitFor({timeout: 3 * SLOW});
+  say('ok    a cut between two other regions is drawn, in words and in both tables');
+}
+
 // The promise: STALE within 2 s of the threshold. All clocks here are one clock.
 async function regionStale(page, browser) {
   both('cut', far, home);
@@ -274,6 +290,7 @@ try {
   await narrow(page);
   await pictures(browser, 'healthy', p => p.locator('#verdict', {hasText: /^Yes\./}).waitFor({timeout: SLOW}));
   await linkCut(page, browser);
+  await otherLinkCut(page, browser);
   await regionStale(page, browser);
   // 404 of a job nobody knows is an answer, not a fault; the browser logs it all the same.
   const unexpected = faults.filter(f => !/status of 404/.test(f));

@@ -12,7 +12,7 @@ enum { LINE_BYTES = 4096 };
 static int check_required(struct td_cli *cli, const struct td_response *response)
 {
     unsigned position = 0;
-    uint64_t limit_ms = td_args_ms(cli->args, TD_FLAG_MAX_STALE, 30000);
+    uint64_t limit_ms = td_args_ms(cli->args, TD_FLAG_MAX_STALE, td_stale_ms(response));
 
     for (const char *name;
          (name = td_args_next(cli->args, TD_FLAG_REQUIRE_FRESH, &position)) != NULL;) {

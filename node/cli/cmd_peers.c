@@ -274,11 +274,13 @@ static bool hears_age(const struct td_region_view *by, const struct td_region_vi
 }
 
 /* What `by` says about `about`. */
-static void mesh_cell(const struct td_region_view *by, const struct td_region_view *about,
-                      char ret_text[CELL_BYTES])
+static void mesh_cell(const struct td_response *response, const struct td_region_view *by,
+                      const struct td_region_view *about, char ret_text[CELL_BYTES])
 {
+    struct td_region via;
     uint64_t age_ms = 0;
     bool known = hears_age(by, about, &age_ms);
+    bool detour = td_region_way(by, about, &via) == TD_WAY_DETOUR;
 
     if (by == about || (!by->self && !by->heard)) {
         snprintf(ret_text, CELL_BYTES, "%s", by == about ? "-" : "?");
@@ -288,8 +290,12 @@ static void mesh_cell(const struct td_region_view *by, const struct td_region_vi
     } else if (!known) {
         snprintf(ret_text, CELL_BYTES, "never");
     } else {
-        snprintf(ret_text, CELL_BYTES, "%s %s", td_region_hears(by, about) ? "up" : "DOWN",
-                 td_cli_duration(age_ms));
+        snprintf(ret_text, CELL_BYTES, "%s %s%s%.32s", td_region_hears(by, about) ? "up" : "DOWN",
+                 td_cli_duration(age_ms),
+                 !detour      ? ""
+                 : via.v != 0 ? " via "
+                              : ", no link",
+                 detour && via.v != 0 ? td_cli_region(response, via) : "");
     }
 }
 
@@ -314,6 +320,7 @@ static void mesh_summary(const struct td_response *response)
     json_t *mesh = json_object_get(body, "mesh");
     json_t *one_way = json_object_get(mesh, "one_way");
     json_t *cut_off = json_object_get(mesh, "cut_off");
+    json_t *cut_links = json_object_get(mesh, "cut_links");
     size_t i = 0;
     json_t *item = NULL;
 
@@ -323,6 +330,12 @@ static void mesh_summary(const struct td_response *response)
         const char *deaf = td_cli_shown(td_text_of(json_string_value(json_array_get(item, 1))));
         printf("One-way: %s hears %s, %s does not hear %s (firewall?).\n", hears, deaf, deaf,
                hears);
+    }
+    json_array_foreach(cut_links, i, item)
+    {
+        printf("No direct link between %s",
+               td_cli_shown(td_text_of(json_string_value(json_array_get(item, 0)))));
+        printf(" and %s.\n", td_cli_shown(td_text_of(json_string_value(json_array_get(item, 1)))));
     }
     json_array_foreach(cut_off, i, item)
     {
@@ -336,8 +349,16 @@ static void mesh_summary(const struct td_response *response)
     json_decref(body);
 }
 
-/* A line a pair: by, about, word, seconds since heard, round trip in ms, seconds since said. A
- * matrix would change its columns with each region. */
+static const char *way_word(enum td_way way, struct td_region via)
+{
+    return way == TD_WAY_UNKNOWN  ? "unknown"
+           : way == TD_WAY_DIRECT ? "direct"
+           : via.v != 0           ? "relay"
+                                  : "none";
+}
+
+/* A line a pair: by, about, word, seconds since heard, round trip in ms, seconds since said, way,
+ * relay. A matrix would change its columns with each region. */
 static void mesh_plain(const struct td_cli *cli, const struct td_response *response)
 {
     const struct td_region_view *regions = response->u.status.regions;
@@ -356,7 +377,10 @@ static void mesh_plain(const struct td_cli *cli, const struct td_response *respo
         if (by->self && about->direct && about->rtt_known) {
             snprintf(rtt, sizeof rtt, "%.3f", about->rtt_us / 1000.0);
         }
-        printf("%s\t%s\t%s\t%s\t%s\t%s\n", region_name(response, by), region_name(response, about),
+        struct td_region via = {0};
+        enum td_way way = speaks ? td_region_way(by, about, &via) : TD_WAY_UNKNOWN;
+        printf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", region_name(response, by),
+               region_name(response, about),
                !speaks                      ? "unknown"
                : !known                     ? "never"
                : td_region_hears(by, about) ? "up"
@@ -364,7 +388,8 @@ static void mesh_plain(const struct td_cli *cli, const struct td_response *respo
                known ? td_cli_age(cli, age_ms) : "", rtt,
                by->self    ? "0.000"
                : by->heard ? td_cli_age(cli, by->heard_age_ms)
-                           : "");
+                           : "",
+               way_word(way, via), via.v != 0 ? td_cli_region(response, via) : "");
     }
 }
 
@@ -398,7 +423,7 @@ static int print_mesh(struct td_cli *cli, const struct td_response *response)
     for (uint32_t row = 0; row < count; row++) {
         cells[0] = names[row];
         for (uint32_t i = 0; i < count; i++) {
-            mesh_cell(&regions[row], &regions[i], texts[i]);
+            mesh_cell(response, &regions[row], &regions[i], texts[i]);
             cells[i + 1] = texts[i];
         }
         said_text(response, &regions[row], texts[count]);

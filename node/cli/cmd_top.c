@@ -197,7 +197,7 @@ static int print_json(struct top *top, const struct td_response *response,
     json_object_set_new(body, "jobs_changed", json_integer((json_int_t)top->changes));
     json_object_set_new(body, "more_changed", json_boolean(top->merged));
     json_object_set_new(body, "newest", newest);
-    json_object_set_new(body, "freshness", td_json_freshness(response, NULL));
+    json_object_set_new(body, "freshness", td_json_freshness(response));
     return td_cli_print_json(top->cli, body);
 }
 

@@ -133,7 +133,7 @@ static void note_freshness(struct watch *self, const struct td_response *respons
     td_cli_note(self->cli, "%s", fresh);
     if (td_cli_json(self->cli) && td_args_has(self->cli->args, TD_FLAG_MAX_STALE)) {
         json_t *line = td_json_envelope(response, "tidings.freshness/1", NULL);
-        json_object_set_new(line, "freshness", td_json_freshness(response, NULL));
+        json_object_set_new(line, "freshness", td_json_freshness(response));
         (void)td_cli_print_json(self->cli, line);
     }
 }

@@ -26,7 +26,7 @@ int td_job_unknown(struct td_cli *cli, const struct td_response *response, const
     if (td_cli_json(cli)) {
         json_t *problem = td_json_problem(TD_EUNKNOWN, line);
         if (problem != NULL) {
-            json_object_set_new(problem, "freshness", td_json_freshness(response, NULL));
+            json_object_set_new(problem, "freshness", td_json_freshness(response));
         }
         if (problem != NULL && response->op == TD_OP_EXPLAIN) {
             json_object_set_new(problem, "refused", td_json_refused(response));

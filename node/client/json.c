@@ -9,8 +9,6 @@
 #include "node/client/json_parts.h"
 #include "node/client/text.h"
 
-enum { STALE_MS_DEFAULT = 30000 };
-
 char *td_json_text(json_t *take_json)
 {
     if (take_json == NULL) {
@@ -78,11 +76,6 @@ json_t *td_json_region(const struct td_response *response, struct td_region regi
     return td_json_string_or_null(td_response_region_name(response, region));
 }
 
-uint64_t td_json_stale_ms(const struct td_json_options *options)
-{
-    return options != NULL && options->stale_ms > 0 ? options->stale_ms : STALE_MS_DEFAULT;
-}
-
 static json_t *token_json(const struct td_response *response, const struct td_register_view *view,
                           const struct td_json_options *options)
 {
@@ -116,8 +109,7 @@ json_t *td_json_envelope(const struct td_response *response, const char *schema,
     return envelope(response, schema, NULL, options);
 }
 
-json_t *td_json_fresh(const struct td_response *response, const struct td_fresh_view *fresh,
-                      const struct td_json_options *options)
+json_t *td_json_fresh(const struct td_response *response, const struct td_fresh_view *fresh)
 {
     uint64_t age_ms = fresh->age_ms;
     bool known = fresh->age_known;
@@ -126,7 +118,7 @@ json_t *td_json_fresh(const struct td_response *response, const struct td_fresh_
                              td_json_region(response, fresh->region), "complete_until",
                              known ? td_json_time(until_ms) : json_null(), "age_seconds",
                              known ? td_json_seconds((int64_t)age_ms) : json_null(), "stale",
-                             !known || age_ms > td_json_stale_ms(options), "missing",
+                             !known || age_ms > td_stale_ms(response), "missing",
                              fresh->missing_known ? td_json_number(fresh->missing) : json_null(),
                              "via", td_json_region(response, fresh->via));
     if (fresh->recovering) {
@@ -138,13 +130,12 @@ json_t *td_json_fresh(const struct td_response *response, const struct td_fresh_
     return json;
 }
 
-json_t *td_json_freshness(const struct td_response *response, const struct td_json_options *options)
+json_t *td_json_freshness(const struct td_response *response)
 {
     uint32_t deciding = td_freshness_deciding(response);
     json_t *regions = json_array();
     for (uint32_t i = 0; i < response->freshness_count; i++) {
-        (void)json_array_append_new(regions,
-                                    td_json_fresh(response, &response->freshness[i], options));
+        (void)json_array_append_new(regions, td_json_fresh(response, &response->freshness[i]));
     }
     json_t *name = deciding == UINT32_MAX
                        ? json_null()
@@ -165,7 +156,7 @@ const char *td_silence_word(const struct td_response *response, const struct td_
         const struct td_fresh_view *fresh = &response->freshness[i];
         if (fresh->region.v == view->dot.origin.region.v) {
             bool heard =
-                fresh->age_known && !fresh->recovering && fresh->age_ms <= td_json_stale_ms(NULL);
+                fresh->age_known && !fresh->recovering && fresh->age_ms <= td_stale_ms(response);
             return heard ? "no_report" : "region_not_heard";
         }
     }
@@ -253,7 +244,7 @@ static json_t *get_body(const struct td_response *response, const struct td_json
         }
         (void)json_object_set_new(json, "attempts", attempts);
     }
-    (void)json_object_set_new(json, "freshness", td_json_freshness(response, options));
+    (void)json_object_set_new(json, "freshness", td_json_freshness(response));
     return json;
 }
 
@@ -283,7 +274,7 @@ json_t *td_json_list(const struct td_response *response, const struct td_json_op
     (void)json_object_set_new(json, "next_cursor",
                               response->u.registers.next_cursor > 0 ? json_string(cursor)
                                                                     : json_null());
-    (void)json_object_set_new(json, "freshness", td_json_freshness(response, options));
+    (void)json_object_set_new(json, "freshness", td_json_freshness(response));
     return json;
 }
 
@@ -391,7 +382,7 @@ json_t *td_json_explain(const struct td_response *response, const struct td_json
     (void)json_object_set_new(explain, "versions", list);
     (void)json_object_set_new(explain, "refused", td_json_refused(response));
     (void)json_object_set_new(json, "explain", explain);
-    (void)json_object_set_new(json, "freshness", td_json_freshness(response, options));
+    (void)json_object_set_new(json, "freshness", td_json_freshness(response));
     return json;
 }
 

@@ -10,7 +10,6 @@
 #include "proto/roster.h"
 
 struct td_json_options {
-    uint64_t stale_ms; /* a region older than this is "stale": true; 0 = 30 000 */
     const char
         *token; /* text to show; NULL = made from response.has (and the shown register's stamp) */
 };
@@ -23,11 +22,10 @@ char *td_json_text(json_t *take_json);
 json_t *td_json_envelope(const struct td_response *response, const char *schema,
                          const struct td_json_options *options);
 /* {"certain":..,"deciding_region":..,"regions":[..]} */
-json_t *td_json_freshness(const struct td_response *response,
-                          const struct td_json_options *options);
+json_t *td_json_freshness(const struct td_response *response);
 /* Why a job that promised reports shows none: "no_report" (its region is heard, so none came) or
  * "region_not_heard" (one may have come there); NULL when it is not silent. A region is heard when
- * its part is at most 30 s old, or the node is certain. */
+ * its part is not stale, or the node is certain. */
 const char *td_silence_word(const struct td_response *response,
                             const struct td_register_view *view);
 /* The "job" object of one register; "silence" only when it is silent. */
@@ -77,6 +75,13 @@ json_t *td_json_published(const struct td_response *response, struct td_text job
 json_t *td_json_line_error(uint64_t line, enum td_err err, const char *detail);
 /* Whether `by` said in its newest head (we ourselves: see) that it hears `about`. */
 bool td_region_hears(const struct td_region_view *by, const struct td_region_view *about);
+enum td_way { TD_WAY_UNKNOWN, TD_WAY_DIRECT, TD_WAY_DETOUR };
+/* Whether `by` said that it has a direct link to `about`; an older node does not tell. *ret_via:
+ * the region through which its updates come instead, 0 = none. */
+enum td_way td_region_way(const struct td_region_view *by, const struct td_region_view *about,
+                          struct td_region *ret_via);
+/* Both are there, and one of them at least says that the direct link between them is not. */
+bool td_regions_unlinked(const struct td_region_view *a, const struct td_region_view *b);
 /* RFC 9457: {"type","title","status","code","detail","hint"}; add "job" or others yourself. */
 json_t *td_json_problem(enum td_err err, const char *detail);
 /* Why the winner wins, one sentence. */

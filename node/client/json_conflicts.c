@@ -68,6 +68,6 @@ json_t *td_json_conflicts(const struct td_response *status, json_t *take_list, b
     (void)json_object_set_new(body, "conflicts", take_list);
     (void)json_object_set_new(body, "more", json_boolean(more));
     (void)json_object_set_new(body, "alarms", td_json_alarms(status));
-    (void)json_object_set_new(body, "freshness", td_json_freshness(status, options));
+    (void)json_object_set_new(body, "freshness", td_json_freshness(status));
     return body;
 }

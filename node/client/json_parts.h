@@ -13,8 +13,6 @@ json_t *td_json_number(uint64_t value);       /* capped at 2^53-1 */
 json_t *td_json_stamp(struct td_stamp stamp); /* "...Z+counter"; zero = null */
 json_t *td_json_region(const struct td_response *response, struct td_region region); /* 0 = null */
 json_t *td_json_key(const struct td_public_key *key);
-json_t *td_json_fresh(const struct td_response *response, const struct td_fresh_view *fresh,
-                      const struct td_json_options *options);
-uint64_t td_json_stale_ms(const struct td_json_options *options);
+json_t *td_json_fresh(const struct td_response *response, const struct td_fresh_view *fresh);
 
 #endif

@@ -125,10 +125,9 @@ static json_t *peer_json(const struct td_response *response, const struct td_reg
     return json;
 }
 
-static void close_body(json_t *json, const struct td_response *response,
-                       const struct td_json_options *options)
+static void close_body(json_t *json, const struct td_response *response)
 {
-    (void)json_object_set_new(json, "freshness", td_json_freshness(response, options));
+    (void)json_object_set_new(json, "freshness", td_json_freshness(response));
 }
 
 json_t *td_json_peers(const struct td_response *response, const struct td_json_options *options)
@@ -139,7 +138,7 @@ json_t *td_json_peers(const struct td_response *response, const struct td_json_o
         (void)json_array_append_new(peers, peer_json(response, &response->u.status.regions[i]));
     }
     (void)json_object_set_new(json, "peers", peers);
-    close_body(json, response, options);
+    close_body(json, response);
     return json;
 }
 
@@ -161,6 +160,23 @@ bool td_region_hears(const struct td_region_view *by, const struct td_region_vie
     return false;
 }
 
+enum td_way td_region_way(const struct td_region_view *by, const struct td_region_view *about,
+                          struct td_region *ret_via)
+{
+    *ret_via = (struct td_region){0};
+    if (by->self) {
+        *ret_via = about->via;
+        return about->direct ? TD_WAY_DIRECT : TD_WAY_DETOUR;
+    }
+    for (uint32_t i = 0; i < by->detour_count; i++) {
+        if (by->detours[i].region.v == about->region.v) {
+            *ret_via = by->detours[i].via;
+            return TD_WAY_DETOUR;
+        }
+    }
+    return by->detours_said ? TD_WAY_DIRECT : TD_WAY_UNKNOWN;
+}
+
 static const struct td_fresh_view *hears_entry(const struct td_region_view *by,
                                                struct td_region about)
 {
@@ -179,9 +195,14 @@ static json_t *heard_json(const struct td_response *response, const struct td_re
     bool rtt = by->self && about->rtt_known;
     bool age = by->self ? about->heard : entry != NULL && entry->age_known;
     uint64_t age_ms = by->self ? about->heard_age_ms : entry != NULL ? entry->age_ms : 0;
-    return json_pack("{s:o, s:o, s:o}", "region", td_json_string(region_name(response, about)),
-                     "rtt_seconds", rtt ? td_json_seconds_us(about->rtt_us) : json_null(),
-                     "age_seconds", age ? td_json_seconds((int64_t)age_ms) : json_null());
+    struct td_region via;
+    enum td_way way = td_region_way(by, about, &via);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "region",
+                     td_json_string(region_name(response, about)), "rtt_seconds",
+                     rtt ? td_json_seconds_us(about->rtt_us) : json_null(), "age_seconds",
+                     age ? td_json_seconds((int64_t)age_ms) : json_null(), "direct",
+                     way == TD_WAY_UNKNOWN ? json_null() : json_boolean(way == TD_WAY_DIRECT),
+                     "via", td_json_region(response, via));
 }
 
 static json_t *report_json(const struct td_response *response, const struct td_region_view *by)
@@ -225,6 +246,30 @@ static json_t *one_way_json(const struct td_response *response)
     return pairs;
 }
 
+bool td_regions_unlinked(const struct td_region_view *a, const struct td_region_view *b)
+{
+    struct td_region via;
+    return speaks(a) && speaks(b) &&
+           (td_region_way(a, b, &via) == TD_WAY_DETOUR ||
+            td_region_way(b, a, &via) == TD_WAY_DETOUR);
+}
+
+static json_t *cut_links_json(const struct td_response *response)
+{
+    const struct td_region_view *regions = response->u.status.regions;
+    json_t *pairs = json_array();
+    for (uint32_t a = 0; a < response->u.status.region_count; a++) {
+        for (uint32_t b = a + 1; b < response->u.status.region_count; b++) {
+            if (td_regions_unlinked(&regions[a], &regions[b])) {
+                (void)json_array_append_new(
+                    pairs, json_pack("[o, o]", td_json_string(region_name(response, &regions[a])),
+                                     td_json_string(region_name(response, &regions[b]))));
+            }
+        }
+    }
+    return pairs;
+}
+
 static json_t *cut_off_json(const struct td_response *response)
 {
     const struct td_region_view *regions = response->u.status.regions;
@@ -254,14 +299,14 @@ json_t *td_json_mesh(const struct td_response *response, const struct td_json_op
         }
     }
     (void)json_object_set_new(json, "mesh",
-                              json_pack("{s:o, s:o, s:o}", "reports", reports, "one_way",
-                                        one_way_json(response), "cut_off", cut_off_json(response)));
-    close_body(json, response, options);
+                              json_pack("{s:o, s:o, s:o, s:o}", "reports", reports, "one_way",
+                                        one_way_json(response), "cut_off", cut_off_json(response),
+                                        "cut_links", cut_links_json(response)));
+    close_body(json, response);
     return json;
 }
 
-static json_t *region_json(const struct td_response *response, const struct td_region_view *region,
-                           const struct td_json_options *options)
+static json_t *region_json(const struct td_response *response, const struct td_region_view *region)
 {
     json_t *json = json_pack(
         "{s:o, s:i, s:s, s:b, s:s}", "region", td_json_string(region_name(response, region)),
@@ -270,7 +315,7 @@ static json_t *region_json(const struct td_response *response, const struct td_r
     json_t *fresh = json_null();
     for (uint32_t i = 0; i < response->freshness_count; i++) {
         if (response->freshness[i].region.v == region->region.v) {
-            fresh = td_json_fresh(response, &response->freshness[i], options);
+            fresh = td_json_fresh(response, &response->freshness[i]);
         }
     }
     (void)json_object_set_new(json, "fresh", fresh);
@@ -300,8 +345,7 @@ json_t *td_json_regions(const struct td_response *response, const struct td_json
     json_t *json = td_json_envelope(response, "tidings.regions/1", options);
     json_t *regions = json_array();
     for (uint32_t i = 0; i < response->u.status.region_count; i++) {
-        (void)json_array_append_new(regions,
-                                    region_json(response, &response->u.status.regions[i], options));
+        (void)json_array_append_new(regions, region_json(response, &response->u.status.regions[i]));
     }
     (void)json_object_set_new(json, "regions", regions);
     (void)json_object_set_new(
@@ -314,7 +358,7 @@ json_t *td_json_regions(const struct td_response *response, const struct td_json
                   td_json_number(response->u.status.log_limit_bytes), "publishing",
                   (int)response->u.status.publishing, "reason",
                   td_json_string_or_null(response->message), "counters", counters_json(response)));
-    close_body(json, response, options);
+    close_body(json, response);
     return json;
 }
 

@@ -110,7 +110,7 @@ static void test_unknown_ages_are_null_and_decide(void **state)
     (void)state;
     struct td_response response = response_of(TD_OP_GET);
     response.freshness = unknown;
-    same(td_json_freshness(&response, NULL),
+    same(td_json_freshness(&response),
          "{\"certain\":false,\"deciding_region\":\"ap-south\",\"regions\":["
          "{\"region\":\"us-east\",\"complete_until\":\"2026-03-01T10:22:03.120Z\",\"age_seconds\":"
          "99999.0,"
@@ -118,8 +118,28 @@ static void test_unknown_ages_are_null_and_decide(void **state)
          "{\"region\":\"ap-south\",\"complete_until\":null,\"age_seconds\":null,\"stale\":true,"
          "\"missing\":null,\"via\":null,\"recovering\":true,\"doubt\":\"digest\"}]}");
     response.freshness_count = 0;
-    same(td_json_freshness(&response, NULL),
+    same(td_json_freshness(&response),
          "{\"certain\":false,\"deciding_region\":null,\"regions\":[]}");
+}
+
+static void test_stale_is_what_the_answering_node_calls_so(void **state)
+{
+    static const struct td_fresh_view old = {.region = {2}, .age_known = true, .age_ms = 4000};
+    (void)state;
+    struct td_response response = response_of(TD_OP_GET);
+    struct td_register_view view = {.silent = true, .dot.origin.region = {2}};
+    response.freshness = &old;
+    response.freshness_count = 1;
+    response.certain = false;
+    for (response.stale_ms = 3999; response.stale_ms <= 4000; response.stale_ms++) {
+        json_t *json = td_json_freshness(&response);
+        const json_t *region = json_array_get(json_object_get(json, "regions"), 0);
+        bool stale = json_is_true(json_object_get(region, "stale"));
+        assert_int_equal(stale, response.stale_ms < 4000);
+        assert_string_equal(td_silence_word(&response, &view),
+                            stale ? "region_not_heard" : "no_report");
+        json_decref(json);
+    }
 }
 
 static void test_silent_is_told_apart_from_not_heard(void **state)
@@ -325,16 +345,16 @@ static void test_mesh_finds_one_way_links_and_the_cut_off(void **state)
     /* We hear us-east; its newest head does not echo us. Nobody hears ap-south. */
     same(
         td_json_mesh(&response, &with_token),
-        HEAD(
-            "tidings.mesh/1") "\"mesh\":{\"reports\":["
-                              "{\"by\":\"eu-west\",\"age_seconds\":0.0,\"via\":null,\"hears\":["
-                              "{\"region\":\"us-east\",\"rtt_seconds\":0.0841,\"age_seconds\":0.6}]"
-                              "},"
-                              "{\"by\":\"us-east\",\"age_seconds\":0.6,\"via\":null,\"hears\":[]},"
-                              "{\"by\":\"ap-south\",\"age_seconds\":252.02,\"via\":null,\"hears\":"
-                              "[]}],"
-                              "\"one_way\":[[\"eu-west\",\"us-east\"]],\"cut_off\":[\"eu-west\","
-                              "\"ap-south\"]}," NO_FRESHNESS "}");
+        HEAD("tidings.mesh/1") "\"mesh\":{\"reports\":["
+                               "{\"by\":\"eu-west\",\"age_seconds\":0.0,\"via\":null,\"hears\":["
+                               "{\"region\":\"us-east\",\"rtt_seconds\":0.0841,\"age_seconds\":0.6,"
+                               "\"direct\":true,\"via\":null}]"
+                               "},"
+                               "{\"by\":\"us-east\",\"age_seconds\":0.6,\"via\":null,\"hears\":[]},"
+                               "{\"by\":\"ap-south\",\"age_seconds\":252.02,\"via\":null,\"hears\":"
+                               "[]}],"
+                               "\"one_way\":[[\"eu-west\",\"us-east\"]],\"cut_off\":[\"eu-west\","
+                               "\"ap-south\"],\"cut_links\":[]}," NO_FRESHNESS "}");
     views[1].hears = sa_hears;
     views[1].hears_count = 1;
     json_t *mesh = td_json_mesh(&response, &with_token);
@@ -350,6 +370,44 @@ static void test_mesh_finds_one_way_links_and_the_cut_off(void **state)
     assert_true(td_region_hears(&views[1], &views[0]));
     views[1].heard_age_ms = 400;
     assert_false(td_region_hears(&views[1], &views[0]));
+}
+
+/* Seen from the third: two that hear each other through us, or do not, or are too old to tell. */
+static void test_mesh_shows_a_cut_between_two_others(void **state)
+{
+    static const struct td_fresh_view hears[] = {{.region = {3}, .age_known = true, .age_ms = 800}};
+    static const struct td_detour detours[] = {{{3}, {1}}};
+    (void)state;
+    struct td_region_view views[3] = {
+        {.region = {1}, .self = true, .name = T("eu-west")},
+        {.region = {2}, .direct = true, .heard = true, .heard_age_ms = 600, .name = T("us-east")},
+        {.region = {3}, .direct = true, .heard = true, .heard_age_ms = 600, .name = T("ap-south")},
+    };
+    struct td_region via;
+    struct td_response response = response_of(TD_OP_STATUS);
+    response.u.status.region_count = 3;
+    response.u.status.regions = views;
+    views[1].hears = hears;
+    views[1].hears_count = 1;
+    assert_int_equal(td_region_way(&views[1], &views[2], &via), TD_WAY_UNKNOWN); /* older nodes */
+    assert_false(td_regions_unlinked(&views[1], &views[2]));
+    views[1].detours_said = views[2].detours_said = true;
+    assert_int_equal(td_region_way(&views[1], &views[2], &via), TD_WAY_DIRECT);
+    assert_false(td_regions_unlinked(&views[1], &views[2]));
+    views[1].detours = detours;
+    views[1].detour_count = 1;
+    assert_int_equal(td_region_way(&views[1], &views[2], &via), TD_WAY_DETOUR);
+    assert_int_equal(via.v, 1);
+    json_t *json = td_json_mesh(&response, NULL);
+    const json_t *mesh = json_object_get(json, "mesh");
+    const json_t *said = json_array_get(json_object_get(mesh, "reports"), 1);
+    same(json_incref(json_array_get(json_object_get(said, "hears"), 0)),
+         "{\"region\":\"ap-south\",\"rtt_seconds\":null,\"age_seconds\":0.8,\"direct\":false,"
+         "\"via\":\"eu-west\"}");
+    same(json_incref(json_object_get(mesh, "cut_links")), "[[\"us-east\",\"ap-south\"]]");
+    json_decref(json);
+    views[1].heard_age_ms = 60000; /* it may be another tale by now */
+    assert_false(td_regions_unlinked(&views[1], &views[2]));
 }
 
 static void test_problems_follow_rfc_9457(void **state)
@@ -518,12 +576,14 @@ int main(void)
         cmocka_unit_test(test_get_has_the_shape_of_the_interface),
         cmocka_unit_test(test_an_unknown_job_is_null_and_still_has_freshness),
         cmocka_unit_test(test_unknown_ages_are_null_and_decide),
+        cmocka_unit_test(test_stale_is_what_the_answering_node_calls_so),
         cmocka_unit_test(test_silent_is_told_apart_from_not_heard),
         cmocka_unit_test(test_list_and_changes),
         cmocka_unit_test(test_published_has_the_shape_of_the_interface),
         cmocka_unit_test(test_explain_names_rule_relation_and_clock),
         cmocka_unit_test(test_peers_show_unknown_as_null),
         cmocka_unit_test(test_mesh_finds_one_way_links_and_the_cut_off),
+        cmocka_unit_test(test_mesh_shows_a_cut_between_two_others),
         cmocka_unit_test(test_problems_follow_rfc_9457),
         cmocka_unit_test(test_a_line_becomes_an_update),
         cmocka_unit_test(test_a_bad_line_says_what_is_wrong),

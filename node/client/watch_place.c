@@ -4,7 +4,6 @@
 #include <string.h>
 
 /* A cursor within the node's walk through everything it knows; opaque otherwise. */
-#define CURSOR_WALK_BIT (UINT64_C(1) << 63)
 
 static void keep_vector(struct td_watch_vector *vector, const struct td_vv *has)
 {
@@ -60,7 +59,7 @@ bool td_watch_place_begin(struct td_watch_place *place, const struct td_response
 void td_watch_place_end(struct td_watch_place *place, const struct td_response *response,
                         uint32_t limit)
 {
-    bool walk = (response->u.registers.next_cursor & CURSOR_WALK_BIT) != 0;
+    bool walk = (response->u.registers.next_cursor & TD_WATCH_WALK_BIT) != 0;
     if (walk && !place->walking) {
         keep_vector(&place->walk_has, &response->has);
     }

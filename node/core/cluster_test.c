@@ -36,6 +36,41 @@ static void test_cut_between_two_goes_through_the_third(void **state)
     cluster_free(cluster);
 }
 
+/* What `by` says in its newest head at node `at` of its way to `about`: the relay, 0 = none at all,
+ * -1 = a direct link. */
+static int way_of(struct cluster *cluster, unsigned at, uint8_t by, uint8_t about)
+{
+    const struct td_core *core = cluster_core(cluster, at);
+    const struct td_region_info *region = &core->regions[core->slot_of[by]];
+
+    assert_true(region->detours_said);
+    for (uint32_t i = 0; i < region->detour_count; i++) {
+        if (region->detours[i].region.v == about) {
+            return region->detours[i].via.v;
+        }
+    }
+    return -1;
+}
+
+static void test_the_third_is_told_of_a_cut_between_the_others(void **state)
+{
+    (void)state;
+    struct cluster *cluster = started(3, 10);
+
+    cluster_run(cluster, 3000);
+    assert_int_equal(way_of(cluster, 2, 1, 2), -1);
+    assert_int_equal(way_of(cluster, 2, 2, 1), -1);
+    cluster_cut(cluster, 0, 1);
+    cluster_run(cluster, 3000);
+    assert_int_equal(way_of(cluster, 2, 1, 2), 3);
+    assert_int_equal(way_of(cluster, 2, 2, 1), 3);
+    assert_int_equal(way_of(cluster, 2, 1, 3), -1);
+    cluster_heal(cluster, 0, 1);
+    cluster_run(cluster, 15000);
+    assert_int_equal(way_of(cluster, 2, 1, 2), -1);
+    cluster_free(cluster);
+}
+
 /* The cut that nobody is told of: what C already shows reaches B within the lag bound. */
 static void test_stalled_path_is_left_when_another_is_ahead(void **state)
 {
@@ -221,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_publish_is_seen_by_all),
         cmocka_unit_test(test_cut_between_two_goes_through_the_third),
+        cmocka_unit_test(test_the_third_is_told_of_a_cut_between_the_others),
         cmocka_unit_test(test_stalled_path_is_left_when_another_is_ahead),
         cmocka_unit_test(test_a_stalled_path_is_left_for_the_nearest_relay),
         cmocka_unit_test(test_heal_moves_the_newest_only),

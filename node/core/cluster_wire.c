@@ -81,6 +81,7 @@ struct td_head *copy_head(struct pool *pool, const struct td_head *head)
     copy->echo = pool_copy(pool, head->echo, head->echo_count, sizeof *head->echo);
     copy->closings = pool_copy(pool, head->closings, head->closing_count, sizeof *head->closings);
     copy->counted = pool_copy(pool, head->counted, head->counted_count, sizeof *head->counted);
+    copy->detours = pool_copy(pool, head->detours, head->detour_count, sizeof *head->detours);
     copy->software = copy_text(pool, head->software);
     return copy;
 }

@@ -248,9 +248,7 @@ static struct td_fresh_view row_of(const struct td_core *core, uint8_t slot)
         row.age_ms = core->now.boot_ms - region->head_boot_ms;
     }
     missing_of(core, region, &row);
-    if (region->source != TD_NONE && core->links[region->source].region_slot != slot) {
-        row.via = core->regions[core->links[region->source].region_slot].number;
-    }
+    row.via = td_source_via(core, slot);
     return row;
 }
 

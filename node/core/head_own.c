@@ -153,6 +153,29 @@ static bool fill_counted(struct td_core *core, struct td_head *head)
     return true;
 }
 
+/* Whom we have no link to, so that others can tell a cut between us two from here or from there. */
+static bool fill_detours(struct td_core *core, struct td_head *head)
+{
+    struct td_detour *detours = td_fx_scratch(core, TD_REGIONS_MAX, sizeof *detours);
+
+    if (detours == NULL) {
+        return false;
+    }
+    head->detours_said = true;
+    head->detours = detours;
+    for (unsigned number = 1; number <= TD_REGION_NUMBER_MAX; number++) {
+        uint8_t slot = td_region_slot(core, (struct td_region){(uint8_t)number});
+        if (slot == TD_SLOTS || slot == core->self_slot || td_link_of(core, slot) != TD_NONE ||
+            core->regions[slot].roster_state == TD_REGION_CLOSED ||
+            head->detour_count == TD_REGIONS_MAX) {
+            continue;
+        }
+        detours[head->detour_count++] =
+            (struct td_detour){core->regions[slot].number, td_source_via(core, slot)};
+    }
+    return true;
+}
+
 /* Sum of the buckets modulo 2^256, byte 0 lowest as in table.c. */
 struct td_hash td_digest_sum(const struct td_core *core)
 {
@@ -193,7 +216,7 @@ static bool fill(struct td_core *core, struct td_head *head)
     head->software = core->config.software;
     struct td_vv has = td_vectors_has(core);
     return td_vectors_copy(core, &has, &head->has) && fill_echo(core, head) &&
-           fill_closings(core, head) && fill_counted(core, head);
+           fill_closings(core, head) && fill_counted(core, head) && fill_detours(core, head);
 }
 
 static void sign(struct td_core *core)

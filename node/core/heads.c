@@ -288,6 +288,10 @@ static void take_over(struct td_core *core, struct td_region_info *region,
     region->counted_count =
         head->counted_count < TD_REGIONS_MAX ? head->counted_count : TD_REGIONS_MAX;
     td_copy(region->counted, head->counted, region->counted_count * sizeof head->counted[0]);
+    region->detours_said = head->detours_said;
+    region->detour_count =
+        head->detour_count < TD_REGIONS_MAX ? head->detour_count : TD_REGIONS_MAX;
+    td_copy(region->detours, head->detours, region->detour_count * sizeof head->detours[0]);
     region->proto_min = head->proto_min;
     region->proto_max = head->proto_max;
     uint32_t bytes =

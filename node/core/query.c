@@ -7,14 +7,12 @@
 enum {
     ANSWER_BYTES_MAX = 900 * 1024, /* encoded, estimated */
     SCAN_MAX = 2000,               /* registers looked at for one answer */
+    SHOWN_COST = 16,               /* one that is shown takes the time of so many looked at */
+    SLICE_SHOWN_MAX = SCAN_MAX / SHOWN_COST,
     ENVELOPE_BYTES = 64 * 1024,    /* answer, freshness, names */
     VIEW_BYTES = sizeof(struct td_register_view) + TD_LABELS_MAX * sizeof(struct td_label) +
                  TD_CLOCK_ENTRIES_MAX * sizeof(struct td_dot) + 2 * 16,
 };
-
-/* A cursor of a walk over everything known: the register to go on with, and the change number from which
- * to follow once the walk is through (its low 32 bits; it is never further back than that). */
-#define WALK_BIT (UINT64_C(1) << 63)
 
 /* Envelope shared by all answers of one step. */
 struct td_query_state {
@@ -136,13 +134,15 @@ static uint32_t view_bytes(const struct td_register_view *view)
 struct collector {
     struct td_register_view *views;
     uint32_t count, max;
+    uint32_t scanned; /* by a walk: registers looked at */
     uint64_t bytes;
 };
 
 /* there: no more registers than that can be found, so that small answers need little memory. */
-static struct collector collector_new(struct td_core *core, uint32_t limit, uint64_t there)
+static struct collector collector_new(struct td_core *core, uint32_t limit, uint32_t limit_max,
+                                      uint64_t there)
 {
-    uint32_t max = limit == 0 || limit > TD_LIST_LIMIT_MAX ? TD_LIST_LIMIT_MAX : limit;
+    uint32_t max = limit == 0 || limit > limit_max ? limit_max : limit;
     max = there < max ? (uint32_t)there + 1 : max;
     const struct collector collector = {
         .views = td_fx_scratch(core, max, sizeof *collector.views),
@@ -168,6 +168,13 @@ static bool collect(struct td_core *core, struct collector *collector, uint32_t 
     collector->bytes += bytes;
     collector->count += 1;
     return true;
+}
+
+/* A walk goes in slices of about a fifth of a millisecond, whatever it finds: so long a report may
+ * have to wait behind it. */
+static bool slice_left(const struct collector *collector)
+{
+    return collector->scanned + SHOWN_COST * collector->count < SCAN_MAX;
 }
 
 static void give(struct td_response *response, const struct collector *collector)
@@ -234,7 +241,7 @@ static void answer_get(struct td_core *core, uint32_t client_link, const struct 
 {
     struct td_response *response = answer(core, client_link, request);
     struct collector collector =
-        collector_new(core, 0, request->u.get.all_attempts ? TD_LIST_LIMIT_MAX : 1);
+        collector_new(core, 0, TD_LIST_LIMIT_MAX, request->u.get.all_attempts ? TD_LIST_LIMIT_MAX : 1);
     uint32_t at = request->u.get.attempt != 0
                       ? td_table_find(core, request->u.get.job_hash, request->u.get.job,
                                       request->u.get.attempt)
@@ -252,16 +259,15 @@ static void answer_list(struct td_core *core, uint32_t client_link, const struct
 {
     struct td_response *response = answer(core, client_link, request);
     struct collector collector =
-        collector_new(core, request->u.list.limit, core->register_count);
+        collector_new(core, request->u.list.limit, SLICE_SHOWN_MAX, core->register_count);
     uint64_t at = request->u.list.cursor;
-    uint32_t scanned = 0;
-    while (at < core->register_used_max && scanned < SCAN_MAX) {
+    while (at < core->register_used_max && slice_left(&collector)) {
         if (matches(core, &request->u.list.filter, &core->registers[at]) &&
             !collect(core, &collector, (uint32_t)at)) {
             break;
         }
         at += 1;
-        scanned += 1;
+        collector.scanned += 1;
     }
     give(response, &collector);
     response->u.registers.next_cursor = at < core->register_used_max ? at : 0;
@@ -291,9 +297,11 @@ static uint64_t oldest_change(const struct td_core *core)
     return core->change_number > size ? core->change_number - size : 0;
 }
 
+/* A cursor of a walk over everything known: the register to go on with, and the change number from which
+ * to follow once the walk is through (its low 32 bits; it is never further back than that). */
 static uint64_t walk_cursor(uint64_t index, uint64_t follow_from)
 {
-    return WALK_BIT | index << 32 | (follow_from & UINT32_MAX);
+    return TD_WATCH_WALK_BIT | index << 32 | (follow_from & UINT32_MAX);
 }
 
 static uint64_t walk_follow_from(const struct td_core *core, uint64_t cursor)
@@ -321,13 +329,12 @@ static void walk(struct td_core *core, uint32_t client_link, const struct td_req
                  uint64_t cursor, bool reset, const struct td_vv *skip)
 {
     struct collector collector =
-        collector_new(core, request->u.watch.limit, core->register_count);
+        collector_new(core, request->u.watch.limit, SLICE_SHOWN_MAX, core->register_count);
     const uint64_t follow_from = walk_follow_from(core, cursor);
-    uint64_t at = (cursor & ~WALK_BIT) >> 32;
-    uint32_t scanned = 0;
-    while (at < core->register_used_max && scanned < SCAN_MAX) {
+    uint64_t at = (cursor & ~TD_WATCH_WALK_BIT) >> 32;
+    while (at < core->register_used_max && slice_left(&collector)) {
         const struct td_register *reg = &core->registers[at];
-        scanned += 1;
+        collector.scanned += 1;
         if (matches(core, &request->u.watch.filter, reg) &&
             !(skip != NULL && td_vv_covers_dot(skip, td_register_dot(core, reg)))) {
             if (!collect(core, &collector, (uint32_t)at)) {
@@ -364,7 +371,7 @@ static bool follow(struct td_core *core, struct collector *collector, const stru
 bool td_query_watch(struct td_core *core, uint32_t client_link, const struct td_request *request,
                     uint64_t *cursor, bool timed_out, uint32_t *budget)
 {
-    if ((*cursor & WALK_BIT) != 0) {
+    if ((*cursor & TD_WATCH_WALK_BIT) != 0) {
         walk(core, client_link, request, *cursor, false, NULL);
         return true;
     }
@@ -376,7 +383,7 @@ bool td_query_watch(struct td_core *core, uint32_t client_link, const struct td_
         return false;
     }
     struct collector collector =
-        collector_new(core, request->u.watch.limit, core->change_number - *cursor);
+        collector_new(core, request->u.watch.limit, TD_LIST_LIMIT_MAX, core->change_number - *cursor);
     (void)follow(core, &collector, &request->u.watch.filter, cursor, budget);
     if (collector.count == 0 && !timed_out) {
         return false;

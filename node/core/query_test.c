@@ -56,7 +56,16 @@ static void test_list_pages_show_every_job_once(void **state)
     assert_true(pages >= 300 / 7);
     list.u.list.limit = 1000;
     list.u.list.filter.states = 1u << TD_STATE_COMPLETED;
-    assert_int_equal(replica_reply(replica, replica_request(replica, &list))->count, 150);
+    shown = pages = 0;
+    do { /* an answer that shows many looks at few: a slice takes the core the same time */
+        const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &list));
+        assert_true(reply->count <= 125);
+        shown += reply->count;
+        pages += 1;
+        list.u.list.cursor = reply->next_cursor;
+    } while (list.u.list.cursor != 0);
+    assert_int_equal(shown, 150);
+    assert_int_equal(pages, 2);
 }
 
 static void test_get_gives_all_attempts_highest_first(void **state)

@@ -167,6 +167,9 @@ struct td_region_info {
     struct td_tick echo[TD_ECHO_ENTRIES_MAX];
     uint32_t counted_count;
     struct td_region counted[TD_REGIONS_MAX];
+    bool detours_said;
+    uint32_t detour_count;
+    struct td_detour detours[TD_REGIONS_MAX];
     uint16_t proto_min, proto_max;
     uint8_t software_bytes;
     char software[TD_SOFTWARE_BYTES_MAX];

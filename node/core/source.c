@@ -497,3 +497,13 @@ void td_source_tick(struct td_core *core)
         }
     }
 }
+
+struct td_region td_source_via(const struct td_core *core, uint8_t region_slot)
+{
+    uint32_t source = core->regions[region_slot].source;
+
+    if (source == TD_NONE || core->links[source].region_slot == region_slot) {
+        return (struct td_region){0};
+    }
+    return core->regions[core->links[source].region_slot].number;
+}

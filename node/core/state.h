@@ -436,6 +436,8 @@ enum td_link_view td_peers_view(const struct td_core *core, uint8_t region_slot)
 uint32_t td_link_find(const struct td_core *core, struct td_link_id id); /* index or TD_NONE */
 /* Newest link of a region, TD_NONE when none is up. */
 uint32_t td_link_of(const struct td_core *core, uint8_t region_slot);
+/* Region through which another one's deltas come; 0 = from itself, or from nobody. */
+struct td_region td_source_via(const struct td_core *core, uint8_t region_slot);
 /* Number of regions other than self whose announced or signed `has` covers the dot (recovering ones do
  * not count); for --ack. */
 uint32_t td_peers_covering(const struct td_core *core, struct td_dot dot);

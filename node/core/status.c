@@ -8,7 +8,6 @@ enum { HEAD_INTERVAL_MS = 1000 };
 
 static void fill_link(const struct td_core *core, uint8_t region_slot, struct td_region_view *view)
 {
-    const struct td_region_info *region = &core->regions[region_slot];
     const uint32_t index = td_link_of(core, region_slot);
     if (index != TD_NONE) {
         const struct td_link *link = &core->links[index];
@@ -17,9 +16,7 @@ static void fill_link(const struct td_core *core, uint8_t region_slot, struct td
         view->rtt_us = link->srtt_us;
         view->probes = link->probes;
     }
-    if (region->source != TD_NONE && core->links[region->source].region_slot != region_slot) {
-        view->via = core->regions[core->links[region->source].region_slot].number;
-    }
+    view->via = td_source_via(core, region_slot);
 }
 
 static void fill_heard(const struct td_core *core, uint8_t region_slot, struct td_region_view *view)
@@ -84,6 +81,9 @@ static void fill_hears(struct td_core *core, uint8_t region_slot, struct td_regi
     }
     view->hears_count = count;
     view->hears = rows;
+    view->detours_said = region->detours_said;
+    view->detour_count = region->detour_count;
+    view->detours = region->detours;
 }
 
 static void fill_region(struct td_core *core, uint8_t region_slot, struct td_region_view *view)

@@ -169,6 +169,32 @@ static void test_whom_a_region_hears_comes_from_its_echoes(void **state)
     }
 }
 
+/* And whom it has no link to, in words of its own; an older head says nothing of it. */
+static void test_detours_of_a_region_come_from_its_newest_head(void **state)
+{
+    struct replica *replica = *state;
+    const struct td_detour detours[] = {{{3}, {4}}, {{77}, {0}}};
+    struct td_head head = {.origin = replica_peer_origin(2), .number = 1};
+
+    replica_link_up(replica, 7, 2);
+    replica_head(replica, 7, head);
+    assert_false(view_of(replica, 2)->detours_said);
+    head.number = 2;
+    head.detours_said = true;
+    head.detour_count = 2;
+    head.detours = detours;
+    replica_head(replica, 7, head);
+    const struct td_region_view *view = view_of(replica, 2);
+    assert_true(view->detours_said);
+    assert_int_equal(view->detour_count, 2);
+    assert_memory_equal(view->detours, detours, sizeof detours);
+    head.number = 3;
+    head.detour_count = 0;
+    replica_head(replica, 7, head);
+    assert_true(view_of(replica, 2)->detours_said);
+    assert_int_equal(view_of(replica, 2)->detour_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +206,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_region_behind_another_is_told_by_its_head, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_whom_a_region_hears_comes_from_its_echoes, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_detours_of_a_region_come_from_its_newest_head, setup,
                                         teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 16 * 1024, OWN_COUNTERS = 28 };
+enum { RESPONSE_BYTES = 64 * 1024, OWN_COUNTERS = 28 };
 
 struct td_time td_node_now(void)
 {
@@ -200,6 +200,7 @@ static void complete(struct td_node *node, struct td_response *response, const s
 {
     response->node = node->self;
     response->now_ms = td_node_now().wall_ms;
+    response->stale_ms = node->config.fresh_stale_ms;
     response->node_name = (struct td_text){ node->config.region, (uint32_t)strlen(node->config.region) };
     if (roster == NULL) {
         return;

@@ -50,7 +50,6 @@ enum td_err td_gateway_start(struct td_node *node, char *ret_why, size_t why_byt
     struct td_http_config config = {.listen = node->config.listen_http,
                                     .tokens_file = node->config.http_tokens,
                                     .connections_max = node->config.http_connections,
-                                    .stale_ms = node->config.fresh_stale_ms,
                                     .root_sign_key = node->root.sign_key};
     struct td_http_ops ops = {
         .self = node, .ask = ask, .health = health, .metrics = metrics, .event = event};

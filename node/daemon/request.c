@@ -162,10 +162,19 @@ static bool answer_directly(struct td_node *node, const struct td_link_info *inf
     return true;
 }
 
+/* Looks at many registers, and what it answers does not depend on when: it may stand back behind what
+ * others ask and report. A watch that begins "now" may not. */
+static bool is_walk(const struct td_request *request)
+{
+    return request->op == TD_OP_LIST || request->op == TD_OP_EXPLAIN ||
+           (request->op == TD_OP_WATCH &&
+            td_watch_walks(request->u.watch.cursor));
+}
+
 static void push_request(struct td_node *node, const struct td_link_info *info, struct td_message *message)
 {
     struct td_event *event = &message->item.event;
-    message->item.class_ = TD_INBOX_REQUEST;
+    message->item.class_ = is_walk(&message->request) ? TD_INBOX_WALK : TD_INBOX_REQUEST;
     message->item.bytes = message->arena.size_bytes + message->payload_bytes;
     event->type = TD_EV_REQUEST;
     event->u.request.client_link = info->link.v;

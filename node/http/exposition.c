@@ -124,26 +124,42 @@ void td_expo_us(struct td_buffer *out, const char *name, const struct td_labels 
     print(out, "%" PRIu64 ".%06u\n", us / 1000000, (unsigned)(us % 1000000));
 }
 
+static void print_bucket(struct td_buffer *out, const char *name, const struct td_labels *labels,
+                         const char *le, uint64_t count)
+{
+    print(out, "%s%s_bucket", prefix(name), name);
+    print_labels(out, labels, le);
+    print(out, "%" PRIu64 "\n", count);
+}
+
+static void print_totals(struct td_buffer *out, const char *name, const struct td_labels *labels,
+                         uint64_t sum_us, uint64_t count)
+{
+    print_bucket(out, name, labels, "+Inf", count);
+    print(out, "%s%s_sum", prefix(name), name);
+    print_labels(out, labels, NULL);
+    print(out, "%" PRIu64 ".%06u\n", sum_us / 1000000, (unsigned)(sum_us % 1000000));
+    print(out, "%s%s_count", prefix(name), name);
+    print_labels(out, labels, NULL);
+    print(out, "%" PRIu64 "\n", count);
+}
+
 void td_expo_durations(struct td_buffer *out, const char *name, const struct td_labels *labels,
                        const struct td_durations *durations)
 {
     static const uint64_t bounds[TD_DURATION_BUCKETS] = TD_DURATION_BOUNDS;
     uint64_t below = 0;
-    for (uint32_t i = 0; i <= TD_DURATION_BUCKETS; i++) {
-        char le[32] = "+Inf";
+    for (uint32_t i = 0; i < TD_DURATION_BUCKETS; i++) {
+        char le[32];
         below += durations->counts[i];
-        if (i < TD_DURATION_BUCKETS) {
-            (void)snprintf(le, sizeof le, "%g", (double)bounds[i] / 1e6);
-        }
-        print(out, "%s%s_bucket", prefix(name), name);
-        print_labels(out, labels, le);
-        print(out, "%" PRIu64 "\n", below);
+        (void)snprintf(le, sizeof le, "%g", (double)bounds[i] / 1e6);
+        print_bucket(out, name, labels, le, below);
     }
-    print(out, "%s%s_sum", prefix(name), name);
-    print_labels(out, labels, NULL);
-    print(out, "%" PRIu64 ".%06u\n", durations->sum_us / 1000000,
-          (unsigned)(durations->sum_us % 1000000));
-    print(out, "%s%s_count", prefix(name), name);
-    print_labels(out, labels, NULL);
-    print(out, "%" PRIu64 "\n", below);
+    print_totals(out, name, labels, durations->sum_us,
+                 below + durations->counts[TD_DURATION_BUCKETS]);
+}
+
+void td_expo_durations_none(struct td_buffer *out, const char *name, const struct td_labels *labels)
+{
+    print_totals(out, name, labels, 0, 0);
 }

@@ -32,5 +32,9 @@ void td_expo_us(struct td_buffer *out, const char *name, const struct td_labels 
 /* _bucket, _sum and _count of one histogram. */
 void td_expo_durations(struct td_buffer *out, const char *name, const struct td_labels *labels,
                        const struct td_durations *durations);
+/* One that nothing was counted in yet, in its shortest form: three lines that are there from the
+ * start. */
+void td_expo_durations_none(struct td_buffer *out, const char *name,
+                            const struct td_labels *labels);
 
 #endif

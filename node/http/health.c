@@ -81,14 +81,8 @@ void td_http_get_readyz(struct td_http_request *request)
 
 static void write_own(struct td_http *http, struct td_buffer *out)
 {
-    const char *names[TD_HTTP_ROUTES_MAX] = {NULL};
-    size_t count = 0;
-    for (const struct td_http_route *route; (route = td_http_route_at(count)) != NULL; count++) {
-        names[count] = strcmp(route->path, "/errors/") == 0 ? "/errors" : route->path;
-    }
-    while (count < TD_HTTP_ROUTES_MAX) {
-        names[count++] = "none";
-    }
+    struct td_http_timed timed[TD_HTTP_ROUTES_MAX];
+    td_http_route_times(timed);
     td_expo_family(out, "http_watchers", "gauge", "Open streams of /v1/watch.");
     td_expo_uint(out, "http_watchers", NULL, __atomic_load_n(&http->watchers, __ATOMIC_RELAXED));
     td_expo_family(out, "http_connections_ended_total", "counter",
@@ -102,7 +96,7 @@ static void write_own(struct td_http *http, struct td_buffer *out)
         struct td_labels labels = td_label_word("reason", reasons[i]);
         td_expo_uint(out, "http_connections_ended_total", &labels, values[i]);
     }
-    td_http_times_write(&http->times, names, count, out);
+    td_http_times_write(&http->times, timed, TD_HTTP_ROUTES_MAX, out);
 }
 
 /* A node that waits for its roster has no core: then its own numbers are all there is. */

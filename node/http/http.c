@@ -2,8 +2,6 @@
  * token, parameters, body, in this order. */
 #include "node/http/internal.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,32 +33,14 @@ static const char *header(const struct td_http_request *request, const char *nam
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
-/* A page of a stranger's name that resolves to us (DNS rebinding) may not read from us: on loopback
- * we answer to our own names only. Elsewhere a token is needed, which no such page has. */
+/* Elsewhere than on loopback a token is needed, which a page of a stranger does not have. */
 static bool host_is_ours(const struct td_http_request *request)
 {
     const char *host = header(request, MHD_HTTP_HEADER_HOST);
     if (!request->http->loopback || request->http->tokens.required) {
         return host != NULL;
     }
-    char name[64];
-    size_t count = host == NULL ? 0 : host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-    if (count == 0 || count >= sizeof name) {
-        return false;
-    }
-    memcpy(name, host, count);
-    name[count] = '\0';
-    struct in_addr four;
-    return strcasecmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0 ||
-           (inet_pton(AF_INET, name, &four) == 1 && ntohl(four.s_addr) >> 24 == 127);
-}
-
-static bool media_is_json(const struct td_http_request *request)
-{
-    static const char json[] = "application/json";
-    const char *type = header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
-    return type != NULL && strncasecmp(type, json, sizeof json - 1) == 0 &&
-           strchr("; \t", type[sizeof json - 1]) != NULL;
+    return td_host_is_loopback(host);
 }
 
 /* How the body is framed. Anything that could be read in two ways is refused. */
@@ -75,9 +55,8 @@ static enum td_err check_framing(const struct td_http_request *request)
         return TD_EQUERY;
     }
     const char *length = header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    char *end = NULL;
-    unsigned long long bytes = length != NULL ? strtoull(length, &end, 10) : 0;
-    if (length != NULL && (length[0] < '0' || length[0] > '9' || *end != '\0')) {
+    uint64_t bytes = 0;
+    if (length != NULL && !td_content_length(length, &bytes)) {
         return TD_EQUERY;
     }
     if (request->method == TD_HTTP_PUT && length == NULL) {
@@ -124,7 +103,7 @@ static enum td_err check(struct td_http_request *request, const char *method, ch
         return TD_EMETHOD;
     }
     err = check_token(request);
-    if (err == TD_OK && put && !media_is_json(request)) {
+    if (err == TD_OK && put && !td_media_is_json(header(request, MHD_HTTP_HEADER_CONTENT_TYPE))) {
         err = TD_EMEDIA;
     }
     if (err == TD_OK) {

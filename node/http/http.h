@@ -45,7 +45,6 @@ struct td_http_config {
     const char *listen;      /* ADDRESS:PORT, [ADDRESS]:PORT */
     const char *tokens_file; /* "" = none: loopback only */
     uint32_t connections_max;
-    uint64_t stale_ms; /* freshness.stale */
     struct td_public_key root_sign_key;
 };
 

@@ -11,6 +11,7 @@
 #include "node/client/json.h"
 #include "node/http/gate.h"
 #include "node/http/guard.h"
+#include "node/http/headers.h"
 #include "node/http/http.h"
 #include "node/http/pace.h"
 #include "node/http/params.h"
@@ -46,12 +47,15 @@ struct td_http_route {
     uint32_t get_params, put_params; /* bits of enum td_param */
     void (*get)(struct td_http_request *request);
     void (*put)(struct td_http_request *request);
-    bool open; /* no token needed */
+    bool open;         /* no token needed */
+    uint32_t statuses; /* bits of those it can give */
 };
 /* routes.c: the table; by index, NULL at its end. */
 const struct td_http_route *td_http_route_at(size_t index);
 /* NULL when there is none. */
 const struct td_http_route *td_http_route_find(const char *path);
+/* How each is counted, by its index; the last is for what is no route. */
+void td_http_route_times(struct td_http_timed timed[TD_HTTP_ROUTES_MAX]);
 
 struct td_http_request {
     struct td_http *http;
@@ -86,7 +90,6 @@ void td_http_reply_problem_json(struct td_http_request *request, enum td_err err
 void td_http_reply_static(struct td_http_request *request, const char *type, const void *bytes,
                           size_t count);
 void td_http_queue(struct td_http_request *request, int status, struct MHD_Response *take_response);
-struct td_json_options td_http_json_options(const struct td_http_request *request);
 
 /* Asks the node and waits. False: a problem was replied. A refusal inside the answer (response.err)
  * is the caller's. wait_ms: how long the node itself may wait. Release ret_answer in every case. */

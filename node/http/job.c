@@ -65,7 +65,6 @@ static bool take_question(struct td_http_request *request, enum td_op op, struct
 static void reply_stale(struct td_http_request *request, const struct question *question,
                         const struct td_response *response, bool known)
 {
-    struct td_json_options options = td_http_json_options(request);
     const struct td_fresh_view *view = &response->freshness[td_freshness_deciding(response)];
     char name[TD_REGION_NAME_BYTES_MAX * 8 + 1];
     char age[TD_DURATION_TEXT_BYTES], asked[TD_DURATION_TEXT_BYTES], detail[512];
@@ -76,13 +75,13 @@ static void reply_stale(struct td_http_request *request, const struct question *
                    view->age_known ? "last complete " : "not complete since this node started",
                    view->age_known ? age : "", view->age_known ? " ago" : "", asked);
     json_t *problem = td_json_problem(TD_ESTALE, detail);
-    json_t *body = known && response->op == TD_OP_GET ? td_json_get(response, &options) : NULL;
+    json_t *body = known && response->op == TD_OP_GET ? td_json_get(response, NULL) : NULL;
     if (body != NULL) {
         (void)json_object_set(problem, "job", json_object_get(body, "job"));
     } else {
         (void)json_object_set_new(problem, "job", json_null());
     }
-    (void)json_object_set_new(problem, "freshness", td_json_freshness(response, &options));
+    (void)json_object_set_new(problem, "freshness", td_json_freshness(response));
     json_decref(body);
     td_http_reply_problem_json(request, TD_ESTALE, problem, response);
 }
@@ -90,13 +89,12 @@ static void reply_stale(struct td_http_request *request, const struct question *
 static void reply_unknown(struct td_http_request *request, const struct question *question,
                           const struct td_response *response)
 {
-    struct td_json_options options = td_http_json_options(request);
     char line[4096];
     td_unknown_sentence(response, question->ask.u.get.attempt, response->certain, line,
                         sizeof line);
     json_t *problem = td_json_problem(TD_EUNKNOWN, line);
     if (problem != NULL) {
-        (void)json_object_set_new(problem, "freshness", td_json_freshness(response, &options));
+        (void)json_object_set_new(problem, "freshness", td_json_freshness(response));
     }
     if (problem != NULL && response->op == TD_OP_EXPLAIN) {
         (void)json_object_set_new(problem, "refused", td_json_refused(response));
@@ -106,12 +104,11 @@ static void reply_unknown(struct td_http_request *request, const struct question
 
 static void reply_failure(struct td_http_request *request, const struct td_response *response)
 {
-    struct td_json_options options = td_http_json_options(request);
     json_t *problem = td_json_problem(
         response->err,
         response->err == TD_ETIMEOUT ? "what the token names has not arrived here yet" : NULL);
     if (problem != NULL && response->freshness_count > 0) {
-        (void)json_object_set_new(problem, "freshness", td_json_freshness(response, &options));
+        (void)json_object_set_new(problem, "freshness", td_json_freshness(response));
     }
     td_http_reply_problem_json(request, response->err, problem, response);
 }
@@ -123,7 +120,6 @@ static void answer(struct td_http_request *request, struct question *question, s
     struct td_call_result result;
     if (td_http_ask(request, &question->ask, &result)) {
         const struct td_response *response = &result.response;
-        struct td_json_options options = td_http_json_options(request);
         uint32_t count = question->ask.op == TD_OP_EXPLAIN ? response->u.explain.count
                                                            : response->u.registers.count;
         bool known = response->err == TD_OK && count > 0;
@@ -135,7 +131,7 @@ static void answer(struct td_http_request *request, struct question *question, s
         } else if (!known) {
             reply_unknown(request, question, response);
         } else {
-            td_http_reply_json(request, 200, make(response, &options), response);
+            td_http_reply_json(request, 200, make(response, NULL), response);
         }
     }
     td_call_release(&result);

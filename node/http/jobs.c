@@ -15,11 +15,9 @@ struct page {
 
 /* The envelope is the first answer's, cursor and freshness the last one's, as on the command line.
  */
-static void add_answer(struct td_http_request *request, struct page *page,
-                       const struct td_response *response)
+static void add_answer(struct page *page, const struct td_response *response)
 {
-    struct td_json_options options = td_http_json_options(request);
-    json_t *body = td_json_list(response, &options);
+    json_t *body = td_json_list(response, NULL);
     uint32_t count = response->u.registers.count;
     page->left -= count < page->left ? count : page->left;
     page->cursor = response->u.registers.next_cursor;
@@ -44,15 +42,17 @@ static void reply_page(struct td_http_request *request, const struct td_filter *
             .op = TD_OP_LIST,
             .u.list = {.filter = *filter, .limit = (uint32_t)page->left, .cursor = page->cursor}};
         td_call_release(&answer);
-        td_pace_turn(&request->http->pace);
+        uint64_t begun_us = td_pace_turn(&request->http->pace);
         ok = td_http_ask_ok(request, &ask, &answer);
         if (ok) {
-            td_pace_took(&request->http->pace, answer.response.u.registers.count);
-            add_answer(request, page, &answer.response);
+            add_answer(page, &answer.response);
         }
+        td_pace_done(&request->http->pace, begun_us);
     }
     if (ok) {
+        uint64_t begun_us = td_http_now_us();
         td_http_reply_json(request, 200, page->body, &answer.response);
+        td_pace_done(&request->http->pace, begun_us);
     } else {
         json_decref(page->body);
     }
@@ -89,15 +89,15 @@ void td_http_get_jobs(struct td_http_request *request)
 static bool add_conflict(struct td_http_request *request, json_t *list,
                          const struct td_register_view *listed)
 {
-    struct td_json_options options = td_http_json_options(request);
     struct td_call_result answer;
     struct td_request ask = {.op = TD_OP_EXPLAIN,
                              .u.get = {.job = listed->job, .attempt = listed->attempt}};
-    td_pace_turn(&request->http->pace);
+    uint64_t begun_us = td_pace_turn(&request->http->pace);
     bool ok = td_http_ask(request, &ask, &answer);
     if (ok && answer.response.err == TD_OK && answer.response.u.explain.count > 0) {
-        (void)json_array_append_new(list, td_json_conflict(&answer.response, &options));
+        (void)json_array_append_new(list, td_json_conflict(&answer.response, NULL));
     }
+    td_pace_done(&request->http->pace, begun_us);
     td_call_release(&answer);
     return ok;
 }
@@ -111,8 +111,9 @@ static bool add_conflicts(struct td_http_request *request, const struct td_filte
         struct td_request ask = {
             .op = TD_OP_LIST,
             .u.list = {.filter = *filter, .limit = (uint32_t)page->left, .cursor = page->cursor}};
-        td_pace_turn(&request->http->pace);
+        uint64_t begun_us = td_pace_turn(&request->http->pace);
         ok = td_http_ask_ok(request, &ask, &answer);
+        td_pace_done(&request->http->pace, begun_us);
         for (uint32_t k = 0; ok && k < answer.response.u.registers.count && page->left > 0; k++) {
             ok = add_conflict(request, list, &answer.response.u.registers.registers[k]);
             page->left--;
@@ -133,13 +134,12 @@ void td_http_get_conflicts(struct td_http_request *request)
     struct page page = {.left = LIMIT_DEFAULT};
     if (take_page(request, LIMIT_DEFAULT, &page) && td_http_filter(request, &filter) &&
         td_http_ask_ok(request, &ask, &status)) {
-        struct td_json_options options = td_http_json_options(request);
         json_t *list = json_array();
         filter.conflicts = true;
         if (add_conflicts(request, &filter, &page, list)) {
-            td_http_reply_json(
-                request, 200, td_json_conflicts(&status.response, list, page.cursor != 0, &options),
-                &status.response);
+            td_http_reply_json(request, 200,
+                               td_json_conflicts(&status.response, list, page.cursor != 0, NULL),
+                               &status.response);
         } else {
             json_decref(list);
         }

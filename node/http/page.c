@@ -15,7 +15,6 @@ enum { PAGE_BYTES_MAX = 1024 * 1024, JOBS_SHOWN = 50 };
 /* What a page is made of. */
 struct page {
     const struct td_response *status, *jobs;
-    uint64_t stale_ms;
 };
 
 static void add_bytes(struct td_buffer *out, const char *text, size_t count)
@@ -48,7 +47,7 @@ static bool any_stale(const struct page *page)
 {
     for (uint32_t i = 0; i < page->status->freshness_count; i++) {
         const struct td_fresh_view *view = &page->status->freshness[i];
-        if (!view->age_known || view->age_ms > page->stale_ms) {
+        if (!view->age_known || view->age_ms > td_stale_ms(page->status)) {
             return true;
         }
     }
@@ -69,28 +68,52 @@ static void add_verdict(struct td_buffer *out, const struct page *page)
     td_page_add_text(out, td_text_of(text));
 }
 
+static void add_node(struct td_buffer *out, const struct page *page)
+{
+    td_page_add_text(out, page->status->node_name);
+}
+
+static void add_stale_ms(struct td_buffer *out, const struct page *page)
+{
+    char number[32];
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)td_stale_ms(page->status));
+    td_page_add(out, number);
+}
+
+static void add_regions(struct td_buffer *out, const struct page *page)
+{
+    td_page_regions(out, page->status);
+}
+
+static void add_peers(struct td_buffer *out, const struct page *page)
+{
+    td_page_peers(out, page->status);
+}
+
+static void add_mesh(struct td_buffer *out, const struct page *page)
+{
+    td_page_mesh(out, page->status);
+}
+
+static void add_jobs(struct td_buffer *out, const struct page *page)
+{
+    td_page_jobs(out, page->jobs);
+}
+
 /* The places in the file: <!--node--> and so on. */
 static void add_place(struct td_buffer *out, const char *name, size_t count,
                       const struct page *page)
 {
-    char number[32];
-    if (count == strlen("node") && memcmp(name, "node", count) == 0) {
-        td_page_add_text(out, page->status->node_name);
-    } else if (count == strlen("now") && memcmp(name, "now", count) == 0) {
-        add_now(out, page);
-    } else if (count == strlen("stale-ms") && memcmp(name, "stale-ms", count) == 0) {
-        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)page->stale_ms);
-        td_page_add(out, number);
-    } else if (count == strlen("verdict") && memcmp(name, "verdict", count) == 0) {
-        add_verdict(out, page);
-    } else if (count == strlen("regions") && memcmp(name, "regions", count) == 0) {
-        td_page_regions(out, page->status, page->stale_ms);
-    } else if (count == strlen("peers") && memcmp(name, "peers", count) == 0) {
-        td_page_peers(out, page->status);
-    } else if (count == strlen("mesh") && memcmp(name, "mesh", count) == 0) {
-        td_page_mesh(out, page->status);
-    } else if (count == strlen("jobs") && memcmp(name, "jobs", count) == 0) {
-        td_page_jobs(out, page->jobs, page->stale_ms);
+    static const struct {
+        const char *name;
+        void (*add)(struct td_buffer *out, const struct page *page);
+    } places[] = {{"node", add_node},       {"now", add_now},         {"stale-ms", add_stale_ms},
+                  {"verdict", add_verdict}, {"regions", add_regions}, {"peers", add_peers},
+                  {"mesh", add_mesh},       {"jobs", add_jobs}};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (count == strlen(places[i].name) && memcmp(name, places[i].name, count) == 0) {
+            places[i].add(out, page);
+        }
     }
 }
 
@@ -135,13 +158,13 @@ void td_http_get_page(struct td_http_request *request)
     struct td_request ask_status = {.op = TD_OP_STATUS};
     struct td_request ask_jobs = {.op = TD_OP_LIST, .u.list = {.limit = JOBS_SHOWN}};
     struct td_call_result status = {0}, jobs = {0};
-    td_pace_turn(&request->http->pace);
+    uint64_t begun_us = td_pace_turn(&request->http->pace);
     if (td_http_ask_ok(request, &ask_status, &status) &&
         td_http_ask_ok(request, &ask_jobs, &jobs)) {
-        td_pace_took(&request->http->pace, jobs.response.u.registers.count);
-        struct page page = {&status.response, &jobs.response, request->http->config.stale_ms};
+        struct page page = {&status.response, &jobs.response};
         reply(request, &page);
     }
+    td_pace_done(&request->http->pace, begun_us);
     td_call_release(&status);
     td_call_release(&jobs);
 }

@@ -12,9 +12,9 @@ void td_page_add(struct td_buffer *out, const char *text);
 void td_page_add_text(struct td_buffer *out, struct td_text text);
 
 /* status: an answer to STATUS; jobs: one to LIST. */
-void td_page_regions(struct td_buffer *out, const struct td_response *status, uint64_t stale_ms);
+void td_page_regions(struct td_buffer *out, const struct td_response *status);
 void td_page_peers(struct td_buffer *out, const struct td_response *status);
 void td_page_mesh(struct td_buffer *out, const struct td_response *status);
-void td_page_jobs(struct td_buffer *out, const struct td_response *jobs, uint64_t stale_ms);
+void td_page_jobs(struct td_buffer *out, const struct td_response *jobs);
 
 #endif

@@ -56,10 +56,30 @@ static void add_via(struct td_buffer *out, const json_t *via, const char *otherw
     }
 }
 
+/* One row an element of list, which is part of body; none: what stands there when there are none.
+ */
+typedef void (*row)(struct td_buffer *out, const json_t *element, const json_t *body);
+static void add_rows(struct td_buffer *out, json_t *take_body, const json_t *list, row add,
+                     const char *none)
+{
+    const json_t *element;
+    size_t at;
+    size_t before = out->used_bytes;
+    json_array_foreach(list, at, element)
+    {
+        add(out, element, take_body);
+    }
+    if (out->used_bytes == before) {
+        td_page_add(out, none);
+    }
+    json_decref(take_body);
+}
+
 /* ---- regions ---- */
 
-static void add_region(struct td_buffer *out, const json_t *region)
+static void add_region(struct td_buffer *out, const json_t *region, const json_t *body)
 {
+    (void)body;
     const json_t *fresh = json_object_get(region, "fresh");
     const json_t *age = json_object_get(fresh, "age_seconds");
     bool self = json_is_true(json_object_get(region, "self"));
@@ -93,27 +113,25 @@ static void add_region(struct td_buffer *out, const json_t *region)
     td_page_add(out, "</p></li>\n");
 }
 
-void td_page_regions(struct td_buffer *out, const struct td_response *status, uint64_t stale_ms)
+void td_page_regions(struct td_buffer *out, const struct td_response *status)
 {
-    struct td_json_options options = {.stale_ms = stale_ms};
-    json_t *body = td_json_regions(status, &options);
-    const json_t *region;
-    size_t at;
-    json_array_foreach(json_object_get(body, "regions"), at, region)
-    {
-        add_region(out, region);
-    }
-    json_decref(body);
+    json_t *body = td_json_regions(status, NULL);
+    add_rows(out, body, json_object_get(body, "regions"), add_region, "");
 }
 
 /* ---- links ---- */
 
-static void add_peer(struct td_buffer *out, const json_t *peer)
+static void add_peer(struct td_buffer *out, const json_t *peer, const json_t *body)
 {
     const json_t *rtt = json_object_get(peer, "rtt_seconds");
     const json_t *state = json_object_get(peer, "state");
-    bool relay = json_is_string(state) && strcmp(json_string_value(state), "relay") == 0;
+    const char *word = json_is_string(state) ? json_string_value(state) : "";
+    bool relay = strcmp(word, "relay") == 0;
     char text[32] = "-";
+    (void)body;
+    if (strcmp(word, "self") == 0) {
+        return;
+    }
     if (json_is_number(rtt)) {
         (void)snprintf(text, sizeof text, "%.0f ms", json_number_value(rtt) * 1000);
     }
@@ -142,29 +160,30 @@ static void add_peer(struct td_buffer *out, const json_t *peer)
 void td_page_peers(struct td_buffer *out, const struct td_response *status)
 {
     json_t *body = td_json_peers(status, NULL);
-    const json_t *peers = json_object_get(body, "peers");
-    const json_t *peer;
-    size_t at;
-    json_array_foreach(peers, at, peer)
-    {
-        const json_t *state = json_object_get(peer, "state");
-        if (!json_is_string(state) || strcmp(json_string_value(state), "self") != 0) {
-            add_peer(out, peer);
-        }
-    }
-    if (json_array_size(peers) < 2) {
-        td_page_add(out, "<tr><td colspan=\"6\">There is no other region.</td></tr>\n");
-    }
-    json_decref(body);
+    add_rows(out, body, json_object_get(body, "peers"), add_peer,
+             "<tr><td colspan=\"6\">There is no other region.</td></tr>\n");
 }
 
 /* ---- who hears whom ---- */
 
-static void add_report(struct td_buffer *out, const json_t *report)
+/* Behind a region that is heard, but not over a link of its own. */
+static void add_way(struct td_buffer *out, const json_t *heard)
+{
+    const json_t *via = json_object_get(heard, "via");
+    if (!json_is_false(json_object_get(heard, "direct"))) {
+        return;
+    }
+    td_page_add(out, json_is_string(via) ? " (through " : " (no direct link");
+    add_string(out, via, "");
+    td_page_add(out, ")");
+}
+
+static void add_report(struct td_buffer *out, const json_t *report, const json_t *body)
 {
     const json_t *hears = json_object_get(report, "hears");
     const json_t *heard;
     size_t at;
+    (void)body;
     td_page_add(out, "<tr><th scope=\"row\">");
     add_string(out, json_object_get(report, "by"), "?");
     td_page_add(out, "</th><td>");
@@ -172,6 +191,7 @@ static void add_report(struct td_buffer *out, const json_t *report)
     {
         td_page_add(out, at > 0 ? ", " : "");
         add_string(out, json_object_get(heard, "region"), "?");
+        add_way(out, heard);
     }
     td_page_add(out, json_array_size(hears) == 0 ? "nobody</td><td>" : "</td><td>");
     add_age(out, json_object_get(report, "age_seconds"));
@@ -182,13 +202,7 @@ static void add_report(struct td_buffer *out, const json_t *report)
 void td_page_mesh(struct td_buffer *out, const struct td_response *status)
 {
     json_t *body = td_json_mesh(status, NULL);
-    const json_t *report;
-    size_t at;
-    json_array_foreach(json_object_get(json_object_get(body, "mesh"), "reports"), at, report)
-    {
-        add_report(out, report);
-    }
-    json_decref(body);
+    add_rows(out, body, json_object_get(json_object_get(body, "mesh"), "reports"), add_report, "");
 }
 
 /* ---- jobs ---- */
@@ -222,8 +236,9 @@ static bool is_stale(const json_t *freshness, const json_t *region)
     return false;
 }
 
-static void add_job(struct td_buffer *out, const json_t *job, const json_t *freshness)
+static void add_job(struct td_buffer *out, const json_t *job, const json_t *body)
 {
+    const json_t *freshness = json_object_get(body, "freshness");
     const json_t *origin = json_object_get(job, "origin");
     bool last_known = !json_is_true(json_object_get(job, "final")) && is_stale(freshness, origin);
     const json_t *progress = json_object_get(job, "progress");
@@ -251,19 +266,9 @@ static void add_job(struct td_buffer *out, const json_t *job, const json_t *fres
     td_page_add(out, "\">why?</a></td></tr>\n");
 }
 
-void td_page_jobs(struct td_buffer *out, const struct td_response *jobs, uint64_t stale_ms)
+void td_page_jobs(struct td_buffer *out, const struct td_response *jobs)
 {
-    struct td_json_options options = {.stale_ms = stale_ms};
-    json_t *body = td_json_list(jobs, &options);
-    const json_t *list = json_object_get(body, "jobs");
-    const json_t *job;
-    size_t at;
-    json_array_foreach(list, at, job)
-    {
-        add_job(out, job, json_object_get(body, "freshness"));
-    }
-    if (json_array_size(list) == 0) {
-        td_page_add(out, "<tr><td colspan=\"6\">No job is known here yet.</td></tr>\n");
-    }
-    json_decref(body);
+    json_t *body = td_json_list(jobs, NULL);
+    add_rows(out, body, json_object_get(body, "jobs"), add_job,
+             "<tr><td colspan=\"6\">No job is known here yet.</td></tr>\n");
 }

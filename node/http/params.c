@@ -15,15 +15,8 @@ static const char *const names[TD_PARAM_COUNT] = {
 #undef PARAM_NAME
 };
 
-struct taking {
-    struct td_params *into;
-    uint32_t allowed;
-    char *why;
-    size_t why_bytes;
-    bool failed;
-};
-
-static void refuse(struct taking *self, const char *what, const char *key, const char *hint)
+static void refuse(struct td_params_taking *self, const char *what, const char *key,
+                   const char *hint)
 {
     char shown[96];
     td_text_escape(td_text_of(key), shown, sizeof shown);
@@ -34,7 +27,7 @@ static void refuse(struct taking *self, const char *what, const char *key, const
     self->failed = true;
 }
 
-static const char *nearest(const struct taking *self, const char *key)
+static const char *nearest(const struct td_params_taking *self, const char *key)
 {
     struct td_nearest nearest;
     td_nearest_init(&nearest, key);
@@ -46,14 +39,12 @@ static const char *nearest(const struct taking *self, const char *key)
     return nearest.best;
 }
 
-static enum MHD_Result take(void *self_void, enum MHD_ValueKind kind, const char *key,
-                            size_t key_bytes, const char *value, size_t value_bytes)
+bool td_params_add(struct td_params_taking *self, const char *key, size_t key_bytes,
+                   const char *value, size_t value_bytes)
 {
-    struct taking *self = self_void;
-    (void)kind;
     if (strlen(key) != key_bytes || (value != NULL && strlen(value) != value_bytes)) {
         refuse(self, "a zero byte in parameter", key, NULL);
-        return MHD_NO;
+        return false;
     }
     for (size_t i = 0; i < TD_PARAM_COUNT; i++) {
         if (strcmp(names[i], key) != 0 || (self->allowed >> i & 1) == 0) {
@@ -61,21 +52,28 @@ static enum MHD_Result take(void *self_void, enum MHD_ValueKind kind, const char
         }
         if (self->into->values[i].bytes != NULL) {
             refuse(self, "given twice: parameter", key, NULL);
-            return MHD_NO;
+            return false;
         }
         self->into->values[i] =
             (struct td_text){value != NULL ? value : "", value != NULL ? (uint32_t)value_bytes : 0};
-        return MHD_YES;
+        return true;
     }
     refuse(self, "this route has no parameter", key, nearest(self, key));
-    return MHD_NO;
+    return false;
+}
+
+static enum MHD_Result take(void *self, enum MHD_ValueKind kind, const char *key, size_t key_bytes,
+                            const char *value, size_t value_bytes)
+{
+    (void)kind;
+    return td_params_add(self, key, key_bytes, value, value_bytes) ? MHD_YES : MHD_NO;
 }
 
 enum td_err td_params_take(struct MHD_Connection *connection, uint32_t allowed,
                            struct td_params *ret_params, char *ret_why, size_t why_bytes)
 {
     struct td_params params = {0};
-    struct taking self = {
+    struct td_params_taking self = {
         .into = &params, .allowed = allowed, .why = ret_why, .why_bytes = why_bytes};
     (void)MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, take, &self);
     if (self.failed) {

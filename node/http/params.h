@@ -12,8 +12,9 @@
     X(attempt)                                                                                     \
     X(all_attempts)                                                                                \
     X(max_stale)                                                                                   \
-    X(after) X(wait) X(ack) X(state) X(origin) X(prefix) X(since) X(silent) X(conflicts) X(limit)  \
-        X(cursor) X(from) X(job) X(verbose)
+    X(after)                                                                                       \
+    X(wait) X(ack) X(state) X(origin) X(prefix) X(since) X(silent) X(conflicts) X(limit) X(cursor) \
+        X(from) X(job) X(verbose)
 
 enum td_param {
 #define TD_PARAM_ENUM(name) TD_PARAM_##name,
@@ -27,6 +28,19 @@ enum td_param {
 struct td_params {
     struct td_text values[TD_PARAM_COUNT];
 };
+
+/* Parameters on their way in. */
+struct td_params_taking {
+    struct td_params *into;
+    uint32_t allowed; /* bits of those that the route takes */
+    char *why;        /* one sentence when one is refused */
+    size_t why_bytes;
+    bool failed;
+};
+/* One parameter, unescaped and NUL-terminated; value NULL = none. False: refused. Keeps pointers.
+ */
+bool td_params_add(struct td_params_taking *self, const char *key, size_t key_bytes,
+                   const char *value, size_t value_bytes);
 
 /* TD_OK, or TD_EQUERY with one sentence in ret_why. allowed: bits of those that the route takes. */
 TD_MUST_USE enum td_err td_params_take(struct MHD_Connection *connection, uint32_t allowed,

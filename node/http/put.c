@@ -86,7 +86,6 @@ static bool take_report(struct td_http_request *request, struct report *report)
 static void reply_conflict(struct td_http_request *request, const struct td_update *update,
                            const struct td_result *result)
 {
-    struct td_json_options options = td_http_json_options(request);
     struct td_request ask = {.op = TD_OP_GET,
                              .u.get = {.job = update->job, .attempt = result->attempt}};
     struct td_call_result answer;
@@ -109,8 +108,7 @@ static void reply_conflict(struct td_http_request *request, const struct td_upda
                   : json_null());
     }
     if (problem != NULL && known) {
-        (void)json_object_set_new(problem, "freshness",
-                                  td_json_freshness(&answer.response, &options));
+        (void)json_object_set_new(problem, "freshness", td_json_freshness(&answer.response));
     }
     td_http_reply_problem_json(request, result->err, problem, known ? &answer.response : NULL);
     td_call_release(&answer);

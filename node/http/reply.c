@@ -17,11 +17,6 @@ uint64_t td_http_now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-struct td_json_options td_http_json_options(const struct td_http_request *request)
-{
-    return (struct td_json_options){.stale_ms = request->http->config.stale_ms};
-}
-
 /* Headers of every answer. One that says no ends the connection: whatever follows on it is not to
  * be taken for a request. */
 void td_http_queue(struct td_http_request *request, int status, struct MHD_Response *take_response)
@@ -87,7 +82,7 @@ static void note_stale(struct td_http_request *request, const struct td_response
         const struct td_fresh_view *view = &response->freshness[i];
         char name[TD_REGION_NAME_BYTES_MAX + 1] = "";
         char age[32] = "unknown";
-        if (view->age_known && view->age_ms <= request->http->config.stale_ms) {
+        if (view->age_known && view->age_ms <= td_stale_ms(response)) {
             continue;
         }
         struct td_text region = td_response_region_name(response, view->region);
@@ -172,8 +167,7 @@ bool td_http_ask_ok(struct td_http_request *request, struct td_request *ask,
                    response->message.count > 0 ? response->message.bytes : "");
     json_t *problem = td_json_problem(response->err, detail);
     if (problem != NULL && response->freshness_count > 0) {
-        struct td_json_options options = td_http_json_options(request);
-        (void)json_object_set_new(problem, "freshness", td_json_freshness(response, &options));
+        (void)json_object_set_new(problem, "freshness", td_json_freshness(response));
     }
     td_http_reply_problem_json(request, response->err, problem, response);
     return false;

@@ -11,8 +11,7 @@ static void reply_status(struct td_http_request *request, view make)
     struct td_request ask = {.op = TD_OP_STATUS};
     struct td_call_result answer;
     if (td_http_ask_ok(request, &ask, &answer)) {
-        struct td_json_options options = td_http_json_options(request);
-        td_http_reply_json(request, 200, make(&answer.response, &options), &answer.response);
+        td_http_reply_json(request, 200, make(&answer.response, NULL), &answer.response);
     }
     td_call_release(&answer);
 }
@@ -44,7 +43,6 @@ void td_http_get_roster(struct td_http_request *request)
     if (td_http_ask_ok(request, &ask, &answer)) {
         void *block = malloc(ARENA_BYTES);
         struct td_reader *reader = td_reader_alloc();
-        struct td_json_options options = td_http_json_options(request);
         td_arena_init(&arena, block, block != NULL ? ARENA_BYTES : 0);
         enum td_err err =
             block == NULL || reader == NULL ? TD_ENOMEM
@@ -53,7 +51,7 @@ void td_http_get_roster(struct td_http_request *request)
                 : td_roster_decode(answer.response.u.roster, &signer,
                                    &request->http->config.root_sign_key, reader, &arena, &roster);
         if (err == TD_OK) {
-            td_http_reply_json(request, 200, td_json_roster(&answer.response, &roster, &options),
+            td_http_reply_json(request, 200, td_json_roster(&answer.response, &roster, NULL),
                                &answer.response);
         } else {
             td_http_reply_problem(request, err,

@@ -104,17 +104,14 @@ static enum td_err take_line(const struct reading *self, char *line, struct td_h
     return err;
 }
 
-enum td_err td_http_tokens_read(const char *path, struct td_http_tokens *ret_tokens, char *ret_why,
-                                size_t why_bytes)
+enum td_err td_http_tokens_parse(const char *path, char *take_text,
+                                 struct td_http_tokens *ret_tokens, char *ret_why, size_t why_bytes)
 {
     struct reading self = {.path = path, .why = ret_why, .why_bytes = why_bytes};
-    struct td_http_tokens tokens = {.required = path[0] != '\0'};
-    enum td_err err = TD_OK;
-    if (tokens.required) {
-        tokens.tokens = calloc(TD_HTTP_TOKENS_MAX, sizeof *tokens.tokens);
-        err = tokens.tokens == NULL ? TD_ENOMEM : read_text(&self, &tokens.text);
-    }
+    struct td_http_tokens tokens = {.required = true, .text = take_text};
     char *rest = tokens.text;
+    tokens.tokens = calloc(TD_HTTP_TOKENS_MAX, sizeof *tokens.tokens);
+    enum td_err err = tokens.tokens == NULL ? TD_ENOMEM : TD_OK;
     while (err == TD_OK && rest != NULL) {
         char *line = strsep(&rest, "\n");
         self.line++;
@@ -127,6 +124,19 @@ enum td_err td_http_tokens_read(const char *path, struct td_http_tokens *ret_tok
     }
     *ret_tokens = tokens;
     return TD_OK;
+}
+
+enum td_err td_http_tokens_read(const char *path, struct td_http_tokens *ret_tokens, char *ret_why,
+                                size_t why_bytes)
+{
+    const struct reading self = {.path = path, .why = ret_why, .why_bytes = why_bytes};
+    char *text = NULL;
+    if (path[0] == '\0') {
+        *ret_tokens = (struct td_http_tokens){.required = false};
+        return TD_OK;
+    }
+    enum td_err err = read_text(&self, &text);
+    return err == TD_OK ? td_http_tokens_parse(path, text, ret_tokens, ret_why, why_bytes) : err;
 }
 
 void td_http_tokens_fini(struct td_http_tokens *tokens)

@@ -28,6 +28,10 @@ struct td_http_tokens {
 /* path "" = none required. TD_ECONFIG with the line that is wrong, or with the file's mode. */
 TD_MUST_USE enum td_err td_http_tokens_read(const char *path, struct td_http_tokens *ret_tokens,
                                             char *ret_why, size_t why_bytes);
+/* The same of a file's text, NUL-terminated; path only names it. Takes the text in every case. */
+TD_MUST_USE enum td_err td_http_tokens_parse(const char *path, char *take_text,
+                                             struct td_http_tokens *ret_tokens, char *ret_why,
+                                             size_t why_bytes);
 void td_http_tokens_fini(struct td_http_tokens *tokens);
 /* header: value of Authorization, may be NULL. NULL = no such token. Takes the same time for each.
  */

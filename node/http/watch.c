@@ -29,7 +29,6 @@ struct watcher {
     char job[TD_JOB_BYTES_MAX + 1];
     struct td_text job_text;
     struct td_watch_place place;
-    struct td_json_options options;
     struct td_buffer out;
     size_t sent; /* of out */
     uint64_t bookmark_ms, fresh_ms;
@@ -65,15 +64,15 @@ static void append_event(struct watcher *self, const char *name, const char *cur
 
 static void append_fresh(struct watcher *self, const struct td_response *response)
 {
-    json_t *json = td_json_envelope(response, "tidings.freshness/1", &self->options);
-    (void)json_object_set_new(json, "freshness", td_json_freshness(response, &self->options));
+    json_t *json = td_json_envelope(response, "tidings.freshness/1", NULL);
+    (void)json_object_set_new(json, "freshness", td_json_freshness(response));
     append_event(self, "freshness", NULL, json);
 }
 
 static void append_bookmark(struct watcher *self, const struct td_response *response)
 {
     char *cursor = td_watch_place_text(&self->place, self->place.cursor);
-    json_t *json = td_json_envelope(response, "tidings.bookmark/1", &self->options);
+    json_t *json = td_json_envelope(response, "tidings.bookmark/1", NULL);
     (void)json_object_set_new(json, "cursor", cursor != NULL ? json_string(cursor) : json_null());
     append_event(self, "bookmark", cursor, json);
     free(cursor);
@@ -263,7 +262,6 @@ static struct watcher *make_watcher(struct td_http_request *request)
         return NULL;
     }
     self->http = http;
-    self->options = td_http_json_options(request);
     td_buffer_init(&self->out, PAGE_BYTES_MAX);
     return self;
 }

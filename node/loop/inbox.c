@@ -3,6 +3,34 @@
 
 #include <time.h>
 
+static void empty(struct td_inbox_queue *queue)
+{
+    queue->first = NULL;
+    queue->last = &queue->first;
+}
+
+static void append(struct td_inbox_queue *queue, struct td_inbox_item *item)
+{
+    item->next = NULL;
+    *queue->last = item;
+    queue->last = &item->next;
+}
+
+static struct td_inbox_item *take_first(struct td_inbox_queue *queue)
+{
+    struct td_inbox_item *item = queue->first;
+    queue->first = item->next;
+    if (queue->first == NULL) {
+        queue->last = &queue->first;
+    }
+    return item;
+}
+
+static bool is_empty(const struct td_inbox *inbox)
+{
+    return inbox->queue.first == NULL && inbox->walks.first == NULL;
+}
+
 void td_inbox_init(struct td_inbox *inbox, const struct td_inbox_bounds *bounds)
 {
     pthread_condattr_t attributes;
@@ -11,8 +39,8 @@ void td_inbox_init(struct td_inbox *inbox, const struct td_inbox_bounds *bounds)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&inbox->filled, &attributes);
     pthread_condattr_destroy(&attributes);
-    inbox->first = NULL;
-    inbox->last = &inbox->first;
+    empty(&inbox->queue);
+    empty(&inbox->walks);
     inbox->woken = false;
     for (int i = 0; i < TD_INBOX_CLASSES; i++) {
         inbox->count[i] = 0;
@@ -22,18 +50,24 @@ void td_inbox_init(struct td_inbox *inbox, const struct td_inbox_bounds *bounds)
     }
     inbox->count_max[TD_INBOX_REQUEST] = bounds->requests_max;
     inbox->count_max[TD_INBOX_FRAME] = bounds->frames_max;
+    inbox->count_max[TD_INBOX_WALK] = bounds->requests_max;
     inbox->bytes_max[TD_INBOX_REQUEST] = bounds->request_bytes_max;
+    inbox->bytes_max[TD_INBOX_WALK] = bounds->request_bytes_max;
     inbox->bytes_max[TD_INBOX_FRAME] = bounds->frame_bytes_max;
+}
+
+static void release_all(struct td_inbox_queue *queue)
+{
+    while (queue->first != NULL) {
+        struct td_inbox_item *item = take_first(queue);
+        item->release(item);
+    }
 }
 
 void td_inbox_fini(struct td_inbox *inbox)
 {
-    struct td_inbox_item *item = inbox->first;
-    while (item != NULL) {
-        struct td_inbox_item *next = item->next;
-        item->release(item);
-        item = next;
-    }
+    release_all(&inbox->queue);
+    release_all(&inbox->walks);
     pthread_cond_destroy(&inbox->filled);
     pthread_mutex_destroy(&inbox->mutex);
 }
@@ -45,10 +79,8 @@ bool td_inbox_push(struct td_inbox *inbox, struct td_inbox_item *take_item)
     bool room = inbox->count[class_] < inbox->count_max[class_] &&
                 take_item->bytes <= inbox->bytes_max[class_] - inbox->bytes[class_];
     if (room) {
-        bool was_empty = inbox->first == NULL;
-        take_item->next = NULL;
-        *inbox->last = take_item;
-        inbox->last = &take_item->next;
+        bool was_empty = is_empty(inbox);
+        append(class_ == TD_INBOX_WALK ? &inbox->walks : &inbox->queue, take_item);
         inbox->count[class_]++;
         inbox->bytes[class_] += take_item->bytes;
         if (was_empty) {
@@ -72,25 +104,37 @@ static struct timespec deadline_after(uint64_t wait_ms)
     return deadline;
 }
 
+/* All that is queued and the oldest walk behind it. */
+static struct td_inbox_item *take_turn(struct td_inbox *inbox)
+{
+    for (int i = 0; i < TD_INBOX_WALK; i++) {
+        inbox->count[i] = 0;
+        inbox->bytes[i] = 0;
+    }
+    if (inbox->walks.first != NULL) {
+        struct td_inbox_item *walk = take_first(&inbox->walks);
+        inbox->count[TD_INBOX_WALK]--;
+        inbox->bytes[TD_INBOX_WALK] -= walk->bytes;
+        append(&inbox->queue, walk);
+    }
+    struct td_inbox_item *first = inbox->queue.first;
+    empty(&inbox->queue);
+    return first;
+}
+
 struct td_inbox_item *td_inbox_take(struct td_inbox *inbox, uint64_t wait_ms)
 {
     pthread_mutex_lock(&inbox->mutex);
-    if (inbox->first == NULL && !inbox->woken && wait_ms > 0) {
+    if (is_empty(inbox) && !inbox->woken && wait_ms > 0) {
         struct timespec deadline = deadline_after(wait_ms);
-        while (inbox->first == NULL && !inbox->woken) {
+        while (is_empty(inbox) && !inbox->woken) {
             if (pthread_cond_timedwait(&inbox->filled, &inbox->mutex, &deadline) != 0) {
                 break;
             }
         }
     }
-    struct td_inbox_item *first = inbox->first;
-    inbox->first = NULL;
-    inbox->last = &inbox->first;
+    struct td_inbox_item *first = take_turn(inbox);
     inbox->woken = false;
-    for (int i = 0; i < TD_INBOX_CLASSES; i++) {
-        inbox->count[i] = 0;
-        inbox->bytes[i] = 0;
-    }
     pthread_mutex_unlock(&inbox->mutex);
     return first;
 }

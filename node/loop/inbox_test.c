@@ -78,6 +78,36 @@ static void test_a_class_is_bounded_in_memory_as_well_and_free_again_once_taken(
     td_inbox_fini(&inbox);
 }
 
+static void test_walks_come_last_and_one_at_a_time(void **state)
+{
+    struct td_inbox inbox;
+    (void)state;
+    td_inbox_init(&inbox, &(struct td_inbox_bounds){ 2, 1, SIZE_MAX, SIZE_MAX });
+    assert_true(td_inbox_push(&inbox, make(TD_INBOX_WALK, 10)));
+    assert_true(td_inbox_push(&inbox, make(TD_INBOX_WALK, 11)));
+    struct td_inbox_item *third = make(TD_INBOX_WALK, 12);
+    assert_false(td_inbox_push(&inbox, third)); /* as many as requests, and apart from them */
+    assert_true(td_inbox_push(&inbox, make(TD_INBOX_REQUEST, 1)));
+    static const uint64_t want[] = { 1, 10 };
+    size_t got = 0;
+    for (struct td_inbox_item *item = td_inbox_take(&inbox, 0), *next; item != NULL; item = next) {
+        next = item->next;
+        assert_true(got < 2);
+        assert_int_equal(item->event.u.stored.ticket.v, want[got++]);
+        release(item);
+    }
+    assert_int_equal(got, 2);
+    assert_true(td_inbox_push(&inbox, third)); /* the one that was taken made room */
+    struct td_inbox_item *second = td_inbox_take(&inbox, 60000); /* does not wait for a push */
+    assert_int_equal(second->event.u.stored.ticket.v, 11);
+    assert_null(second->next);
+    release(second);
+    assert_int_equal(td_inbox_count(&inbox), 1);
+    released = 0;
+    td_inbox_fini(&inbox);
+    assert_int_equal(released, 1);
+}
+
 static void *push_one(void *argument)
 {
     assert_true(td_inbox_push(argument, make(TD_INBOX_LINK, 7)));
@@ -106,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_items_come_out_in_the_order_of_pushing),
         cmocka_unit_test(test_a_full_class_refuses_and_the_others_still_fit),
         cmocka_unit_test(test_a_class_is_bounded_in_memory_as_well_and_free_again_once_taken),
+        cmocka_unit_test(test_walks_come_last_and_one_at_a_time),
         cmocka_unit_test(test_a_push_wakes_a_waiting_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

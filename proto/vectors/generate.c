@@ -225,6 +225,12 @@ static void emit_signed(const char *folder)
         emit("random", "head", head.raw, TD_OK);
     }
     emit_altered("head", head.raw);
+    static const struct td_detour detours[] = {{{3}, {1}}, {{4}, {0}}};
+    struct td_head small = {.origin = {{2}, {1, 7}}, .number = 1, .detours_said = true};
+    small.detours = detours;
+    small.detour_count = 2;
+    TD_ASSERT(td_head_encode(&small, &test.signer, test.out, TD_TEST_OUT_BYTES) != 0);
+    emit("with detours", "head", small.raw, TD_OK);
     fclose(out);
     open_file(folder, "roster", "signed rosters");
     td_test_roster(&test, 2, 2, &roster);
@@ -302,6 +308,21 @@ static void emit_newer_responses(void)
     emit_as("status with the time left", "response", 0, test.out, count, TD_OK);
 }
 
+static void emit_status_with_detours(void)
+{
+    static const struct td_detour detours[] = {{{3}, {1}}};
+    struct td_region_view regions[] = {{.region = {1}, .self = true},
+                                       {.region = {2}, .detours_said = true},
+                                       {.region = {3}, .detours_said = true}};
+    struct td_response status = {.id = 8, .op = TD_OP_STATUS};
+    regions[1].detours = detours;
+    regions[1].detour_count = 1;
+    status.u.status.region_count = 3;
+    status.u.status.regions = regions;
+    size_t count = td_response_encode(&status, test.out, TD_TEST_OUT_BYTES);
+    emit_as("status with detours", "response", 0, test.out, count, TD_OK);
+}
+
 static void emit_clients(const char *folder)
 {
     struct td_token token;
@@ -325,6 +346,12 @@ static void emit_clients(const char *folder)
     size_t done_count = td_response_encode(&done, test.out, TD_TEST_OUT_BYTES);
     emit_as("answer to an admin request", "response", 0, test.out, done_count, TD_OK);
     emit_newer_responses();
+    done.stale_ms = 30000;
+    done_count = td_response_encode(&done, test.out, TD_TEST_OUT_BYTES);
+    emit_as("with the node's stale limit", "response", 0, test.out, done_count, TD_OK);
+    test.out[done_count - 3] = 0; /* for 30000 in three bytes */
+    emit_as("a stale limit of 0", "response", 0, test.out, done_count - 2, TD_EFORMAT);
+    emit_status_with_detours();
     fclose(out);
     open_file(folder, "token", "tokens, before base64url");
     td_test_token(&test, &token);
