@@ -166,6 +166,14 @@ static void write_body(struct td_writer *writer, const struct td_request *reques
         td_writer_uint(writer, request->u.admin.action);
         td_writer_text(writer, request->u.admin.argument);
         break;
+    case TD_OP_MEMBERS:
+        td_writer_array(writer, 1);
+        td_writer_uint(writer, request->u.members.region.v);
+        break;
+    case TD_OP_ROSTER_AT:
+        td_writer_array(writer, 1);
+        td_writer_uint(writer, request->u.roster_version);
+        break;
     case TD_OP_STATUS:
     case TD_OP_ROSTER_GET:
     case TD_OP_DRAIN:
@@ -409,6 +417,10 @@ static void read_single(struct td_reader *reader, struct td_request *request)
     td_reader_enter(reader, 1, 1);
     if (request->op == TD_OP_CANCEL) {
         request->u.cancel_id = td_reader_uint(reader, UINT64_MAX);
+    } else if (request->op == TD_OP_MEMBERS) {
+        request->u.members.region = td_wire_read_region(reader);
+    } else if (request->op == TD_OP_ROSTER_AT) {
+        request->u.roster_version = td_reader_uint(reader, TD_SEQ_MAX);
     } else {
         request->u.roster = td_reader_bin(reader, TD_ROSTER_BYTES_MAX);
     }
@@ -437,6 +449,8 @@ static void read_body(struct td_reader *reader, struct td_arena *arena,
         break;
     case TD_OP_ROSTER_PUSH:
     case TD_OP_CANCEL:
+    case TD_OP_MEMBERS:
+    case TD_OP_ROSTER_AT:
         read_single(reader, request);
         break;
     case TD_OP_ADMIN:

@@ -22,7 +22,9 @@ enum td_op {
     TD_OP_DRAIN = 10,
     TD_OP_CANCEL = 11,     /* of an earlier id of this link; no response */
     TD_OP_ADMIN = 12,      /* enum td_admin; only over a Unix socket */
-    TD_OP_LAST = TD_OP_ADMIN,
+    TD_OP_MEMBERS = 13,    /* what each member's newest head says it has of one region */
+    TD_OP_ROSTER_AT = 14,  /* an earlier roster by its version; answered as ROSTER_GET */
+    TD_OP_LAST = TD_OP_ROSTER_AT,
 };
 
 /* What TD_OP_ADMIN asks for. The answer's message says what was done. */
@@ -34,6 +36,7 @@ enum td_admin {
 };
 
 enum { TD_ACK_ALL = 255 };
+enum { TD_VIEW_DOUBTFUL = 128 }; /* in td_register_view.flags, never in a delta's */
 
 /* Which fields a (partial) report sets; the others are carried forward from the register. */
 enum td_field {
@@ -128,6 +131,10 @@ struct td_request {
             bool send_cut, receive_cut; /* both false = heal */
         } fault;
         uint64_t cancel_id;
+        uint64_t roster_version; /* ROSTER_AT */
+        struct {
+            struct td_region region;
+        } members;
         struct {
             enum td_admin action;
             struct td_text argument; /* at most TD_ADMIN_ARGUMENT_BYTES_MAX */
@@ -139,7 +146,7 @@ struct td_request {
 struct td_register_view {
     struct td_text job;
     uint16_t attempt;
-    uint8_t flags;
+    uint8_t flags; /* TD_DELTA_CORRECT; TD_VIEW_DOUBTFUL = its region was revoked since before its stamp */
     uint32_t client;
     struct td_status status;
     struct td_stamp stamp;
@@ -238,6 +245,26 @@ struct td_region_view {
 };
 enum td_link_view { TD_LINK_SELF = 0, TD_LINK_UP = 1, TD_LINK_LATE = 2, TD_LINK_DOWN = 3, TD_LINK_UNKNOWN = 4 };
 
+/* MEMBERS: what one member says of the region that was asked about. */
+struct td_member_view {
+    struct td_region region;
+    bool self;
+    bool heard; /* a head of it was verified since the answering node started */
+    uint64_t heard_age_ms;
+    uint64_t roster_version; /* that its newest head names */
+    uint32_t fold_below;     /* of the asked region: all that starts below is closed and held */
+    uint32_t count;
+    const struct td_vv_entry *entries; /* of the asked region; region is set */
+};
+/* MEMBERS: one incarnation of the asked region, as the answering node knows it. */
+struct td_life_view {
+    struct td_incarnation incarnation;
+    uint16_t key_number; /* that signed it; 0 = no batch of it was seen here */
+    bool folded;         /* out of vectors; something live lies in it */
+    uint64_t held;       /* durable here; of a folded one all there is */
+    uint64_t signed_max; /* newest seq the region itself signed, as far as known here */
+};
+
 struct td_counter {
     struct td_text name; /* closed word list: counters of the core by name */
     uint64_t value;
@@ -288,7 +315,15 @@ struct td_response {
             uint64_t log_bytes, log_limit_bytes;
             bool publishing; /* false = refused; message says why */
         } status;
-        struct td_bytes roster;
+        struct td_bytes roster; /* ROSTER_GET, ROSTER_AT */
+        struct {
+            struct td_region region;
+            uint64_t roster_version; /* in force at the answering node */
+            uint32_t count;
+            const struct td_member_view *members;
+            uint32_t life_count;
+            const struct td_life_view *lives; /* ascending */
+        } members;
     } u;
 };
 struct td_region_name {

@@ -1,6 +1,7 @@
 /* client_response.c -- what a node answers: encode and decode side by side. Every answer has the
  * same envelope, then the part of its op. */
 #include "proto/assert.h"
+#include "proto/client_members.h"
 #include "proto/client_parts.h"
 #include "proto/delta.h"
 #include "proto/wire.h"
@@ -149,7 +150,11 @@ static void write_body(struct td_writer *writer, const struct td_response *respo
     case TD_OP_STATUS:
         td_part_write_status(writer, response);
         break;
+    case TD_OP_MEMBERS:
+        td_members_write(writer, response);
+        break;
     case TD_OP_ROSTER_GET:
+    case TD_OP_ROSTER_AT:
         td_writer_array(writer, 1);
         td_writer_bin(writer, response->u.roster);
         break;
@@ -378,7 +383,11 @@ static void read_body(struct td_reader *reader, struct td_arena *arena,
     case TD_OP_STATUS:
         td_part_read_status(reader, arena, response);
         break;
+    case TD_OP_MEMBERS:
+        td_members_read(reader, arena, response);
+        break;
     case TD_OP_ROSTER_GET:
+    case TD_OP_ROSTER_AT:
         td_reader_enter(reader, 1, 1);
         response->u.roster = td_reader_bin(reader, TD_ROSTER_BYTES_MAX);
         td_reader_leave(reader);

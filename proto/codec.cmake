@@ -1,9 +1,9 @@
 # Sources of the codec that are shared inside it, and its tests.
-target_sources(tidings_proto PRIVATE wire.c client_response.c client_status.c client_detours.c
-                                     roster_find.c)
+target_sources(tidings_proto PRIVATE wire.c client_response.c client_status.c client_members.c
+                                     client_detours.c roster_find.c leaving.c)
 
 td_module(tidings_proto_test SOURCES test_support.c test_messages.c USES tidings_sign)
-foreach(rule order clock reader merkle delta batch head roster frame client_msg room)
+foreach(rule order clock reader merkle delta batch head roster leaving frame client_msg room)
   td_test(${rule}_test SOURCES ${rule}_test.c USES tidings_proto_test)
 endforeach()
 

@@ -44,6 +44,8 @@ enum td_err_class { TD_CLASS_OK, TD_CLASS_RETRY, TD_CLASS_REJECT, TD_CLASS_STOP 
     X(TD_EBADSIG, 213, REJECT, 8, 403, "signature does not match the claimed origin", "tidings peers names the sender") \
     X(TD_EFOREIGN, 214, REJECT, 8, 403, "from another cluster", "check the root key") \
     X(TD_ECLOSED, 215, REJECT, 8, 403, "the region is closed in the roster", "tidings roster show") \
+    X(TD_ECLOSING, 216, REJECT, 8, 403, "the region is leaving: the roster is closing it", "publish to another region; tidings roster status says what is awaited") \
+    X(TD_EROTATED, 217, REJECT, 8, 403, "the key was replaced in the roster", "put the new key file in place of the old one and restart the node") \
     X(TD_ERANK, 301, REJECT, 1, 409, "the attempt already has a state of higher rank", "publish the next attempt") \
     X(TD_EFINAL, 302, REJECT, 1, 409, "the attempt already has another final state", "use --correct to replace it, or publish the next attempt") \
     X(TD_EPARTIAL, 303, REJECT, 1, 409, "a partial report, but this node has not yet what you last saw", "send the full status") \

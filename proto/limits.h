@@ -32,6 +32,8 @@ enum {
     TD_INCARNATIONS_PER_REGION_MAX = 256, /* open ones */
     TD_VV_ENTRIES_MAX = 2048,
     TD_ECHO_ENTRIES_MAX = 2 * TD_REGIONS_MAX,
+    /* Incarnations in the complete list of a closed region, or of a region's retired keys. */
+    TD_CLOSED_LIST_MAX = 4096,
     TD_CLOSINGS_MAX = 2 * TD_INCARNATIONS_PER_REGION_MAX,
     TD_HOLES_MAX = 32,
     TD_HEAD_BYTES_MAX = 192 * 1024,

@@ -14,6 +14,7 @@ enum {
     ROSTER_PREFIX = 0x03,
     ROSTER_FIELDS = 9,
     REGION_FIELDS = 11,
+    REGION_RETIRED_FIELDS = 2, /* behind them, when there is a list */
     CLIENT_FIELDS = 7,
     KEY_FIELDS = 3,
     CARD_FIELDS = 7,
@@ -67,9 +68,20 @@ static void write_texts(struct td_writer *writer, const struct td_text *texts, u
     }
 }
 
+static void write_closings(struct td_writer *writer, const struct td_closing *list, uint32_t count)
+{
+    td_writer_array(writer, 3 * count);
+    for (uint32_t i = 0; i < count; i++) {
+        td_writer_uint(writer, list[i].incarnation.start);
+        td_writer_uint(writer, list[i].incarnation.random);
+        td_writer_uint(writer, list[i].last_seq);
+    }
+}
+
 static void write_region(struct td_writer *writer, const struct td_roster_region *region)
 {
-    td_writer_array(writer, REGION_FIELDS);
+    bool retired = region->retired_below != 0;
+    td_writer_array(writer, REGION_FIELDS + (retired ? REGION_RETIRED_FIELDS : 0));
     td_writer_uint(writer, region->number.v);
     td_writer_text(writer, region->name);
     td_writer_uint(writer, region->state);
@@ -78,14 +90,13 @@ static void write_region(struct td_writer *writer, const struct td_roster_region
     write_region_keys(writer, region);
     write_texts(writer, region->endpoints, region->endpoint_count);
     td_writer_uint(writer, region->admitted_version);
-    td_writer_array(writer, 3 * region->closed_count);
-    for (uint32_t i = 0; i < region->closed_count; i++) {
-        td_writer_uint(writer, region->closed[i].incarnation.start);
-        td_writer_uint(writer, region->closed[i].incarnation.random);
-        td_writer_uint(writer, region->closed[i].last_seq);
-    }
+    write_closings(writer, region->closed, region->closed_count);
     td_writer_uint(writer, region->doubtful_since_ms);
     td_writer_bin(writer, region->card);
+    if (retired) {
+        td_writer_uint(writer, region->retired_below);
+        write_closings(writer, region->retired, region->retired_count);
+    }
 }
 
 static void write_client(struct td_writer *writer, const struct td_roster_client *client)
@@ -100,9 +111,15 @@ static void write_client(struct td_writer *writer, const struct td_roster_client
     td_writer_uint(writer, client->admitted_version);
 }
 
+static uint32_t last_client(const struct td_roster *roster)
+{
+    return roster->client_count == 0 ? 0 : roster->clients[roster->client_count - 1].number;
+}
+
 static void write_roster(struct td_writer *writer, const struct td_roster *roster)
 {
-    td_writer_array(writer, ROSTER_FIELDS);
+    bool ever = roster->clients_ever > last_client(roster);
+    td_writer_array(writer, ROSTER_FIELDS + ever);
     td_writer_uint(writer, TD_ROSTER_FORMAT);
     td_writer_bin(writer, (struct td_bytes){roster->cluster.bytes, sizeof roster->cluster.bytes});
     td_writer_text(writer, roster->cluster_name);
@@ -117,6 +134,9 @@ static void write_roster(struct td_writer *writer, const struct td_roster *roste
     td_writer_array(writer, roster->client_count);
     for (uint32_t i = 0; i < roster->client_count; i++) {
         write_client(writer, &roster->clients[i]);
+    }
+    if (ever) {
+        td_writer_uint(writer, roster->clients_ever);
     }
 }
 
@@ -199,28 +219,45 @@ static const struct td_text *read_texts(struct td_reader *reader, struct td_aren
     return texts;
 }
 
+static const struct td_closing *read_closings(struct td_reader *reader, struct td_arena *arena,
+                                              uint32_t *ret_count)
+{
+    struct td_closing *list =
+        td_wire_enter_flat(reader, arena, 3, TD_CLOSED_LIST_MAX, sizeof *list, ret_count);
+    for (uint32_t i = 0; list != NULL && i < *ret_count; i++) {
+        list[i].incarnation = td_wire_read_incarnation(reader);
+        list[i].last_seq = td_reader_uint(reader, TD_SEQ_MAX);
+    }
+    td_reader_leave(reader);
+    return list;
+}
+
 static void read_closed(struct td_reader *reader, struct td_arena *arena,
                         struct td_roster_region *region)
 {
-    uint32_t count = 0;
-    struct td_closing *closed =
-        td_wire_enter_flat(reader, arena, 3, TD_CLOSED_LIST_MAX, sizeof *closed, &count);
-    for (uint32_t i = 0; closed != NULL && i < count; i++) {
-        closed[i].incarnation = td_wire_read_incarnation(reader);
-        closed[i].last_seq = td_reader_uint(reader, TD_SEQ_MAX);
-    }
-    td_reader_leave(reader);
-    if (count != 0 && region->state != TD_REGION_CLOSED) {
+    region->closed = read_closings(reader, arena, &region->closed_count);
+    if (region->closed_count != 0 && region->state != TD_REGION_CLOSED) {
         td_reader_fail(reader, TD_EROSTER);
     }
-    region->closed = closed;
-    region->closed_count = count;
+}
+
+/* The key in force never retires. */
+static void read_retired(struct td_reader *reader, struct td_arena *arena,
+                         struct td_roster_region *region)
+{
+    const struct td_region_key *newest = td_roster_newest_key(region);
+
+    region->retired_below = (uint16_t)td_reader_uint(reader, UINT16_MAX);
+    region->retired = read_closings(reader, arena, &region->retired_count);
+    if (newest == NULL || region->retired_below == 0 || region->retired_below > newest->number) {
+        td_reader_fail(reader, TD_EROSTER);
+    }
 }
 
 static void read_region(struct td_reader *reader, struct td_arena *arena,
                         struct td_roster_region *region)
 {
-    td_reader_enter(reader, REGION_FIELDS, FIELDS_MAX);
+    uint32_t fields = td_reader_enter(reader, REGION_FIELDS, FIELDS_MAX);
     region->number = td_wire_read_region(reader);
     region->name = read_name(reader, TD_REGION_NAME_BYTES_MAX);
     region->state = (enum td_region_state)td_reader_uint(reader, TD_REGION_CLOSED);
@@ -233,6 +270,9 @@ static void read_region(struct td_reader *reader, struct td_arena *arena,
     read_closed(reader, arena, region);
     region->doubtful_since_ms = td_reader_uint(reader, TD_STAMP_MS_MAX);
     region->card = td_reader_bin(reader, TD_CARD_BYTES_MAX);
+    if (fields >= REGION_FIELDS + REGION_RETIRED_FIELDS) {
+        read_retired(reader, arena, region);
+    }
     td_reader_leave(reader);
 }
 
@@ -292,7 +332,7 @@ static void read_clients(struct td_reader *reader, struct td_arena *arena, struc
 
 static void read_roster(struct td_reader *reader, struct td_arena *arena, struct td_roster *roster)
 {
-    td_reader_enter(reader, ROSTER_FIELDS, FIELDS_MAX);
+    uint32_t fields = td_reader_enter(reader, ROSTER_FIELDS, FIELDS_MAX);
     if (td_reader_uint(reader, UINT64_MAX) != TD_ROSTER_FORMAT) {
         td_reader_fail(reader, TD_EVERSION);
     }
@@ -304,6 +344,13 @@ static void read_roster(struct td_reader *reader, struct td_arena *arena, struct
     read_policy(reader, &roster->policy);
     read_regions(reader, arena, roster);
     read_clients(reader, arena, roster);
+    roster->clients_ever = last_client(roster);
+    if (fields > ROSTER_FIELDS) {
+        roster->clients_ever = (uint32_t)td_reader_uint(reader, UINT32_MAX - 1);
+        if (roster->clients_ever < last_client(roster)) {
+            td_reader_fail(reader, TD_EROSTER);
+        }
+    }
     td_reader_leave(reader);
 }
 

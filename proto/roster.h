@@ -4,9 +4,11 @@
  *    policy [retain s, abandon s, max_absence s, registers_max, bytes_max],
  *    regions [[number, name, state, quota registers, quota bytes,
  *      keys [[number, sign bin, link bin], ...], endpoints [str, ...], admitted version,
- *      closed list [start, random, last seq, ...], doubtful since ms, card bin], ...],
+ *      closed list [start, random, last seq, ...], doubtful since ms, card bin
+ *      (, retired below, retired list [start, random, last seq, ...])], ...],
  *    clients [[number, name, role, sign bin, link bin, prefixes [str, ...], admitted version],
- *      ...]]. */
+ *      ...] (, highest client number ever given)]. What stands in round brackets is left out when it
+ *    would say nothing. */
 #ifndef TD_PROTO_ROSTER_H
 #define TD_PROTO_ROSTER_H
 
@@ -18,8 +20,7 @@
 #include "proto/sign.h"
 
 enum { TD_ROSTER_FORMAT = 1, TD_CARD_FORMAT = 1 };
-/* Incarnations in the complete list of a closed region. */
-enum { TD_CLOSED_LIST_MAX = 4096, TD_POLICY_FIELDS = 5 };
+enum { TD_POLICY_FIELDS = 5 };
 enum td_region_state { TD_REGION_ACTIVE = 0, TD_REGION_CLOSING = 1, TD_REGION_CLOSED = 2 };
 enum td_role { TD_ROLE_PUBLISH = 0, TD_ROLE_READ = 1, TD_ROLE_ADMIN = 2 };
 
@@ -53,6 +54,11 @@ struct td_roster_region {
     const struct td_closing *closed; /* complete list, only when closed */
     uint64_t doubtful_since_ms;
     struct td_bytes card; /* the region's card as signed by the root (td_card_encode) */
+    /* Keys with a number below this one count only as far as the list of incarnations goes, which is
+     * complete; 0 = no list yet. */
+    uint16_t retired_below;
+    uint32_t retired_count;
+    const struct td_closing *retired;
 };
 struct td_roster_client {
     uint32_t number; /* 1.., never reused */
@@ -76,6 +82,7 @@ struct td_roster {
     const struct td_roster_region *regions; /* ascending number */
     uint32_t client_count;
     const struct td_roster_client *clients; /* ascending number */
+    uint32_t clients_ever; /* highest client number ever given; set by decode also where it is left out */
 
     struct td_hash hash; /* of the signed bytes; set by encode and decode */
     struct td_bytes raw;
@@ -102,6 +109,18 @@ const struct td_roster_client *td_roster_client_by_link_key(const struct td_rost
 const struct td_region_key *td_roster_key(const struct td_roster *roster, struct td_region region,
                                           uint16_t key_number);
 const struct td_region_key *td_roster_newest_key(const struct td_roster_region *region);
+/* The region and number of a link key that was replaced; NULL when it is in force or not there. */
+const struct td_roster_region *td_roster_region_of_old_link_key(
+    const struct td_roster *roster, const struct td_public_key *link_key, uint16_t *ret_number);
+/* Whether others keep links to it: a leaving region still says what it has, a revoked one is not
+ * asked. */
+bool td_roster_region_links(const struct td_roster_region *region);
+/* TD_OK, or why a batch of this origin, up to this seq and signed with this key, counts nothing:
+ * TD_ENOTINROSTER, TD_ECLOSED, TD_EROTATED. The signature is another matter. */
+TD_MUST_USE enum td_err td_roster_counts(const struct td_roster *roster, struct td_origin origin,
+                                         uint16_t key_number, uint64_t last_seq);
+/* What this region said at that time is to be doubted (shown, never changed). */
+bool td_roster_doubts(const struct td_roster *roster, struct td_region region, uint64_t stamp_ms);
 bool td_client_may_touch(const struct td_roster_client *client, struct td_text job);
 
 /* The responder's proof in handshake message 2: signed by the root when the region is admitted and

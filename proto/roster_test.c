@@ -295,6 +295,124 @@ static void test_keys_of_a_region_ascend(void **state)
     assert_int_equal(encode_decode(test, &made, &got), TD_EROSTER);
 }
 
+/* Regions 1 (active, key 3 in force, older ones retired) and 2 (closed). */
+static void leaving_roster(struct td_test *test, struct td_roster *ret_roster)
+{
+    static const struct td_closing list[] = {{{1, 5}, 10, false}, {{2, 6}, 20, false}};
+    td_test_roster(test, 2, 2, ret_roster);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct td_roster_region *region = region_at(ret_roster, i);
+        struct td_region_key *keys = td_arena_take(&test->made, 3, sizeof *keys);
+        for (uint16_t k = 0; k < 3; k++) {
+            keys[k] = region->keys[0];
+            keys[k].number = (uint16_t)(k + 1);
+            keys[k].sign_key.bytes[0] ^= (uint8_t)(k + 1);
+            keys[k].link_key.bytes[0] ^= (uint8_t)(k + 1);
+        }
+        region->keys = keys;
+        region->key_count = 3;
+        region->state = i == 0 ? TD_REGION_ACTIVE : TD_REGION_CLOSED;
+        region->closed = i == 0 ? NULL : list;
+        region->closed_count = i == 0 ? 0 : 2;
+        region->doubtful_since_ms = 0;
+        region->retired_below = i == 0 ? 3 : 0;
+        region->retired = list;
+        region->retired_count = i == 0 ? 2 : 0;
+    }
+}
+
+static void test_lists_and_the_highest_client_number_survive(void **state)
+{
+    struct td_test *test = *state;
+    struct td_roster made;
+    struct td_roster got;
+    leaving_roster(test, &made);
+    made.clients_ever = 77;
+    assert_int_equal(encode_decode(test, &made, &got), TD_OK);
+    assert_int_equal(got.clients_ever, 77);
+    assert_int_equal(got.regions[0].retired_below, 3);
+    assert_int_equal(got.regions[0].retired_count, 2);
+    assert_int_equal(got.regions[0].retired[1].last_seq, 20);
+    assert_int_equal(got.regions[1].closed[0].incarnation.random, 5);
+    made.clients_ever = 0; /* left out: the last one is the highest */
+    assert_int_equal(encode_decode(test, &made, &got), TD_OK);
+    assert_int_equal(got.clients_ever, made.clients[1].number);
+}
+
+static void test_the_key_in_force_never_retires(void **state)
+{
+    struct td_test *test = *state;
+    struct td_roster made;
+    struct td_roster got;
+    leaving_roster(test, &made);
+    region_at(&made, 0)->retired_below = 4;
+    assert_int_equal(encode_decode(test, &made, &got), TD_EROSTER);
+}
+
+static void test_only_what_the_lists_name_counts(void **state)
+{
+    struct td_test *test = *state;
+    struct td_roster roster;
+    leaving_roster(test, &roster);
+    const struct {
+        uint8_t region;
+        struct td_incarnation incarnation;
+        uint16_t key_number;
+        uint64_t last_seq;
+        enum td_err want;
+    } rows[] = {
+        {1, {1, 5}, 1, 10, TD_OK},      {1, {1, 5}, 1, 11, TD_EROTATED},
+        {1, {2, 6}, 2, 20, TD_OK},      {1, {9, 9}, 2, 1, TD_EROTATED},
+        {1, {9, 9}, 3, 1, TD_OK}, /* the key in force */
+        {2, {2, 6}, 3, 20, TD_OK},      {2, {2, 6}, 3, 21, TD_ECLOSED},
+        {2, {2, 7}, 3, 1, TD_ECLOSED},  {9, {1, 5}, 1, 1, TD_ENOTINROSTER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct td_origin origin = {{rows[i].region}, rows[i].incarnation};
+        enum td_err got =
+            td_roster_counts(&roster, origin, rows[i].key_number, rows[i].last_seq);
+        if (got != rows[i].want) {
+            fail_msg("row %zu: %d, not %d", i, (int)got, (int)rows[i].want);
+        }
+    }
+}
+
+static void test_a_replaced_link_key_is_known_as_such(void **state)
+{
+    struct td_test *test = *state;
+    struct td_roster roster;
+    uint16_t number = 0;
+    leaving_roster(test, &roster);
+    const struct td_roster_region *region = &roster.regions[0];
+    assert_null(td_roster_region_by_link_key(&roster, &region->keys[1].link_key));
+    assert_ptr_equal(
+        td_roster_region_of_old_link_key(&roster, &region->keys[1].link_key, &number), region);
+    assert_int_equal(number, 2);
+    assert_null(td_roster_region_of_old_link_key(&roster, &region->keys[2].link_key, &number));
+}
+
+static void test_a_region_that_leaves_in_order_keeps_its_links(void **state)
+{
+    (void)state;
+    static const struct {
+        enum td_region_state state;
+        uint64_t doubtful_since_ms;
+        bool links;
+    } rows[] = {{TD_REGION_ACTIVE, 0, true},   {TD_REGION_ACTIVE, 5, true},
+                {TD_REGION_CLOSING, 0, true},  {TD_REGION_CLOSING, 5, false},
+                {TD_REGION_CLOSED, 0, false},  {TD_REGION_CLOSED, 5, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct td_roster_region region = {.number = {1},
+                                          .state = rows[i].state,
+                                          .doubtful_since_ms = rows[i].doubtful_since_ms};
+        struct td_roster roster = {.region_count = 1, .regions = &region};
+        assert_int_equal(td_roster_region_links(&region), rows[i].links);
+        assert_false(td_roster_doubts(&roster, region.number, 4));
+        assert_int_equal(td_roster_doubts(&roster, region.number, 5),
+                         rows[i].doubtful_since_ms != 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +427,11 @@ int main(void)
         TD_UNIT_TEST(test_longer_header_around_the_signed_bytes_is_refused),
         TD_UNIT_TEST(test_rosters_and_cards_of_another_format_are_named),
         TD_UNIT_TEST(test_keys_of_a_region_ascend),
+        TD_UNIT_TEST(test_lists_and_the_highest_client_number_survive),
+        TD_UNIT_TEST(test_the_key_in_force_never_retires),
+        TD_UNIT_TEST(test_only_what_the_lists_name_counts),
+        TD_UNIT_TEST(test_a_replaced_link_key_is_known_as_such),
+        TD_UNIT_TEST(test_a_region_that_leaves_in_order_keeps_its_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

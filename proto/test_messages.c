@@ -399,6 +399,10 @@ void td_test_request(struct td_test *test, enum td_op op, struct td_request *ret
     } else if (op == TD_OP_ADMIN) {
         request.u.admin.action = (enum td_admin)(1 + td_test_number(test, TD_ADMIN_LAST - 1));
         request.u.admin.argument = td_test_text(test, 0, TD_ADMIN_ARGUMENT_BYTES_MAX);
+    } else if (op == TD_OP_MEMBERS) {
+        request.u.members.region = make_region(test);
+    } else if (op == TD_OP_ROSTER_AT) {
+        request.u.roster_version = td_test_number(test, TD_SEQ_MAX);
     }
     *ret_request = request;
 }
@@ -551,6 +555,22 @@ static void make_status_answer(struct td_test *test, struct td_response *respons
     response->u.status.publishing = td_test_chance(test);
 }
 
+static void make_members(struct td_test *test, struct td_response *response)
+{
+    struct td_member_view *members = take(test, 2, sizeof *members);
+    struct td_life_view *lives = take(test, 1, sizeof *lives);
+    struct td_vv_entry *entry = take(test, 1, sizeof *entry);
+    response->u.members.region = make_region(test);
+    *entry = (struct td_vv_entry){td_test_origin(test), td_test_number(test, TD_SEQ_MAX)};
+    members[0] = (struct td_member_view){make_region(test), true, true, 7, 8, 9, 1, entry};
+    members[1].region = make_region(test);
+    lives[0] = (struct td_life_view){entry->origin.incarnation, 2, true, 3, 4};
+    response->u.members.count = 2;
+    response->u.members.members = members;
+    response->u.members.life_count = 1;
+    response->u.members.lives = lives;
+}
+
 void td_test_response(struct td_test *test, enum td_op op, struct td_response *ret_response)
 {
     struct td_response response = {.id = td_test_number(test, UINT64_MAX), .op = op};
@@ -580,7 +600,9 @@ void td_test_response(struct td_test *test, enum td_op op, struct td_response *r
         make_versions(test, &response);
     } else if (op == TD_OP_STATUS) {
         make_status_answer(test, &response);
-    } else if (op == TD_OP_ROSTER_GET) {
+    } else if (op == TD_OP_MEMBERS) {
+        make_members(test, &response);
+    } else if (op == TD_OP_ROSTER_GET || op == TD_OP_ROSTER_AT) {
         response.u.roster = make_bin(test, 500);
     }
     *ret_response = response;

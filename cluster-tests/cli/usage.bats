@@ -22,9 +22,9 @@ load helper
         count=$((count + 1))
     done <<<"$(printf '%s\n' publish get list watch wait explain history peers mesh regions keygen pubkey \
         'roster init' 'roster add' 'roster add-client' 'roster set' 'roster show' 'roster status' \
-        'roster verify' 'roster push' bench replay drain errors completion version help top conflicts check \
+        'roster verify' 'roster push' 'roster close' 'roster revoke' 'roster rotate' 'roster log' bench replay drain errors completion version help top conflicts check \
         doctor bundle reload loglevel backup)"
-    [ "$count" -eq 35 ]
+    [ "$count" -eq 39 ]
     [ "$(wc -l <<<"$verbs")" -eq "$count" ]
     for verb in publish get list watch wait explain history peers mesh regions keygen pubkey bench replay; do
         grep -q "^$verb$\|^$verb " <<<"$verbs"

@@ -77,6 +77,7 @@ void sim_check_i1_end(struct sim_world *world)
         for (uint32_t k = 0; k < world->ack_count; k++) {
             const struct sim_truth *truth = &world->truths[world->acks[k]];
             if (world->nodes[i].up && !truth->doomed && !sim_is_bad(world, i) &&
+                !sim_is_gone(world, i) &&
                 truth->order.dot.origin.region.v != world->bad_region &&
                 !sim_holds(world, world->nodes[i].core, truth)) {
                 lost(world, i, truth, "lacks after healing");

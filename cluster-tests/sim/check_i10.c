@@ -32,7 +32,8 @@ static int lacking(const struct sim_world *world, int index, struct td_dot dot)
         struct td_vv has = node->up ? td_core_has(node->core) : node->has_down.vv;
         bool asked = i == index || world->nodes[index].region.v == dot.origin.region.v;
         uint8_t slot = world->nodes[index].core->slot_of[node->region.v];
-        asked = asked && (i == index || !world->nodes[index].core->regions[slot].fenced);
+        asked = asked && (i == index ||
+                          (slot != 255 && !world->nodes[index].core->regions[slot].fenced));
         if (asked && !sim_is_bad(world, i) && !td_vv_covers_dot(&has, dot)) {
             return i;
         }

@@ -47,6 +47,9 @@ bool sim_check_i2_equal(struct sim_world *world, char *ret_why, size_t why_bytes
     int first = SIM_NONE;
 
     for (int i = 0; i < world->node_count; i++) {
+        if (sim_is_gone(world, i)) {
+            continue;
+        }
         if (!world->nodes[i].up) {
             snprintf(ret_why, why_bytes, "node %d is down", i + 1);
             return false;

@@ -54,6 +54,7 @@ static void look(struct sim_world *world, int index, uint32_t reg)
                  (unsigned long long)shadow->order.stamp.ms, (unsigned long long)order.stamp.ms);
     }
     if (td_dot_compare(order.dot, shadow->order.dot) != 0) {
+        sim_check_i5_leaving(world, index, order.dot);
         sim_check_i10_won(world, index, order.dot);
     } else if (shadow->used && shadow->job_hash == it->job_hash && shadow->attempt == it->attempt &&
                memcmp(&order.hash, &shadow->order.hash, sizeof order.hash) != 0) {
@@ -125,6 +126,10 @@ void sim_check_i3_booted(struct sim_world *world, int index)
     struct sim_node *node = &world->nodes[index];
     struct td_vv has = td_core_has(node->core);
 
+    if (sim_is_gone(world, index)) { /* what it says of itself is void by now */
+        node->ruined = false;
+        return;
+    }
     for (uint32_t i = 0; i < node->earlier_count && !node->ruined; i++) {
         /* What the bad member forged is in no truth: its job's name is not known here. And what it
          * hid may be covered by the vector before it comes. */

@@ -21,6 +21,9 @@ void sim_explain(struct sim_world *world, int index, uint8_t region)
 {
     const struct td_core *core = world->nodes[index].core;
 
+    if (core == NULL || core->slot_of[region] == 255) {
+        return;
+    }
     sim_trace(world, "node %d: folds region %u below %u, head of %u", index + 1, region,
               core->fold_below[region],
               core->regions[core->slot_of[region]].head_incarnation.start);

@@ -84,7 +84,7 @@ bool sim_check_i9_idle(struct sim_world *world, char *ret_why, size_t why_bytes)
 {
     for (int i = 0; i < world->node_count; i++) {
         const struct td_core *core = world->nodes[i].core;
-        if (sim_is_bad(world, i)) {
+        if (sim_is_bad(world, i) || sim_is_gone(world, i)) {
             continue;
         }
         if (core->transfer.active &&

@@ -5,7 +5,7 @@
 
 void sim_fault_next(struct sim_world *world)
 {
-    if (world->options.faults != 0 && world->faults_done < world->options.faults_max) {
+    if ((world->options.faults & ~(1u << SIM_FAULT_LEAVE)) != 0 && world->faults_done < world->options.faults_max) {
         sim_schedule(world,
                      world->now_ms + sim_draw(world, 1, 2 * (uint64_t)world->options.fault_gap_ms),
                      SIM_AT_FAULT, SIM_NONE);
@@ -51,10 +51,16 @@ void sim_fault_ruin(struct sim_world *world, int index, enum sim_ruin how)
     }
     sim_truth_doom(world, index);
     node->ruined = true;
+    node->roster_version = 1; /* what its configuration names */
     node->has_down.vv.entry_count = node->has_down.vv.fold_count =
         0; /* it vouches for nothing now */
     world->region_ruined[node->region.v] = true;
     sim_record_forgive(world, index, node->region);
+    for (int i = 0; i < world->node_count; i++) {
+        if (sim_is_gone(world, i)) { /* its own disk keeps nothing for the others any more */
+            sim_record_forgive(world, SIM_NONE, world->nodes[i].region);
+        }
+    }
     if (how == SIM_RUIN_FLIP) {
         flip_bit(world, node);
         return;
@@ -152,6 +158,7 @@ void sim_fault_clone(struct sim_world *world, int index)
     node->clone = true;
     node->ruined = true; /* what an earlier clone had is not expected of this one */
     node->region = world->nodes[index].region;
+    node->roster_version = world->nodes[index].roster_version;
     node->wall_offset_ms = 0;
     sim_disk_copy_durable(&node->disk, &world->nodes[index].disk);
     node->disk.random = sim_random_next(&world->r_disk) | 1;
@@ -290,14 +297,15 @@ static void inject(struct sim_world *world, enum sim_fault fault)
 
 void sim_fault_inject(struct sim_world *world)
 {
-    bool later = world->options.faults >> SIM_FAULT_FIRST_COUNT != 0;
-    uint32_t count = later ? SIM_FAULT_COUNT : SIM_FAULT_FIRST_COUNT;
+    uint32_t drawn = world->options.faults & ((1u << SIM_FAULT_DRAWN_COUNT) - 1);
+    bool later = drawn >> SIM_FAULT_FIRST_COUNT != 0;
+    uint32_t count = later ? SIM_FAULT_DRAWN_COUNT : SIM_FAULT_FIRST_COUNT;
     uint32_t kind = (uint32_t)sim_draw(world, 0, count - 1);
 
     if (!world->faulty) {
         return;
     }
-    while ((world->options.faults >> kind & 1) == 0) {
+    while ((drawn >> kind & 1) == 0) {
         kind = (kind + 1) % count;
     }
     world->faults_done++;

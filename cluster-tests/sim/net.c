@@ -215,6 +215,11 @@ void sim_net_dial(struct sim_world *world, int a, int b)
         redial(world, a, b);
         return;
     }
+    sim_leave_meet(world, a, b);
+    if (sim_leave_bars(world, a, b)) {
+        redial(world, a, b);
+        return;
+    }
     side_down(world, a, b); /* half-open: the newer connection takes its place */
     side_down(world, b, a);
     link->dialling = false;

@@ -158,6 +158,7 @@ static void sign_head(struct sim_world *world, int index, struct td_head *head)
     TD_ASSERT(used > 0);
     head->raw = (struct td_bytes){world->scratch, used};
     sim_wire_keep_head(node, head);
+    sim_leave_said(world, index, head);
     uint64_t delay_ms = sim_random_below(&world->r_node, 2);
     struct sim_event *done = sim_schedule(
         world, world->now_ms + (world->options.steady ? 0 : delay_ms), SIM_AT_SIGNED, index);
@@ -198,7 +199,9 @@ static void perform(struct sim_world *world, int index, const struct td_effect *
         sim_schedule(world, world->now_ms, SIM_AT_RANDOM, index)->generation = node->generation;
         break;
     case TD_FX_REPLY:
-        if (world->story != NULL && effect->u.reply.client_link >= SIM_CLIENT_FIRST) {
+        if (effect->u.reply.client_link == SIM_LEAVE_LINK) {
+            sim_leave_reply(world, effect->u.reply.response);
+        } else if (world->story != NULL && effect->u.reply.client_link >= SIM_CLIENT_FIRST) {
             sim_story_reply(world, index, effect->u.reply.client_link, effect->u.reply.response);
         } else {
             sim_load_reply(world, index, effect->u.reply.client_link, effect->u.reply.response);
@@ -314,7 +317,7 @@ static void replay_batch(void *self, struct td_log_ref ref, struct td_bytes raw)
     struct td_record record = {.type = TD_RECORD_BATCH, .ref = ref};
 
     td_arena_init(&arena, replay->world->arena_block, replay->world->arena_bytes);
-    if (sim_wire_decode_batch(replay->world, &replay->world->nodes[replay->node], raw, &arena,
+    if (sim_wire_decode_batch(replay->world, &replay->world->nodes[replay->node], raw, &arena, true,
                               &batch) == TD_OK) {
         record.u.batch = &batch;
         sim_check_i7_batch(replay->world, replay->node, &batch);
@@ -408,7 +411,7 @@ void sim_node_boot(struct sim_world *world, int index)
     reset(world, node);
     make_core(world, index);
     struct td_event roster = sim_node_event(world, index, TD_EV_ROSTER);
-    roster.u.roster = &world->roster;
+    roster.u.roster = sim_roster(world, index);
     sim_node_step(world, index, &roster);
     struct td_log_options options = {.limit_bytes = UINT64_C(1) << 40,
                                      .segment_bytes = world->options.segment_bytes,

@@ -11,6 +11,7 @@ static const char *const names[SIM_FAULT_COUNT] = {
     "cut",       "cut-one",   "slow",      "break",     "kill",     "power",  "pause",  "disk-full",
     "disk-fail", "disk-slow", "disk-lost", "backup",    "bit-flip", "clone",  "clock",  "tamper",
     "shape",     "half-open", "reorder",   "duplicate", "drift",    "freeze", "memory",
+    "leave",
 };
 static const char *const tricks[SIM_TRICK_COUNT] = {
     "has-lies",      "echo-lies",  "overclaim", "withhold-transfer",
@@ -56,7 +57,7 @@ static uint32_t draw_faults(struct sim_random *random)
 static uint32_t draw_later_faults(uint64_t seed)
 {
     struct sim_random random = sim_random_new(seed, 11);
-    uint32_t all = (1u << SIM_FAULT_COUNT) - (1u << SIM_FAULT_FIRST_COUNT);
+    uint32_t all = (1u << SIM_FAULT_DRAWN_COUNT) - (1u << SIM_FAULT_FIRST_COUNT);
 
     if (sim_random_chance(&random, 50)) {
         return 0;
@@ -81,6 +82,19 @@ static void draw_byz(struct sim_options *options)
     options->byz = 1u << sim_random_below(&random, SIM_TRICK_COUNT);
     if (sim_random_chance(&random, 50)) {
         options->byz |= (uint32_t)sim_random_next(&random) & ((1u << SIM_TRICK_COUNT) - 1);
+    }
+}
+
+/* One world in forty has a region that leaves. Not beside ruined disks, whose regions lose things anyway,
+ * nor beside a bad member. */
+static void draw_leave(struct sim_options *options)
+{
+    struct sim_random random = sim_random_new(options->seed, 19);
+
+    if (sim_random_below(&random, 40) == 0 && options->regions >= 3 && options->regions <= 9 &&
+        options->faults != 0 && (options->faults & SIM_FAULTS_RUINOUS) == 0 &&
+        options->bad_region == 0) {
+        options->faults |= 1u << SIM_FAULT_LEAVE;
     }
 }
 
@@ -163,6 +177,7 @@ struct sim_options sim_options_draw(uint64_t seed)
     draw_lives(&options);
     draw_wire(&options); /* may make it smaller */
     draw_byz(&options);
+    draw_leave(&options);
     return options;
 }
 

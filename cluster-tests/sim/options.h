@@ -33,9 +33,11 @@ enum sim_fault {
     SIM_FAULT_DRIFT,     /* a wall clock runs fast or slow */
     SIM_FAULT_FREEZE,    /* a wall clock stands still */
     SIM_FAULT_MEMORY,    /* no memory to decode or encode a frame */
+    /* Not drawn with the others: once in a world, by a generator of its own (leave.c). */
+    SIM_FAULT_LEAVE, /* a region is closed, or revoked, in two rosters */
     SIM_FAULT_COUNT
 };
-enum { SIM_FAULT_FIRST_COUNT = SIM_FAULT_SHAPE };
+enum { SIM_FAULT_FIRST_COUNT = SIM_FAULT_SHAPE, SIM_FAULT_DRAWN_COUNT = SIM_FAULT_LEAVE };
 /* Those after which something may be lost for good, or be said twice. */
 #define SIM_FAULTS_RUINOUS                                                                         \
     (1u << SIM_FAULT_DISK_LOST | 1u << SIM_FAULT_BACKUP | 1u << SIM_FAULT_BIT_FLIP |               \

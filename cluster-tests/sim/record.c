@@ -164,7 +164,7 @@ void sim_record_final(struct sim_world *world)
             *once = true;
         }
         for (int node = 0; node < world->node_count && !world->failed; node++) {
-            if (world->nodes[node].up && !sim_is_bad(world, node)) {
+            if (world->nodes[node].up && !sim_is_bad(world, node) && !sim_is_gone(world, node)) {
                 ask(world, node, truth);
             }
         }

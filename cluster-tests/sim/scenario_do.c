@@ -294,6 +294,39 @@ static bool do_clock(struct sim_scenario *scenario, struct sim_words *words)
     return true;
 }
 
+/* ---- regions that leave ---- */
+static bool leave(struct sim_scenario *scenario, struct sim_words *words, bool revoked)
+{
+    int node = node_of(scenario, words);
+
+    if (node == SIM_NONE || scenario->world->leave != NULL) {
+        return sim_scenario_why(scenario, "leave N or revoke N, once");
+    }
+    sim_leave_begin(scenario->world, node, revoked);
+    return true;
+}
+
+static bool do_leave(struct sim_scenario *scenario, struct sim_words *words)
+{
+    return leave(scenario, words, false);
+}
+
+static bool do_revoke(struct sim_scenario *scenario, struct sim_words *words)
+{
+    return leave(scenario, words, true);
+}
+
+static bool do_without(struct sim_scenario *scenario, struct sim_words *words)
+{
+    int node = node_of(scenario, words);
+
+    if (node == SIM_NONE || scenario->world->leave == NULL) {
+        return sim_scenario_why(scenario, "without N, after leave or revoke");
+    }
+    sim_leave_without(scenario->world, node);
+    return true;
+}
+
 /* ---- time and clients ---- */
 static bool do_run(struct sim_scenario *scenario, struct sim_words *words)
 {
@@ -344,6 +377,9 @@ static const struct {
     {"clone", do_clone, false, false},
     {"end-clone", do_end_clone, false, false},
     {"clock", do_clock, false, false},
+    {"leave", do_leave, false, false},
+    {"revoke", do_revoke, false, false},
+    {"without", do_without, false, false},
     {"expect", sim_scenario_expect, true, false},
 };
 

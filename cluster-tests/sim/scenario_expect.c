@@ -34,7 +34,8 @@ static bool is_converged(struct sim_scenario *scenario, const struct sim_words *
     char why[200] = "";
 
     (void)words;
-    return (sim_check_i2_equal(scenario->world, why, sizeof why) &&
+    return (sim_leave_done(scenario->world, why, sizeof why) &&
+            sim_check_i2_equal(scenario->world, why, sizeof why) &&
             sim_check_i9_idle(scenario->world, why, sizeof why)) ||
            sim_scenario_why(scenario, "not converged: %s", why);
 }

@@ -21,6 +21,7 @@ enum {
     SIM_JOB_NAME_BYTES = 64,
     SIM_NONE = -1,
     SIM_FINAL_LINK = 1 << 30, /* the client of the last reads */
+    SIM_LEAVE_LINK = SIM_FINAL_LINK + 1, /* who closes a region (leave.c) */
     SIM_HEARTBEAT_MS = 500,   /* as the daemon's links */
     SIM_DEAD_MS = 4000,
 };
@@ -42,6 +43,8 @@ enum sim_what {
     SIM_AT_RESTART,
     SIM_AT_CHECK,
     SIM_AT_BYZ,
+    SIM_AT_LEAVE,
+    SIM_AT_ROSTER,
 };
 
 /* One frame on its way. */
@@ -99,6 +102,7 @@ struct sim_shadow {
 
 struct sim_node {
     struct td_region region;
+    uint64_t roster_version; /* in force here; its disk keeps it */
     bool used, up, clone, ruined; /* ruined: its disk lost or damaged something */
     bool dying, booting;
     uint32_t generation;
@@ -190,6 +194,7 @@ struct history;
 struct sim_story;
 struct sim_secure;
 struct sim_life;
+struct sim_leave;
 struct sim_replay;
 struct sim_world;
 
@@ -256,6 +261,7 @@ struct sim_world {
     struct sim_dots *dots; /* check_i7.c */
     struct sim_call final_call;
 
+    struct sim_leave *leave; /* a region is to leave; else NULL */
     struct sim_life *life;
     struct sim_replay *replay; /* trace=FILE; else NULL */
     struct sim_worker *workers;
@@ -319,7 +325,7 @@ void sim_wire_keep_head(struct sim_node *node, const struct td_head *head);
 void sim_message_put(struct sim_message *message);
 TD_MUST_USE enum td_err sim_wire_decode_batch(struct sim_world *world, struct sim_node *node,
                                               struct td_bytes raw, struct td_arena *arena,
-                                              struct td_batch *ret_batch);
+                                              bool own_log, struct td_batch *ret_batch);
 
 /* ---- byz.c ---- */
 /* The bad member withholds what it claims: vectors may cover what was never sent (INVARIANTS, I1).
@@ -387,6 +393,36 @@ void sim_fault_heal_all(struct sim_world *world);
 size_t sim_fault_memory(struct sim_world *world, size_t bytes);
 /* ---- fault_net.c ---- */
 void sim_fault_duplicate(struct sim_world *world, int from, int to, const struct sim_frame *frame);
+
+/* ---- leave.c ---- */
+void sim_leave_start(struct sim_world *world);
+void sim_leave_free(struct sim_world *world);
+/* The next move of whoever closes the region; SIM_AT_LEAVE. */
+void sim_leave_act(struct sim_world *world);
+void sim_leave_reply(struct sim_world *world, const struct td_response *response);
+/* Scenario: the region of this node leaves from now on. revoked: at once, and its word counts nothing. */
+void sim_leave_begin(struct sim_world *world, int node, bool revoked);
+/* A member that is away is given up: the list is made without it. */
+void sim_leave_without(struct sim_world *world, int node);
+/* The roster in force at this node. */
+const struct td_roster *sim_roster(const struct sim_world *world, int node);
+/* A link came up, or is about to: the older roster is replaced. */
+void sim_leave_meet(struct sim_world *world, int a, int b);
+void sim_leave_arrive(struct sim_world *world, const struct sim_event *event);
+/* One of the two is no member any more by the other's roster. */
+bool sim_leave_bars(const struct sim_world *world, int a, int b);
+/* This node's region is closed: nothing is expected of it any more. */
+bool sim_is_gone(const struct sim_world *world, int node);
+/* Of a closed region, and not in its list: void, until somebody who shows it has said it again. */
+bool sim_leave_left_out(const struct sim_world *world, struct td_dot dot);
+/* What this region says from now on counts nowhere, and it cannot know. */
+bool sim_leave_too_late(const struct sim_world *world, struct td_region region);
+/* All who are expected to have the newest roster. */
+bool sim_leave_done(const struct sim_world *world, char *ret_why, size_t why_bytes);
+/* A head is signed: from it others may take what it names of a leaving region. */
+void sim_leave_said(struct sim_world *world, int node, const struct td_head *head);
+/* A register shows this dot, which it did not before (I5). */
+void sim_check_i5_leaving(struct sim_world *world, int node, struct td_dot dot);
 
 /* ---- truth.c ---- */
 void sim_truth_store(struct sim_world *world, int node, const struct td_effect *store);

@@ -89,6 +89,7 @@ void sim_truth_store(struct sim_world *world, int index, const struct td_effect 
         truth->attempt = delta->attempt;
         truth->state = (uint8_t)delta->status.state;
         truth->node = (uint8_t)index;
+        truth->doomed = sim_leave_too_late(world, node->region);
         note_stamp(world, truth);
         index_add(world, world->truth_count++);
         sim_check_i4_stamp(world, index, truth);
@@ -168,7 +169,7 @@ void sim_truth_doom(struct sim_world *world, int index)
         struct sim_truth *truth = &world->truths[i];
         bool kept = truth->doomed || !truth->durable;
         for (int other = 0; other < SIM_NODES_MAX && !kept; other++) {
-            if (other != index && world->nodes[other].used) {
+            if (other != index && world->nodes[other].used && !sim_is_gone(world, other)) {
                 kept = keeps(world, &world->nodes[other], truth);
             }
         }
@@ -181,7 +182,7 @@ void sim_truth_doom(struct sim_world *world, int index)
 bool sim_truth_in_doubt(const struct sim_world *world, const struct sim_truth *truth)
 {
     uint8_t region = truth->order.dot.origin.region.v;
-    return truth->doomed || region == world->bad_region || world->region_cloned[region] ||
+    return truth->doomed || sim_leave_left_out(world, truth->order.dot) || region == world->bad_region || world->region_cloned[region] ||
            world->region_ruined[region];
 }
 

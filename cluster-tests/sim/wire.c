@@ -195,9 +195,10 @@ void sim_message_put(struct sim_message *message)
 }
 
 enum td_err sim_wire_decode_batch(struct sim_world *world, struct sim_node *node,
-                                  struct td_bytes raw, struct td_arena *arena,
+                                  struct td_bytes raw, struct td_arena *arena, bool own_log,
                                   struct td_batch *ret_batch)
 {
+    const struct td_roster *roster = sim_roster(world, (int)(node - world->nodes));
     enum td_err err = td_batch_decode(raw, &node->signer, node->reader, arena, ret_batch);
 
     if (err != TD_OK) {
@@ -208,10 +209,13 @@ enum td_err sim_wire_decode_batch(struct sim_world *world, struct sim_node *node
         !TD_PLANTED(foreign_cluster_believed)) {
         return TD_EFOREIGN;
     }
-    const struct td_region_key *key = td_roster_key(&world->roster, ret_batch->header.origin.region,
-                                                    ret_batch->header.key_number);
-    if (td_roster_region(&world->roster, ret_batch->header.origin.region) == NULL) {
-        return TD_ENOTINROSTER;
+    const struct td_batch_header *header = &ret_batch->header;
+    const struct td_region_key *key =
+        td_roster_key(roster, header->origin.region, header->key_number);
+    err = td_roster_counts(roster, header->origin, header->key_number,
+                           header->first_seq + header->count - 1);
+    if (err != TD_OK && (!own_log || err == TD_ENOTINROSTER)) {
+        return err;
     }
     if (key == NULL ||
         (!td_batch_verify(ret_batch, &node->signer, &key->sign_key) && !TD_PLANTED(skip_verify))) {
@@ -252,7 +256,7 @@ static enum td_err add_batch(struct sim_world *world, struct sim_node *node, str
         return TD_OK;
     }
     if (err == TD_OK) {
-        err = sim_wire_decode_batch(world, node, raw, arena, &in->batches[in->count]);
+        err = sim_wire_decode_batch(world, node, raw, arena, false, &in->batches[in->count]);
     }
     if (err == TD_ETOOBIG && world->memory_short) {
         return err;
@@ -348,8 +352,13 @@ static enum td_err take_head(struct sim_world *world, struct sim_node *node,
     if (slot->count > 0 && memcmp(slot->hash, head->hash, sizeof slot->hash) == 0) {
         return TD_EUNKNOWN; /* a second copy: nothing new in it */
     }
+    const struct td_roster *roster = sim_roster(world, (int)(node - world->nodes));
+    const struct td_roster_region *entry = td_roster_region(roster, head->origin.region);
     const struct td_region_key *key =
-        td_roster_key(&world->roster, head->origin.region, head->key_number);
+        td_roster_key(roster, head->origin.region, head->key_number);
+    if (entry != NULL && entry->state == TD_REGION_CLOSED) {
+        return TD_ENOTINROSTER;
+    }
     if (key == NULL || !td_head_verify(head, &node->signer, &key->sign_key)) {
         world->counts.rejected++;
         return TD_EBADSIG;

@@ -197,6 +197,12 @@ static void happen(struct sim_world *world, struct sim_event *event)
     case SIM_AT_BYZ:
         sim_byz_act(world, event->node);
         break;
+    case SIM_AT_LEAVE:
+        sim_leave_act(world);
+        break;
+    case SIM_AT_ROSTER:
+        sim_leave_arrive(world, event);
+        break;
     default:
         break;
     }
@@ -348,6 +354,7 @@ void sim_world_free(struct sim_world *world)
         }
     }
     sim_truth_free(world);
+    sim_leave_free(world);
     sim_jobs_free(world);
     sim_secure_free(world->secure);
     free(world->heap);
@@ -388,8 +395,9 @@ static void settle(struct sim_world *world)
             return;
         }
         sim_world_until(world, world->now_ms + 500);
-        bool same =
-            sim_check_i2_equal(world, why, sizeof why) && sim_check_i9_idle(world, why, sizeof why);
+        bool same = sim_leave_done(world, why, sizeof why) &&
+                    sim_check_i2_equal(world, why, sizeof why) &&
+                    sim_check_i9_idle(world, why, sizeof why);
         equal = same ? equal + 1 : 0;
     }
     sim_trace(world, "all equal");
@@ -400,6 +408,7 @@ void sim_world_boot(struct sim_world *world)
     for (int i = 0; i < world->node_count; i++) {
         world->nodes[i].used = true;
         world->nodes[i].region.v = (uint8_t)(i + 1);
+        world->nodes[i].roster_version = 1;
         test_disk_init(&world->nodes[i].disk, sim_random_next(&world->r_disk));
         sim_node_boot(world, i);
     }
@@ -414,6 +423,7 @@ bool sim_world_run(struct sim_world *world)
     sim_world_boot(world);
     sim_load_start(world);
     sim_byz_start(world);
+    sim_leave_start(world);
     world->faulty = true;
     sim_fault_next(world);
     sim_world_until(world, world->options.fault_ms);

@@ -53,9 +53,9 @@ static void explain_row(const struct td_cli *cli, struct td_table *table,
     td_job_state_text(&uncolored, view, state, sizeof state);
     stamp_text(cli, view->stamp, stamp, sizeof stamp);
     clock_text(response, view, seen, sizeof seen);
-    snprintf(signature, sizeof signature, "%s, key %02x%02x..",
+    snprintf(signature, sizeof signature, "%s, key %02x%02x..%s",
              version->signature_ok ? "ok" : "BAD", version->signer.bytes[0],
-             version->signer.bytes[1]);
+             version->signer.bytes[1], (view->flags & TD_VIEW_DOUBTFUL) != 0 ? " DOUBTFUL" : "");
     uint64_t after_ms = version->arrived_after_ms > 0 ? (uint64_t)version->arrived_after_ms : 0;
     snprintf(arrival, sizeof arrival, "%s%s%s",
              here                           ? "local"

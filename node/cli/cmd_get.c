@@ -68,6 +68,14 @@ static void print_silence(const struct td_response *response, const struct td_re
     putchar('\n');
 }
 
+static void print_doubt(const struct td_response *response, const struct td_register_view *view)
+{
+    if ((view->flags & TD_VIEW_DOUBTFUL) != 0) {
+        printf("DOUBTFUL  %s was revoked, as of a time before this report; tidings roster show\n",
+               td_cli_region(response, view->dot.origin.region));
+    }
+}
+
 static void print_register(struct td_cli *cli, const struct td_response *response,
                            const struct td_register_view *view)
 {
@@ -85,6 +93,7 @@ static void print_register(struct td_cli *cli, const struct td_response *respons
     }
     putchar('\n');
     print_silence(response, view);
+    print_doubt(response, view);
     if (view->status.parent.count > 0) {
         printf("PARENT  %s\n", td_cli_shown(view->status.parent));
     }

@@ -1,37 +1,13 @@
-/* cmd_roster.c -- roster show, verify, push, status: what a roster says and who has it. */
+/* cmd_roster.c -- roster show, verify, push: what a roster says, and giving it to a node. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "node/cli/cli.h"
-#include "node/cli/roster_file.h"
+#include "node/cli/roster_edit.h"
 #include "node/cli/table.h"
 #include "node/client/json.h"
 
 enum { WHY_BYTES = 512, KEY_SHORT_BYTES = 16 };
-
-/* --root or the public half of --root-key; *ret_found = false when neither was given. Exit code. */
-static int take_root(const struct td_cli *cli, struct td_identity *ret_root, bool *ret_found)
-{
-    const char *text = td_args_text(cli->args, TD_FLAG_ROOT);
-    const char *path = td_args_text(cli->args, TD_FLAG_ROOT_KEY);
-    struct td_secret *secret = NULL;
-    char why[WHY_BYTES] = "";
-
-    *ret_found = text != NULL || path != NULL;
-    if (text != NULL) {
-        enum td_err err = td_identity_from_text(text, ret_root);
-        return err == TD_OK ? 0 : td_cli_fail(cli, err, "--root: %s", td_err_text(err));
-    }
-    if (path != NULL) {
-        enum td_err err = td_key_file_read(path, &secret, why, sizeof why);
-        if (err != TD_OK) {
-            return td_cli_fail(cli, err, "%s", td_cli_shown(td_text_of(why)));
-        }
-        *ret_root = *td_secret_identity(secret);
-        td_secret_free(secret);
-    }
-    return 0;
-}
 
 /* First four and last two hex digits: enough to tell keys apart at a glance, as in 9f4c..a1. */
 static void short_key(const struct td_public_key *key, char ret_text[KEY_SHORT_BYTES])
@@ -172,7 +148,7 @@ static int show_file(struct td_cli *cli, const char *path)
     char why[WHY_BYTES] = "";
     struct td_response nobody = {.now_ms = td_cli_wall_ms()};
 
-    int code = take_root(cli, &root, &root_known);
+    int code = td_roster_root(cli, &root, &root_known);
     if (code != 0) {
         return code;
     }
@@ -198,7 +174,7 @@ static int show_node(struct td_cli *cli)
     struct td_roster_file file = {0};
     char why[WHY_BYTES] = "";
 
-    int code = take_root(cli, &root, &root_known);
+    int code = td_roster_root(cli, &root, &root_known);
     if (code != 0) {
         return code;
     }
@@ -228,7 +204,7 @@ int td_cmd_roster_verify(struct td_cli *cli)
     struct td_roster_file file = {0};
     char why[WHY_BYTES] = "";
 
-    int code = take_root(cli, &root, &root_known);
+    int code = td_roster_root(cli, &root, &root_known);
     if (code != 0) {
         return code;
     }
@@ -282,7 +258,7 @@ int td_cmd_roster_push(struct td_cli *cli)
     struct td_roster_file file = {0};
     char why[WHY_BYTES] = "";
 
-    int code = take_root(cli, &root, &root_known);
+    int code = td_roster_root(cli, &root, &root_known);
     if (code != 0) {
         return code;
     }
@@ -300,83 +276,5 @@ int td_cmd_roster_push(struct td_cli *cli)
         code = push_bytes(cli, &file);
     }
     td_roster_file_release(&file);
-    return code;
-}
-
-/* One line of roster status; *newest grows to the highest version seen. Exit code of this node. */
-static int status_row(struct td_cli *cli, struct td_table *table, json_t *list, const char *node,
-                      uint64_t *newest)
-{
-    struct tidings_options options = {0};
-    struct tidings *handle = NULL;
-    struct td_request request = {.op = TD_OP_STATUS};
-    struct td_call_options call_options = {.no_token = true};
-    struct td_call_result result = {0};
-    char version[32];
-
-    int code = td_cli_open_at(cli, node, &options, &handle);
-    if (code != 0) {
-        return code;
-    }
-    enum td_err err = td_call(handle, &request, &call_options, &result);
-    if (err != TD_OK || result.response.err != TD_OK) {
-        code = td_cli_fail_call(cli, handle, err, &result);
-        td_table_row(table, (const char *const[]){td_cli_shown(td_text_of(node)), NULL, NULL,
-                                                  "not reached"});
-        json_array_append_new(
-            list, json_pack("{s:s, s:n, s:n}", "address", node, "region", "roster_version"));
-    } else {
-        uint64_t number = result.response.u.status.roster_version;
-        *newest = number > *newest ? number : *newest;
-        snprintf(version, sizeof version, "%llu", (unsigned long long)number);
-        td_table_row(table,
-                     (const char *const[]){td_cli_shown(td_text_of(node)),
-                                           td_cli_shown(result.response.node_name), version,
-                                           result.response.u.status.publishing ? "publishing"
-                                                                               : "not publishing"});
-        json_array_append_new(list, json_pack("{s:s, s:s%, s:I}", "address", node, "region",
-                                              result.response.node_name.bytes,
-                                              (size_t)result.response.node_name.count,
-                                              "roster_version", (json_int_t)number));
-    }
-    td_call_release(&result);
-    tidings_close(handle);
-    return code;
-}
-
-int td_cmd_roster_status(struct td_cli *cli)
-{
-    static const struct td_column columns[] = {
-        {.name = "NODE"},
-        {.name = "REGION"},
-        {.name = "ROSTER", .right = true},
-        {.name = "STATE"},
-    };
-    char *nodes[TD_CLI_NODES_MAX];
-    unsigned count = td_cli_split(cli->nodes, nodes);
-    struct td_table *table = td_table_alloc(cli, columns, 4);
-    json_t *list = json_array();
-    uint64_t newest = 0;
-    int code = 0;
-
-    if (count == 0 || table == NULL || list == NULL) {
-        code =
-            td_cli_fail(cli, TD_EUSAGE, "-n: no node is named, or more than %d", TD_CLI_NODES_MAX);
-    }
-    for (unsigned i = 0; i < count && table != NULL && list != NULL; i++) {
-        int node_code = status_row(cli, table, list, nodes[i], &newest);
-        code = node_code != 0 ? node_code : code;
-    }
-    if (td_cli_json(cli)) {
-        int json_code =
-            td_cli_print_json(cli, json_pack("{s:s, s:I, s:O}", "schema", "tidings.roster_status/1",
-                                             "newest", (json_int_t)newest, "nodes", list));
-        code = code != 0 ? code : json_code;
-    } else if (table != NULL) {
-        td_table_print(table);
-    }
-    json_decref(list);
-    td_table_free(table);
-    td_cli_split_free(nodes, count);
     return code;
 }

@@ -3,109 +3,8 @@
 #include <string.h>
 
 #include "node/cli/cli.h"
-#include "node/cli/roster_file.h"
-#include "node/client/json.h"
+#include "node/cli/roster_edit.h"
 #include "proto/reader.h"
-
-enum { WHY_BYTES = 512 };
-
-struct edit {
-    struct td_cli *cli;
-    struct td_secret *root;
-    struct td_roster_file file;
-    const char *path;
-    bool exclusive; /* init: the file must not exist */
-};
-
-static int missing(const struct td_cli *cli, enum td_flag_id id)
-{
-    return td_cli_fail(cli, TD_EUSAGE, "--%s %s is missing", td_flags[id].name, td_flags[id].value);
-}
-
-static int edit_open_key(struct edit *self)
-{
-    char why[WHY_BYTES] = "";
-    const char *key_path = td_args_text(self->cli->args, TD_FLAG_ROOT_KEY);
-
-    self->path = td_args_text(self->cli->args, TD_FLAG_ROSTER);
-    if (key_path == NULL) {
-        return missing(self->cli, TD_FLAG_ROOT_KEY);
-    }
-    if (self->path == NULL) {
-        return missing(self->cli, TD_FLAG_ROSTER);
-    }
-    enum td_err err = td_key_file_read(key_path, &self->root, why, sizeof why);
-    return err == TD_OK ? 0 : td_cli_fail(self->cli, err, "%s", td_cli_shown(td_text_of(why)));
-}
-
-static int edit_open(struct edit *self)
-{
-    char why[WHY_BYTES] = "";
-    int code = edit_open_key(self);
-
-    if (code != 0) {
-        return code;
-    }
-    enum td_err err = td_roster_file_read(self->path, td_secret_identity(self->root), &self->file,
-                                          why, sizeof why);
-    return err == TD_OK ? 0 : td_cli_fail(self->cli, err, "%s", td_cli_shown(td_text_of(why)));
-}
-
-static void edit_close(struct edit *self)
-{
-    td_roster_file_release(&self->file);
-    td_secret_free(self->root);
-}
-
-/* DESIGN 5: what a node reserves bounds what the regions together may accept. */
-static int check_quotas(const struct edit *self)
-{
-    struct td_quota_sum sum = td_roster_quotas(&self->file.roster);
-
-    if (sum.registers > sum.registers_max) {
-        return td_cli_refuse(
-            self->cli, TD_EROSTER,
-            "quotas of all regions come to %llu registers, nodes reserve for %llu; lower a "
-            "--quota, or raise it with roster set --registers-max and restart the nodes",
-            (unsigned long long)sum.registers, (unsigned long long)sum.registers_max);
-    }
-    if (sum.bytes > sum.bytes_max) {
-        return td_cli_refuse(
-            self->cli, TD_EROSTER,
-            "quotas of all regions come to %llu bytes, nodes reserve for %llu; lower a "
-            "--quota-bytes, or raise it with roster set --bytes-max and restart the nodes",
-            (unsigned long long)sum.bytes, (unsigned long long)sum.bytes_max);
-    }
-    return 0;
-}
-
-static int edit_save(struct edit *self, const char *what)
-{
-    char why[WHY_BYTES] = "";
-    struct td_bytes raw = {0};
-    bool dry_run = td_args_has(self->cli->args, TD_FLAG_DRY_RUN);
-
-    int code = check_quotas(self);
-    if (code != 0) {
-        return code;
-    }
-    enum td_err err =
-        td_roster_file_sign(&self->file, self->root, td_cli_wall_ms(), &raw, why, sizeof why);
-    if (err == TD_OK && !dry_run) {
-        err = td_file_replace(self->path, raw, self->exclusive, why, sizeof why);
-    }
-    free((void *)(uintptr_t)raw.bytes);
-    if (err != TD_OK) {
-        return td_cli_refuse(self->cli, err, "%s", td_cli_shown(td_text_of(why)));
-    }
-    td_cli_note(self->cli, "%sroster %llu: %s", dry_run ? "(dry run, nothing written) " : "",
-                (unsigned long long)self->file.roster.version, what);
-    if (td_cli_json(self->cli)) {
-        struct td_response nobody = {.now_ms = td_cli_wall_ms()};
-        return td_cli_print_json(self->cli, td_json_roster(&nobody, &self->file.roster, NULL));
-    }
-    return 0;
-}
 
 /* Names appear in tables, URLs, metric labels and comma-separated lists. */
 static bool name_valid(const char *name, size_t bytes_max)
@@ -147,7 +46,7 @@ static int take_policy(const struct td_cli *cli, struct td_policy *policy)
     return 0;
 }
 
-static int init_with_key(struct edit *self, const char *name)
+static int init_with_key(struct td_edit *self, const char *name)
 {
     const uint64_t day_s = 24 * 3600;
 
@@ -160,57 +59,26 @@ static int init_with_key(struct edit *self, const char *name)
         .retain_s = 30 * day_s, .abandon_s = 365 * day_s, .max_absence_s = 7 * day_s};
     int code = take_policy(self->cli, &self->file.roster.policy);
     return code != 0 ? code
-                     : edit_save(self, "an empty cluster; next: tidings roster add REGION ...");
+                     : td_edit_save(self, "an empty cluster; next: tidings roster add REGION ...");
 }
 
 int td_cmd_roster_init(struct td_cli *cli)
 {
-    struct edit self = {.cli = cli};
+    struct td_edit self = {.cli = cli};
     const char *name = td_args_text(cli->args, TD_FLAG_CLUSTER);
 
     if (name == NULL) {
-        return missing(cli, TD_FLAG_CLUSTER);
+        return td_edit_missing(cli, TD_FLAG_CLUSTER);
     }
     int code = check_name(cli, "--cluster", name, TD_CLUSTER_NAME_BYTES_MAX);
     if (code == 0) {
-        code = edit_open_key(&self);
+        code = td_edit_open_key(&self);
     }
     if (code == 0) {
         code = init_with_key(&self, name);
     }
-    edit_close(&self);
+    td_edit_close(&self);
     return code;
-}
-
-/* --pubkey, which must not be in the roster yet: one key, one place. */
-static int take_pubkey(const struct edit *self, struct td_identity *ret_identity)
-{
-    const char *text = td_args_text(self->cli->args, TD_FLAG_PUBKEY);
-
-    if (text == NULL) {
-        return missing(self->cli, TD_FLAG_PUBKEY);
-    }
-    enum td_err err = td_identity_from_text(text, ret_identity);
-    if (err != TD_OK) {
-        return td_cli_fail(self->cli, err, "--pubkey %.12s...: %s", td_cli_shown(td_text_of(text)),
-                           td_err_text(err));
-    }
-    const struct td_roster *roster = &self->file.roster;
-    struct td_text holder = {0};
-    const struct td_roster_region *region =
-        td_roster_region_by_link_key(roster, &ret_identity->link_key);
-    const struct td_roster_client *client =
-        td_roster_client_by_link_key(roster, &ret_identity->link_key);
-    if (region != NULL) {
-        holder = region->name;
-    } else if (client != NULL) {
-        holder = client->name;
-    }
-    if (holder.count > 0) {
-        return td_cli_refuse(self->cli, TD_EROSTER, "--pubkey: %s has this key already",
-                             td_cli_shown(holder));
-    }
-    return 0;
 }
 
 static bool endpoint_valid(const char *url)
@@ -229,7 +97,7 @@ static bool endpoint_valid(const char *url)
 }
 
 /* Replaces the region's endpoints when --endpoint was given. */
-static int take_endpoints(struct edit *self, struct td_roster_region *region)
+static int take_endpoints(struct td_edit *self, struct td_roster_region *region)
 {
     unsigned position = 0;
     uint32_t count = 0;
@@ -257,7 +125,7 @@ static int take_endpoints(struct edit *self, struct td_roster_region *region)
     return 0;
 }
 
-static int take_region_values(struct edit *self, struct td_roster_region *region)
+static int take_region_values(struct td_edit *self, struct td_roster_region *region)
 {
     region->quota_registers = td_args_uint(self->cli->args, TD_FLAG_QUOTA, region->quota_registers);
     region->quota_bytes = td_args_uint(self->cli->args, TD_FLAG_QUOTA_BYTES, region->quota_bytes);
@@ -266,7 +134,7 @@ static int take_region_values(struct edit *self, struct td_roster_region *region
 
 /* The newest numbers stay in the roster when regions close, so the highest plus one was never used.
  */
-static int next_region_number(const struct edit *self, struct td_region *ret_number)
+static int next_region_number(const struct td_edit *self, struct td_region *ret_number)
 {
     const struct td_roster *roster = &self->file.roster;
     uint32_t open_count = 0;
@@ -285,7 +153,7 @@ static int next_region_number(const struct edit *self, struct td_region *ret_num
     return 0;
 }
 
-static int add_region(struct edit *self, const char *name)
+static int add_region(struct td_edit *self, const char *name)
 {
     struct td_roster *roster = &self->file.roster;
     struct td_identity identity;
@@ -302,7 +170,7 @@ static int add_region(struct edit *self, const char *name)
                              "region %s is in the roster already; names are never used again",
                              name);
     }
-    int code = take_pubkey(self, &identity);
+    int code = td_edit_pubkey(self, &identity);
     if (code == 0) {
         code = next_region_number(self, &region.number);
     }
@@ -315,8 +183,8 @@ static int add_region(struct edit *self, const char *name)
     struct td_region_key *key = td_arena_take(&self->file.arena, 1, sizeof *key);
     enum td_err err = key == NULL
                           ? TD_ENOMEM
-                          : td_roster_file_card(&self->file, self->root, region.number, &identity,
-                                                region.admitted_version, &region.card);
+                          : td_roster_file_card(&self->file, self->root, region.number, 1,
+                                                &identity, region.admitted_version, &region.card);
     if (err != TD_OK) {
         return td_cli_fail(self->cli, err, "%s", td_err_text(err));
     }
@@ -326,26 +194,26 @@ static int add_region(struct edit *self, const char *name)
     self->file.regions[roster->region_count++] = region;
     snprintf(what, sizeof what, "%s is region %u; next: tidings roster push", name,
              region.number.v);
-    return edit_save(self, what);
+    return td_edit_save(self, what);
 }
 
 int td_cmd_roster_add(struct td_cli *cli)
 {
-    struct edit self = {.cli = cli};
+    struct td_edit self = {.cli = cli};
     const char *name = cli->args->arguments[0];
 
     int code = check_name(cli, "region", name, TD_REGION_NAME_BYTES_MAX);
     if (code == 0) {
-        code = edit_open(&self);
+        code = td_edit_open(&self);
     }
     if (code == 0) {
         code = add_region(&self, name);
     }
-    edit_close(&self);
+    td_edit_close(&self);
     return code;
 }
 
-static int take_prefixes(struct edit *self, struct td_roster_client *client)
+static int take_prefixes(struct td_edit *self, struct td_roster_client *client)
 {
     unsigned position = 0;
     struct td_text *prefixes =
@@ -380,13 +248,12 @@ static enum td_role role_of(const struct td_args *args)
     return td_args_is(args, TD_FLAG_ROLE, "admin") ? TD_ROLE_ADMIN : TD_ROLE_PUBLISH;
 }
 
-static int add_client(struct edit *self, const char *name)
+static int add_client(struct td_edit *self, const char *name)
 {
     struct td_roster *roster = &self->file.roster;
     struct td_identity identity;
     char what[128];
     struct td_roster_client client = {
-        .number = 1,
         .name = td_text_of(name),
         .role = role_of(self->cli->args),
         .admitted_version = roster->version + 1,
@@ -395,13 +262,13 @@ static int add_client(struct edit *self, const char *name)
         if (td_text_equal(roster->clients[i].name, client.name)) {
             return td_cli_refuse(self->cli, TD_EROSTER, "client %s is in the roster already", name);
         }
-        client.number = roster->clients[i].number + 1; /* ascending */
     }
+    client.number = roster->clients_ever + 1; /* ascending, and never used again */
     if (roster->client_count >= TD_CLIENTS_MAX) {
         return td_cli_refuse(self->cli, TD_EROSTER, "a roster has at most %d clients",
                              TD_CLIENTS_MAX);
     }
-    int code = take_pubkey(self, &identity);
+    int code = td_edit_pubkey(self, &identity);
     if (code == 0) {
         code = take_prefixes(self, &client);
     }
@@ -411,23 +278,24 @@ static int add_client(struct edit *self, const char *name)
     client.sign_key = identity.sign_key;
     client.link_key = identity.link_key;
     self->file.clients[roster->client_count++] = client;
+    roster->clients_ever = client.number;
     snprintf(what, sizeof what, "%s is client %u; next: tidings roster push", name, client.number);
-    return edit_save(self, what);
+    return td_edit_save(self, what);
 }
 
 int td_cmd_roster_add_client(struct td_cli *cli)
 {
-    struct edit self = {.cli = cli};
+    struct td_edit self = {.cli = cli};
     const char *name = cli->args->arguments[0];
 
     int code = check_name(cli, "client", name, TD_REGION_NAME_BYTES_MAX);
     if (code == 0) {
-        code = edit_open(&self);
+        code = td_edit_open(&self);
     }
     if (code == 0) {
         code = add_client(&self, name);
     }
-    edit_close(&self);
+    td_edit_close(&self);
     return code;
 }
 
@@ -441,7 +309,7 @@ static bool any_given(const struct td_args *args, const enum td_flag_id *ids, si
     return false;
 }
 
-static int set_region(struct edit *self, const char *name)
+static int set_region(struct td_edit *self, const char *name)
 {
     const struct td_roster_region *found =
         td_roster_region_named(&self->file.roster, td_text_of(name));
@@ -460,7 +328,7 @@ int td_cmd_roster_set(struct td_cli *cli)
                                                    TD_FLAG_BYTES_MAX};
     static const enum td_flag_id region_flags[] = {TD_FLAG_QUOTA, TD_FLAG_QUOTA_BYTES,
                                                    TD_FLAG_ENDPOINT};
-    struct edit self = {.cli = cli};
+    struct td_edit self = {.cli = cli};
     bool for_region = any_given(cli->args, region_flags, 3);
     bool named = cli->args->argument_count == 1;
 
@@ -473,7 +341,7 @@ int td_cmd_roster_set(struct td_cli *cli)
         return td_cli_fail(cli, TD_EUSAGE,
                            "nothing to set: name a REGION, or give --retain and the like");
     }
-    int code = edit_open(&self);
+    int code = td_edit_open(&self);
     if (code == 0) {
         code = take_policy(cli, &self.file.roster.policy);
     }
@@ -481,9 +349,9 @@ int td_cmd_roster_set(struct td_cli *cli)
         code = set_region(&self, cli->args->arguments[0]);
     }
     if (code == 0) {
-        code = edit_save(&self, named ? "region changed; next: tidings roster push"
+        code = td_edit_save(&self, named ? "region changed; next: tidings roster push"
                                       : "policy changed; next: tidings roster push");
     }
-    edit_close(&self);
+    td_edit_close(&self);
     return code;
 }

@@ -157,6 +157,11 @@ const struct td_flag td_flags[TD_FLAG_COUNT] = {
     MANY(TD_FLAG_CLIENT_PREFIX, "prefix", "TEXT",
          "job ids the client may touch start like this; may be repeated; default: all"),
     SWITCH(TD_FLAG_DRY_RUN, "dry-run", 0, "show what would change, change nothing"),
+    MANY(TD_FLAG_WITHOUT, "without", "REGION",
+         "do not wait for this member's word; what only it has may be lost; may be repeated"),
+    VALUE(TD_FLAG_DOUBT_SINCE, "since", 0, TD_KIND_TEXT, "WHEN",
+          "mark what it reported since: a duration ago (2h) or an RFC 3339 time"),
+    SWITCH(TD_FLAG_CLIENT, "client", 0, "NAME is a client, although a region has the same name"),
 
     NUMBER(TD_FLAG_RATE, "rate", WHOLE, "N|max", "max", 1, 100000000,
            "updates per second, or max (default)"),

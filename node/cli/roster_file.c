@@ -298,8 +298,8 @@ enum td_err td_file_replace(const char *path, struct td_bytes content, bool excl
 }
 
 enum td_err td_roster_file_card(struct td_roster_file *file, const struct td_secret *root,
-                                struct td_region region, const struct td_identity *identity,
-                                uint64_t version, struct td_bytes *ret_card)
+                                struct td_region region, uint16_t key_number,
+                                const struct td_identity *identity, uint64_t version, struct td_bytes *ret_card)
 {
     const struct td_identity *root_identity = td_secret_identity(root);
     struct td_sodium_signer sodium = {root, td_cluster_id_of(&root_identity->sign_key)};
@@ -307,7 +307,7 @@ enum td_err td_roster_file_card(struct td_roster_file *file, const struct td_sec
     struct td_card card = {
         .cluster = sodium.cluster,
         .region = region,
-        .key_number = 1,
+        .key_number = key_number,
         .sign_key = identity->sign_key,
         .link_key = identity->link_key,
         .roster_version = version,

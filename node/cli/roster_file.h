@@ -45,6 +45,7 @@ TD_MUST_USE enum td_err td_file_replace(const char *path, struct td_bytes conten
 /* The card of a region's key as the root signs it, in the file's arena. */
 TD_MUST_USE enum td_err td_roster_file_card(struct td_roster_file *file,
                                             const struct td_secret *root, struct td_region region,
+                                            uint16_t key_number,
                                             const struct td_identity *identity, uint64_t version,
                                             struct td_bytes *ret_card);
 /* What all regions that are not closed may accept together, and what each node reserves for. */

@@ -290,6 +290,71 @@ const struct td_verb td_verbs[TD_VERB_COUNT] = {
          {TD_FLAG_ENDPOINT, TD_FLAG_QUOTA, TD_FLAG_QUOTA_BYTES, TD_FLAG_RETAIN, TD_FLAG_ABANDON,
           TD_FLAG_MAX_ABSENCE, TD_FLAG_REGISTERS_MAX, TD_FLAG_BYTES_MAX, TD_FLAG_ROOT_KEY,
           TD_FLAG_ROSTER, TD_FLAG_DRY_RUN}},
+    [TD_VERB_ROSTER_CLOSE] =
+        {TD_VERB_ROSTER_CLOSE,
+         "trust",
+         "roster close",
+         "REGION",
+         1,
+         1,
+         "let a region leave, in two steps that lose nothing silently",
+         "Step one (the region is active): the next roster says that it leaves. Push it; its node "
+         "refuses\nreports from then on, and each member says what it has. Step two (the same command "
+         "again, with a\nnode to ask): the next roster lists what all members together have; nothing "
+         "else counts any more.\nA member that has not said so yet is named; --timeout waits for it, "
+         "--without gives it up. Also the\nregion itself has to say so, or be given up when it is gone.",
+         "tidings roster close old-eu --root-key root.key --roster demo.roster\n"
+         "tidings roster push demo.roster && tidings roster status\n"
+         "tidings roster close old-eu --timeout 30s --root-key root.key --roster demo.roster\n"
+         "tidings roster close old-eu --without old-eu --dry-run --root-key root.key --roster "
+         "demo.roster",
+         {TD_FLAG_WITHOUT, TD_FLAG_ROOT_KEY, TD_FLAG_ROSTER, TD_FLAG_DRY_RUN}},
+    [TD_VERB_ROSTER_REVOKE] =
+        {TD_VERB_ROSTER_REVOKE,
+         "trust",
+         "roster revoke",
+         "NAME",
+         1,
+         1,
+         "take a region's or a client's rights away",
+         "A region: two steps as with `roster close`, but its links end with the first one, its own "
+         "word\ncounts nothing, and what it reported with a stamp since --since is marked doubtful in "
+         "every answer;\nnothing is changed. A client: it is gone with the next roster, its "
+         "connections are closed.",
+         "tidings roster revoke worker-1 --root-key root.key --roster demo.roster\n"
+         "tidings roster revoke old-eu --since 2026-03-02T14:00:00Z --root-key root.key --roster "
+         "demo.roster\n"
+         "tidings roster push demo.roster\n"
+         "tidings roster revoke old-eu --timeout 30s --root-key root.key --roster demo.roster",
+         {TD_FLAG_DOUBT_SINCE, TD_FLAG_CLIENT, TD_FLAG_WITHOUT, TD_FLAG_ROOT_KEY, TD_FLAG_ROSTER,
+          TD_FLAG_DRY_RUN}},
+    [TD_VERB_ROSTER_ROTATE] =
+        {TD_VERB_ROSTER_ROTATE,
+         "trust",
+         "roster rotate",
+         "REGION",
+         1,
+         1,
+         "give a region a new key, and retire the old one",
+         "Step one, with --pubkey: the new key is in force once the roster is pushed; put its file in "
+         "place and\nrestart the node. Of the old key members take only what some of them said they "
+         "have. Step two,\nwithout --pubkey and with a node to ask: the next roster lists what the old "
+         "key signed; whoever\nstole it can add nothing.",
+         "tidings roster rotate eu-west --pubkey tdpk1:... --root-key root.key --roster demo.roster\n"
+         "tidings roster push demo.roster\n"
+         "tidings roster rotate eu-west --timeout 30s --root-key root.key --roster demo.roster",
+         {TD_FLAG_PUBKEY, TD_FLAG_WITHOUT, TD_FLAG_ROOT_KEY, TD_FLAG_ROSTER, TD_FLAG_DRY_RUN}},
+    [TD_VERB_ROSTER_LOG] = {TD_VERB_ROSTER_LOG,
+                            "trust",
+                            "roster log",
+                            "[FILE...]",
+                            0,
+                            TD_WATCH_JOBS_MAX,
+                            "the chain of rosters, and what changed with each",
+                            "Of the files named, or of those that the node keeps (the newest 256).",
+                            "tidings roster log\n"
+                            "tidings roster log old.roster demo.roster --root-key root.key",
+                            {TD_FLAG_ROOT_KEY}},
     [TD_VERB_ROSTER_SHOW] = {TD_VERB_ROSTER_SHOW,
                              "trust",
                              "roster show",
@@ -307,8 +372,10 @@ const struct td_verb td_verbs[TD_VERB_COUNT] = {
                                "",
                                0,
                                0,
-                               "which roster each listed node has",
-                               NULL,
+                               "which roster each listed node has, and who is leaving",
+                               "Of a region that leaves, or whose key was replaced, also which member "
+                               "has said what it has\nof it under this roster, and whether the second "
+                               "step can be taken.",
                                "tidings roster status -n ipc:///run/tidings/tidings.sock\n"
                                "tidings roster status -n tcp://10.0.0.1:7717,tcp://10.0.1.1:7717 "
                                "--key admin.key --root tdpk1:...",

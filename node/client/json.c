@@ -192,6 +192,14 @@ static json_t *progress_json(const struct td_status *status)
                                   : json_null();
 }
 
+/* Only when it is: the region that said so was revoked, from a time on before it said so. */
+static void set_doubt(json_t *json, const struct td_register_view *view)
+{
+    if ((view->flags & TD_VIEW_DOUBTFUL) != 0) {
+        (void)json_object_set_new(json, "doubtful", json_true());
+    }
+}
+
 /* Shared by "job" objects and changes: `name` is the key of the job's id. */
 static void set_job_fields(json_t *json, const char *name, const struct td_response *response,
                            const struct td_register_view *view)
@@ -212,6 +220,7 @@ static void set_job_fields(json_t *json, const char *name, const struct td_respo
     if (silence != NULL) {
         (void)json_object_set_new(json, "silence", json_string(silence));
     }
+    set_doubt(json, view);
     (void)json_object_set_new(json, "versions",
                               json_integer((json_int_t)view->concurrent_count + 1));
     (void)json_object_set_new(json, "parent", td_json_string_or_null(status->parent));
@@ -299,7 +308,7 @@ static json_t *version_json(const struct td_response *response,
     const char *relation = version->winner       ? "self"
                            : version->concurrent ? "concurrent"
                                                  : "superseded";
-    return json_pack(
+    json_t *json = json_pack(
         "{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:o}", "state",
         td_state_name(view->status.state), "progress", progress_json(&view->status), "detail",
         td_json_string_or_null(view->status.detail), "winner", version->winner, "origin",
@@ -311,6 +320,8 @@ static json_t *version_json(const struct td_response *response,
         "arrived_after_seconds",
         version->arrived_after_known ? td_json_seconds(version->arrived_after_ms) : json_null(),
         "path", json_pack("[o]", td_json_region(response, version->via)));
+    set_doubt(json, view);
+    return json;
 }
 
 json_t *td_json_key(const struct td_public_key *key)

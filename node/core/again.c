@@ -1,6 +1,7 @@
 /* again.c -- what is shown here and that nobody could get from here is said again under the running
  * incarnation: own groups that a closing made void, what lies under start numbers that others have folded,
- * and what came from elsewhere, could not be written, and is held by nobody in reach. A walk over all
+ * what came from elsewhere, could not be written, and is held by nobody in reach, and what the roster lets
+ * nobody take any more (leaving.c). A walk over all
  * registers, a slice a step; it waits while the queue of own deltas is half full. */
 #include "node/core/own.h"
 #include "node/core/peers.h"
@@ -104,6 +105,9 @@ static bool counts_no_more(const struct td_core *core, const struct td_register 
     }
     const struct td_slot *slot = &core->slots[reg->slot];
     const struct td_inc *inc = &core->incs[slot->inc];
+    if (td_leaving_void(core, reg)) {
+        return true;
+    }
     if (slot->failed && slot->via != core->config.self.v) {
         return unwritten(core, reg);
     }
@@ -121,7 +125,7 @@ static bool may_say(const struct td_core *core)
 {
     const struct td_origin running = { core->config.self, core->process };
     const uint16_t index = td_inc_find(core, running);
-    return core->incarnation_durable && !core->incarnation_wanted &&
+    return core->self_slot < TD_SLOTS && core->incarnation_durable && !core->incarnation_wanted &&
            core->process.start >= core->again_below &&
            (index == TD_INC_NONE || !core->incs[index].closed);
 }
@@ -129,6 +133,7 @@ static bool may_say(const struct td_core *core)
 void td_again_pump(struct td_core *core)
 {
     unwritten_tick(core);
+    td_leaving_tick(core);
     if (core->again_left == 0 || !may_say(core)) {
         return;
     }

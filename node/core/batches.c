@@ -224,42 +224,40 @@ bool td_ring_seek(const struct td_core *core, uint8_t region_slot, const struct 
 
 /* ---- acceptance ---- */
 
-/* DESIGN 4, Leaving: of a closing region only what some head with this roster version says it has. */
-static bool closing_allows(const struct td_core *core, struct td_origin origin, uint64_t last_seq)
+static bool beyond_lists(const struct td_core *core, const struct td_batch_header *header)
 {
-    for (uint32_t i = 0; i < TD_SLOTS; ++i) {
-        const struct td_region_info *region = &core->regions[i];
-        if (region->number.v != 0 && region->heard &&
-            region->head_roster_version >= core->roster_version &&
-            td_vv_seq(&region->head_has.vv, origin) >= last_seq) {
-            return true;
-        }
+    const uint8_t slot = core->slot_of[header->origin.region.v];
+    const uint16_t index = td_inc_find(core, header->origin);
+    if (header->origin.region.v == core->config.self.v) {
+        return false;
     }
-    return false;
+    if (index != TD_INC_NONE && core->incs[index].listed) {
+        return header->first_seq + header->count - 1 > core->incs[index].listed_last;
+    }
+    return slot == 255 ? core->region_closed[header->origin.region.v]
+                       : header->key_number < core->regions[slot].retired_below;
 }
 
-/* Whether the roster lets anything of this batch in. A closed region's list names every incarnation that
- * counts (roster.c closes those; of others nothing counts). */
+/* Whether the roster lets anything of this batch in. The lists of closed regions and of retired keys name
+ * every incarnation that counts (roster.c notes their bounds; of others nothing counts). What lies in our
+ * own log was taken when it was allowed. */
 static bool roster_allows(const struct td_core *core, const struct td_batch_header *header)
 {
     const uint8_t slot = core->slot_of[header->origin.region.v];
-    if (slot == 255) { /* closed: only what its complete list names (roster.c closes those) */
-        const uint16_t inc = td_inc_find(core, header->origin);
-        return core->replaying /* our log may start before the first roster is at hand */ ||
-               (inc != TD_INC_NONE && core->incs[inc].closed);
-    }
     const uint64_t last_seq = header->first_seq + header->count - 1;
-    switch (core->regions[slot].roster_state) {
-    case TD_REGION_ACTIVE:
-        return true;
-    case TD_REGION_CLOSING:
-        return core->replaying || header->origin.region.v == core->config.self.v ||
-               closing_allows(core, header->origin, last_seq);
-    case TD_REGION_CLOSED:
-        break; /* has no slot */
+    if (core->replaying || beyond_lists(core, header)) {
+        return core->replaying;
     }
-    return false;
+    if (slot == 255) { /* closed, and listed; or no region at all */
+        return core->region_closed[header->origin.region.v];
+    }
+    const struct td_region_info *region = &core->regions[slot];
+    const bool own = slot == core->self_slot &&
+                     (!region->keys_replaced || header->key_number >= region->key_number);
+    return own || !td_leaving_bounds(region, header->key_number) ||
+           td_leaving_allows(core, header->origin, last_seq);
 }
+
 
 static bool range_received(const struct td_core *core, const struct td_batch_header *header)
 {
@@ -278,11 +276,11 @@ struct accepted {
 /* Whether what lies beyond the closing of its incarnation is merged all the same. A closing says what
  * counts, but who merged such a delta before the closing came will never give it up, and what it beat there
  * is not sent any more: all must have it, or none. None: what failed to be written here and was issued anew
- * (own log), and what the list of a region closed by the roster leaves out. */
+ * (own log), and what the roster's list leaves out, unless it was merged before: then it is said again. */
 static bool merged_beyond(const struct td_core *core, const struct td_inc *inc)
 {
     const bool own_log = core->replaying && inc->origin.region.v == core->config.self.v;
-    return !own_log && core->slot_of[inc->origin.region.v] != 255 && !TD_PLANTED(closed_refused);
+    return !own_log && (core->replaying || !inc->listed) && !TD_PLANTED(closed_refused);
 }
 
 /* Loops the merge over what is present. */
@@ -423,7 +421,9 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     const struct td_batch *batch = received->batch;
     const struct td_batch_header *header = &batch->header;
 
-    if (!batch_bounds_ok(batch) || !roster_allows(core, header)) {
+    const bool allowed = roster_allows(core, header);
+    core->roster_refused += !allowed;
+    if (!batch_bounds_ok(batch) || !allowed) {
         TD_COUNT(core, rejected_closed, 1);
         td_refused_batch(core, batch, via);
         return false;
@@ -447,6 +447,7 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
     const uint32_t slot =
         td_slot_add(core, inc, header->first_seq, header->count, batch->whole, via);
     td_inc_signed(core, header->origin, header->first_seq + header->count - 1);
+    core->incs[inc].key_number = header->key_number;
     core->slots[slot].ref.ticket.v = core->ticket_next + 1;
     core->slots[slot].ref.bytes = (uint32_t)batch->raw.count;
     const uint64_t loser_from = core->loser_number;
@@ -500,6 +501,10 @@ void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct 
         TD_COUNT(core, rejected_closed, 1);
         return;
     }
+    /* Merged before the roster's list was written without it: shown until it is said again (again.c), but
+     * never part of `has`. */
+    const bool is_void = beyond_lists(core, header);
+    core->void_replayed = core->void_replayed || is_void;
     const uint16_t inc = td_inc_intern(core, header->origin);
     const struct td_region via = { accepted_here(core, header->origin) ? core->config.self.v : 0 };
     const uint32_t slot = inc == TD_INC_NONE ? TD_NONE
@@ -512,14 +517,17 @@ void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct 
     core->slots[slot].ref = ref;
     core->slots[slot].durable = true;
     core->slots[slot].index_last = batch->deltas[batch->present_count - 1].index;
-    td_inc_signed(core, header->origin, header->first_seq + header->count - 1);
+    core->incs[inc].key_number = header->key_number;
     core->slots[slot].in_ring = true;
-    td_slot_anchor(core, slot);
+    if (!is_void) {
+        td_inc_signed(core, header->origin, header->first_seq + header->count - 1);
+        td_slot_anchor(core, slot);
+    }
     const struct accepted result = merge_present(core, batch, slot);
     core->slots[slot].in_ring = false;
     TD_COUNT(core, rejected_bounds, result.no_room);
     const uint8_t region_slot = core->slot_of[header->origin.region.v];
-    if (batch->whole && result.no_room == 0) {
+    if (batch->whole && result.no_room == 0 && !is_void) {
         const bool next_in_line = advance_received(core, batch, inc);
         if (core->incs[inc].received > core->incs[inc].durable) {
             td_inc_durable(core, inc, core->incs[inc].received);

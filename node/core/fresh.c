@@ -256,14 +256,15 @@ uint32_t td_fresh_rows(struct td_core *core, struct td_fresh_view *ret_rows, uin
                        bool *ret_certain)
 {
     uint32_t count = 0;
-    bool certain = core->have_roster && core->self_slot < TD_SLOTS;
+    bool certain =
+        core->have_roster && core->self_slot < TD_SLOTS && td_leaving_lists_held(core);
 
     for (unsigned number = 1; number <= TD_REGION_NUMBER_MAX; number++) {
         uint8_t slot = td_region_slot(core, (struct td_region){(uint8_t)number});
-        if (slot == TD_SLOTS || core->regions[slot].roster_state != TD_REGION_ACTIVE) {
+        if (slot == TD_SLOTS) {
             continue;
         }
-        struct td_fresh_view row = row_of(core, slot);
+        struct td_fresh_view row = row_of(core, slot); /* a leaving one may have what is not here */
         certain =
             certain && row.age_known && !row.recovering && row.age_ms <= core->config.stale_ms;
         if (count < rows_max) {

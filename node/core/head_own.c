@@ -209,7 +209,7 @@ static bool fill(struct td_core *core, struct td_head *head)
     head->number = core->head_number + 1;
     head->seq = own_seq(core);
     head->stamp.ms = core->now.wall_ms < TD_STAMP_MS_MAX ? core->now.wall_ms : TD_STAMP_MS_MAX;
-    head->roster_version = core->roster_version;
+    head->roster_version = td_leaving_told(core);
     head->recovering = core->recovering || td_recover_doubtful(core);
     head->digest = td_digest_sum(core);
     head->proto_min = head->proto_max = TD_PROTO_NUMBER;

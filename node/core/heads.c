@@ -402,6 +402,9 @@ void td_heads_received(struct td_core *core, uint32_t link, const struct td_head
         return; /* an older process of it still speaks: echoed, not believed */
     }
     take_over(core, region, head);
+    if (core->leaving_again_ms != 0) {
+        td_transfer_want(core); /* what was refused may be allowed by this one */
+    }
     names(core, link, head);
     for (uint32_t i = 0; i < head->closing_count; i++) {
         closing_note(core, head, &head->closings[i]);

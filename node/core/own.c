@@ -426,6 +426,7 @@ void td_publish_flush(struct td_core *core)
     own->submitted = own->head + count;
     own->in_flight = true;
     core->own_inc = own->inc;
+    core->incs[own->inc].key_number = core->own_key;
     core->incs[own->inc].accepted_here = true;
     store->inc = own->inc;
     store->first_pending = start;

@@ -17,6 +17,7 @@ enum {
     TD_STUCK_MS = 2000,         /* live did not bring it for so long: ask for a transfer */
     TD_FOLD_MS = 4000,          /* a fold of its origin did not follow from closings for so long */
     TD_TRANSFER_QUIET_MS = 2000,
+    TD_LEAVING_PATIENCE_MS = 5000, /* for holes in what a leaving region said to be filled */
     TD_REPAIR_ROUND_MS = 5000,
     TD_HEAD_SOON_MS = 50,
     TD_CLOCK_JUMP_MS = 1000,

@@ -26,10 +26,14 @@ enum td_err td_publish_refusal(const struct td_core *core)
         return core->publish_refused;
     }
     if (!core->have_roster || core->self_slot == 255) {
-        return TD_ENOTINROSTER;
+        return core->region_closed[core->config.self.v] ? TD_ECLOSED : TD_ENOTINROSTER;
     }
-    if (core->regions[core->self_slot].roster_state != TD_REGION_ACTIVE) {
-        return TD_ECLOSED;
+    const struct td_region_info *self = &core->regions[core->self_slot];
+    if (self->roster_state != TD_REGION_ACTIVE) {
+        return self->roster_state == TD_REGION_CLOSING ? TD_ECLOSING : TD_ECLOSED;
+    }
+    if (self->key_number != core->own_key) {
+        return TD_EROTATED;
     }
     if (core->now.wall_ms + TD_CLOCK_BEFORE_ROSTER_MS < core->roster_issued_ms ||
         core->now.wall_ms + TD_CLOCK_BEFORE_LOG_MS < core->logged_wall_ms) {

@@ -428,6 +428,7 @@ static enum td_err check_request(const struct td_request *request)
     case TD_OP_WATCH:
         return filter_valid(&request->u.watch.filter) ? TD_OK : TD_ETOOBIG;
     case TD_OP_STATUS:
+    case TD_OP_MEMBERS:
     case TD_OP_DRAIN:
         return TD_OK;
     default:
@@ -465,6 +466,9 @@ void td_query_request(struct td_core *core, const struct td_event *event)
         break;
     case TD_OP_STATUS:
         td_query_status(core, client_link, request);
+        break;
+    case TD_OP_MEMBERS:
+        td_query_members(core, client_link, request);
         break;
     case TD_OP_DRAIN:
         core->draining = true;

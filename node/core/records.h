@@ -25,6 +25,9 @@ struct td_inc {
     bool lost;           /* what was signed beyond closed_last is held by nobody */
     bool accepted_here;  /* deltas of it were made by this process */
     bool folded;         /* below the stable cut and closed; out of vectors */
+    bool listed;         /* the roster's complete list bounds it: of a closed region, or of retired keys */
+    uint64_t listed_last;
+    uint16_t key_number; /* that signed it; 0 = no batch of it was seen */
     uint64_t closed_last;
     uint64_t used_ms;    /* of our own region: when somebody last named more of it than before; 0 = never */
     uint64_t missed_ms;  /* since when nobody who counts names what was signed; 0 = somebody does */
@@ -145,6 +148,10 @@ struct td_region_info {
     uint8_t name_bytes;
     char name[TD_REGION_NAME_BYTES_MAX];
     enum td_region_state roster_state;
+    uint64_t doubtful_since_ms;    /* 0 = no */
+    uint16_t key_number;           /* in force */
+    uint16_t retired_below;        /* keys below count only by the roster's list */
+    bool keys_replaced;            /* and not all of the old ones are listed yet */
     struct td_public_key sign_key; /* newest, for answers only */
     uint64_t quota_registers, quota_bytes;
     uint64_t used_registers, used_bytes; /* first accepted by this region */

@@ -107,7 +107,11 @@ bool td_register_view(struct td_core *core, uint32_t index, struct td_register_v
     *ret_view = (struct td_register_view){
         .job = body.delta.job,
         .attempt = reg->attempt,
-        .flags = body.delta.flags,
+        .flags = (uint8_t)(body.delta.flags |
+                           (td_leaving_doubts(core, td_register_dot(core, reg).origin.region,
+                                              reg->stamp.ms)
+                                ? TD_VIEW_DOUBTFUL
+                                : 0)),
         .client = body.delta.client,
         .status = body.delta.status,
         .stamp = reg->stamp,

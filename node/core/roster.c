@@ -35,25 +35,64 @@ static void region_forget(struct td_core *core, uint8_t slot)
     core->regions[slot].source = TD_NONE;
 }
 
-/* DESIGN 4: a closed region's list is complete; an incarnation not listed counts nothing. */
-static void closed_list(struct td_core *core, const struct td_roster_region *entry)
+/* What is held beyond the list leaves the vectors; what it won in registers is said again. */
+static void list_bound(struct td_core *core, uint16_t index, uint64_t last_seq)
 {
-    for (uint32_t i = 0; i < core->inc_count; i++) {
-        struct td_inc *inc = &core->incs[i];
-        if (inc->origin.region.v == entry->number.v && !inc->closed) {
-            inc->closed = true;
-            inc->closed_last = 0;
+    struct td_inc *inc = &core->incs[index];
+    bool beyond = inc->hole_count > 0 && inc->holes[inc->hole_count - 1].to > last_seq;
+
+    inc->listed = true;
+    inc->listed_last = last_seq;
+    if (inc->received > last_seq || inc->durable > last_seq || beyond) {
+        (void)td_inc_void(core, index, last_seq);
+        td_again_begin(core);
+    }
+    inc->closed = true;
+    inc->closed_last = last_seq;
+    inc->signed_max = last_seq; /* the root vouches for it */
+}
+
+/* Of those that the list may bound. Also folded ones: a newcomer knows nothing of the fold. */
+static bool list_is_about(const struct td_inc *inc, struct td_region number, uint16_t keys_below)
+{
+    bool key = keys_below == 0 || (inc->key_number != 0 && inc->key_number < keys_below);
+    return inc->origin.region.v == number.v && key;
+}
+
+/* DESIGN 4: the list is complete; an incarnation not listed counts nothing. keys_below = 0: the whole
+ * region is closed; else only what was signed with the keys below that one is bounded. */
+static void list_take(struct td_core *core, struct td_region number, uint16_t keys_below,
+                      const struct td_closing *list, uint32_t count)
+{
+    for (uint32_t i = 0; i < core->inc_order_count; i++) {
+        struct td_inc *inc = &core->incs[core->inc_order[i]];
+        inc->listed = inc->listed && !list_is_about(inc, number, keys_below);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint16_t index = td_inc_intern(core, (struct td_origin){number, list[i].incarnation});
+        if (index != TD_INC_NONE) {
+            list_bound(core, index, list[i].last_seq);
         }
     }
-    for (uint32_t i = 0; i < entry->closed_count; i++) {
-        const struct td_closing *closing = &entry->closed[i];
-        struct td_origin origin = {entry->number, closing->incarnation};
-        uint16_t index = td_inc_intern(core, origin);
-        if (index != TD_INC_NONE) {
-            core->incs[index].closed = true;
-            core->incs[index].closed_last = closing->last_seq;
-            td_inc_signed(core, origin, closing->last_seq); /* the root vouches for it */
+    for (uint32_t i = 0; i < core->inc_order_count; i++) {
+        uint16_t index = core->inc_order[i];
+        if (list_is_about(&core->incs[index], number, keys_below) && !core->incs[index].listed) {
+            list_bound(core, index, 0);
         }
+    }
+}
+
+/* Our own lives are not bounded here: of retired keys we have what the list names, by our own word, and when
+ * our region is closed nobody hears us any more. */
+static void lists_take(struct td_core *core, const struct td_roster_region *entry)
+{
+    if (entry->number.v == core->config.self.v) {
+        return;
+    }
+    if (entry->state == TD_REGION_CLOSED) {
+        list_take(core, entry->number, 0, entry->closed, entry->closed_count);
+    } else if (entry->retired_below != 0) {
+        list_take(core, entry->number, entry->retired_below, entry->retired, entry->retired_count);
     }
 }
 
@@ -93,8 +132,48 @@ static void region_take(struct td_core *core, const struct td_roster_region *ent
     region->roster_state = entry->state;
     region->quota_registers = entry->quota_registers;
     region->quota_bytes = entry->quota_bytes;
+    region->doubtful_since_ms = entry->doubtful_since_ms;
+    region->retired_below = entry->retired_below;
     if (entry->key_count > 0) {
         region->sign_key = entry->keys[entry->key_count - 1].sign_key;
+        region->key_number = entry->keys[entry->key_count - 1].number;
+        region->keys_replaced =
+            entry->key_count > 1 && entry->retired_below < region->key_number;
+    }
+}
+
+/* A leaving region still says what it has; a revoked one is not asked (td_roster_region_links). */
+static bool links_kept(const struct td_region_info *region)
+{
+    return region->roster_state == TD_REGION_ACTIVE ||
+           (region->roster_state == TD_REGION_CLOSING && region->doubtful_since_ms == 0);
+}
+
+/* This process began with the key in force; when another one is, it must not go on. */
+static void own_key_take(struct td_core *core)
+{
+    const struct td_region_info *self =
+        core->self_slot < TD_SLOTS ? &core->regions[core->self_slot] : NULL;
+
+    if (self != NULL && core->own_key == 0) {
+        core->own_key = self->key_number;
+    }
+}
+
+/* Heads with this version say what may still be taken; what nobody may take is said again, later. */
+static void leaving_take(struct td_core *core)
+{
+    core->leaving_ms = core->leaving_again_ms = 0;
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) {
+        const struct td_region_info *region = &core->regions[slot];
+        if (region->number.v != 0 &&
+            (region->keys_replaced || region->roster_state == TD_REGION_CLOSING)) {
+            core->leaving_ms = td_max_u64(core->now.boot_ms, 1);
+            core->leaving_again_ms = core->leaving_ms + TD_LEAVING_PATIENCE_MS;
+        }
+    }
+    if (core->started && core->leaving_again_ms != 0) {
+        td_deadline(core, core->leaving_again_ms);
     }
 }
 
@@ -118,11 +197,14 @@ void td_peers_roster(struct td_core *core, const struct td_roster *roster)
         }
     }
     for (uint32_t i = 0; i < roster->region_count; i++) {
-        if (roster->regions[i].state == TD_REGION_CLOSED) {
-            closed_list(core, &roster->regions[i]);
-        } else {
+        const struct td_roster_region *entry = &roster->regions[i];
+        core->doubtful_since_ms[entry->number.v] = entry->doubtful_since_ms;
+        core->region_closed[entry->number.v] = entry->state == TD_REGION_CLOSED;
+        core->any_closed = core->any_closed || core->region_closed[entry->number.v];
+        if (roster->regions[i].state != TD_REGION_CLOSED) {
             region_take(core, &roster->regions[i]);
         }
+        lists_take(core, &roster->regions[i]);
     }
     uint8_t self = td_region_slot(core, core->config.self);
     core->self_slot = self < TD_SLOTS ? self : 255;
@@ -130,9 +212,11 @@ void td_peers_roster(struct td_core *core, const struct td_roster *roster)
     core->roster_version = roster->version;
     core->roster_issued_ms = roster->issued_ms;
     core->policy = roster->policy;
-    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) { /* DESIGN 3: not active, dropped */
+    own_key_take(core);
+    leaving_take(core);
+    for (uint8_t slot = 0; slot < TD_SLOTS; slot++) { /* DESIGN 3: not in, dropped */
         if (core->regions[slot].number.v != 0 &&
-            core->regions[slot].roster_state != TD_REGION_ACTIVE) {
+            (!links_kept(&core->regions[slot]) || self == TD_SLOTS)) {
             links_close(core, slot);
         }
         if (core->regions[slot].number.v != 0 && core->regions[slot].source == TD_NONE) {

@@ -6,7 +6,8 @@
  * the log; own.c the queue of own deltas; publish.c what clients report; again.c what is said again;
  * waiters.c waiting requests; pending.c what wakes them; query.c, explain.c, status.c answers;
  * refused.c what was refused of a job; backlog.c what the peers lack of ours, in jobs and time; peers.c
- * links and regions; roster.c who is in; live.c wants and credit; source.c from whom; transfer.c
+ * links and regions; roster.c who is in; leaving.c who is on the way out; live.c wants and credit;
+ * source.c from whom; transfer.c
  * transfers; repair.c digests; heads.c others' heads; head_own.c our own and its closings; fresh.c
  * freshness; cut.c the stable cut, fences, folds; start.c the log at a start; recover.c recovery after a
  * loss; incarnation.c our own incarnation; metrics.c what is measured beside the counters. */
@@ -34,6 +35,14 @@ struct td_core {
     bool started;       /* START with last = true was seen */
     bool have_roster;
     uint64_t roster_version, roster_issued_ms;
+    uint64_t roster_told;       /* the version that our heads name: see leaving.c */
+    uint64_t roster_refused;    /* batches that the roster let nobody take */
+    uint64_t leaving_ms;        /* since when somebody is leaving; 0 = nobody */
+    uint64_t leaving_again_ms;  /* next walk for what nobody else may take; 0 = nobody is leaving */
+    uint16_t own_key;           /* number of the key that this process signs with */
+    uint64_t doubtful_since_ms[256]; /* by region number, closed ones too; 0 = no */
+    bool region_closed[256], any_closed;
+    uint64_t listed_next_ms;    /* next try to get what a list names and is not here */
     struct td_policy policy;
 
     struct td_incarnation process; /* our incarnation; start 0 = none drawn yet */
@@ -344,6 +353,25 @@ bool td_store_mark_holes(struct td_core *core);
 /* A HAS record, the only kind a restart believes without the deltas: behind the holes' record. vv is
  * copied. False when there is no room. */
 bool td_store_has(struct td_core *core, enum td_store_what what, const struct td_vv *vv);
+
+/* ---- leaving.c ---- */
+/* Another member would take it: of a leaving region, or under a key that was replaced, only what some
+ * member's head with this roster version says it has. */
+bool td_leaving_allows(const struct td_core *core, struct td_origin origin, uint64_t last_seq);
+/* Whether batches of this region signed with this key are bounded so. */
+bool td_leaving_bounds(const struct td_region_info *region, uint16_t key_number);
+/* The roster version for our next head. */
+uint64_t td_leaving_told(struct td_core *core);
+/* Shown here, and the roster lets nobody take it from here. */
+bool td_leaving_void(const struct td_core *core, const struct td_register *reg);
+void td_leaving_tick(struct td_core *core);
+/* Everything that the lists of closed regions name is here. */
+bool td_leaving_lists_held(const struct td_core *core);
+/* What counts of somebody's fold of a closed region, which has no head to vouch for it: the roster's list
+ * does, as far as it goes. 0 = the region is not closed. */
+uint32_t td_leaving_fold(const struct td_core *core, struct td_vv_fold fold);
+bool td_leaving_doubts(const struct td_core *core, struct td_region region, uint64_t stamp_ms);
+void td_query_members(struct td_core *core, uint32_t client_link, const struct td_request *request);
 
 /* ---- publish.c / again.c / pending.c / query.c / start.c / incarnation.c ---- */
 size_t td_publish_layout(struct td_core *core, struct td_block *block);

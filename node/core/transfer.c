@@ -74,8 +74,10 @@ static uint64_t score(const struct td_core *core, const struct td_link *link)
     for (uint32_t i = 0; i < link->has.vv.fold_count; i++) {
         const struct td_vv_fold *fold = &link->has.vv.folds[i];
         uint8_t slot = td_region_slot(core, fold->region);
-        signed_lack += slot < TD_SLOTS && fold->start_below > core->fold_below[fold->region.v] &&
-                       td_fold_told(&core->regions[slot]) > core->fold_below[fold->region.v];
+        uint32_t below = core->fold_below[fold->region.v];
+        signed_lack += slot < TD_SLOTS && fold->start_below > below &&
+                       td_fold_told(&core->regions[slot]) > below;
+        signed_lack += slot == TD_SLOTS && td_leaving_fold(core, *fold) > below;
     }
     if (signed_lack == 0 && core->now.boot_ms < link->unsigned_until_ms) {
         unsigned_lack = 0;
@@ -236,11 +238,15 @@ void td_transfer_chunk(struct td_core *core, uint32_t index, const struct td_eve
             transfer->poisoned = true;
             break;
         }
+        uint64_t refused = core->roster_refused;
         (void)td_batch_accept(core, &event->u.frame.batches[i], via, TD_LANE_TRANSFER);
         transfer->batches += 1;
         TD_COUNT(core, transfer_batches_received, 1);
         if (core->counters[TD_COUNTER_rejected_bounds] != bounds) {
             transfer->poisoned = true; /* a table is full: what was left out may be claimed */
+        }
+        if (core->roster_refused != refused) {
+            transfer->poisoned = true; /* what it beat was not sent: the claim would not be true */
         }
     }
     if (transfer->poisoned) {

@@ -476,7 +476,7 @@ static uint32_t fold_vouched(const struct td_core *core, struct td_vv_fold fold)
 {
     const uint8_t slot = core->slot_of[fold.region.v];
     if (core->replaying || slot == 255 || fold.region.v == core->config.self.v) {
-        return core->replaying ? fold.start_below : 0;
+        return core->replaying ? fold.start_below : td_leaving_fold(core, fold);
     }
     const struct td_vv *told = &core->regions[slot].head_has.vv;
     for (uint32_t i = 0; i < told->fold_count; ++i) {
@@ -498,6 +498,9 @@ void td_vectors_claim(struct td_core *core, const struct td_vv *claim)
         }
         struct td_inc *inc = &core->incs[index];
         uint64_t seq = entry->seq;
+        if (inc->listed && seq > inc->listed_last) {
+            seq = inc->listed_last; /* beyond the roster's list nothing counts */
+        }
         if ((core->replaying || TD_PLANTED(claim_beyond_signed_head)) && inc->signed_max < seq) {
             inc->signed_max = seq; /* checked before it was written to our own log */
         }

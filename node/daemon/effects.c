@@ -135,6 +135,16 @@ static void draw_random(void *self)
 
 /* ---- answers ---- */
 
+/* Marked, not changed: what a revoked region said since then. */
+static uint8_t doubted(struct td_node *node, struct td_region region, uint64_t stamp_ms)
+{
+    struct td_roster_ref *roster = td_membership_get(node->membership);
+    bool doubts = roster != NULL &&
+                  td_roster_doubts(td_roster_ref_roster(roster), region, stamp_ms);
+    td_roster_ref_put(roster);
+    return doubts ? TD_VIEW_DOUBTFUL : 0;
+}
+
 /* EXPLAIN: the core knows where each version lies; its content comes from the log, verified again. */
 static void fill_version(struct td_node *node, struct td_version_view *version, struct td_reader *reader,
                          struct td_arena *arena)
@@ -145,7 +155,7 @@ static void fill_version(struct td_node *node, struct td_version_view *version, 
     struct td_batch batch;
     size_t got = 0;
     if (raw == NULL || td_log_read(node->log, ref, raw, ref.bytes, &got) != TD_OK ||
-        td_ingress_decode_batch(node, (struct td_bytes){ raw, got }, reader, arena, &batch) != TD_OK) {
+        td_ingress_decode_batch(node, (struct td_bytes){ raw, got }, reader, arena, true, &batch) != TD_OK) {
         return;
     }
     for (uint32_t i = 0; i < batch.present_count; i++) {
@@ -155,7 +165,6 @@ static void fill_version(struct td_node *node, struct td_version_view *version, 
         }
         version->view.job = delta->job;
         version->view.attempt = delta->attempt;
-        version->view.flags = delta->flags;
         version->view.client = delta->client;
         version->view.status = delta->status;
         version->view.stamp = delta->stamp;
@@ -163,6 +172,8 @@ static void fill_version(struct td_node *node, struct td_version_view *version, 
         version->view.clock_count = delta->clock_count;
         version->view.clock = delta->clock;
         version->view.leaf = delta->leaf;
+        version->view.flags =
+            (uint8_t)(delta->flags | doubted(node, batch.header.origin.region, delta->stamp.ms));
         version->signature_ok = true; /* td_ingress_decode_batch verified it just now */
     }
     struct td_roster_ref *roster = td_membership_get(node->membership);

@@ -45,6 +45,7 @@
     X(send_failed, "a stored batch could not be sent; the link ended: why")                        \
     X(source_changed, "a region's updates come through another region now: via")                   \
     X(source_tried, "a slow region is taken from another one as well: via, lag_ms; nobody = no more") \
+    X(standing, "this node's region is leaving or closed, or its key was replaced: why, and what to do") \
     X(start_failed, "the node cannot start: why, hint")                                            \
     X(started, "the log is replayed: registers")                                                   \
     X(state, "what SIGUSR1 asks for: links, clients, queues")                                      \

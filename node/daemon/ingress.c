@@ -94,33 +94,16 @@ static bool verified_before(struct td_node *node, const struct td_hash *key, boo
     return same;
 }
 
-/* Whether the roster lets this incarnation's sequence count at all. */
-static enum td_err check_membership(const struct td_roster *roster, const struct td_batch_header *header)
-{
-    const struct td_roster_region *region = td_roster_region(roster, header->origin.region);
-    if (region == NULL) {
-        return TD_ENOTINROSTER;
-    }
-    if (region->state != TD_REGION_CLOSED) {
-        return TD_OK;
-    }
-    for (uint32_t i = 0; i < region->closed_count; i++) {
-        if (td_incarnation_compare(region->closed[i].incarnation, header->origin.incarnation) == 0 &&
-            header->first_seq + header->count - 1 <= region->closed[i].last_seq) {
-            return TD_OK;
-        }
-    }
-    return TD_ECLOSED;
-}
-
 static enum td_err verify_batch(struct td_node *node, const struct td_batch *batch,
-                                const struct td_roster *roster)
+                                const struct td_roster *roster, bool own_log)
 {
-    if (memcmp(&batch->header.cluster, &node->cluster, sizeof node->cluster) != 0) {
+    const struct td_batch_header *header = &batch->header;
+    if (memcmp(&header->cluster, &node->cluster, sizeof node->cluster) != 0) {
         return TD_EFOREIGN;
     }
-    enum td_err err = check_membership(roster, &batch->header);
-    if (err != TD_OK) {
+    enum td_err err = td_roster_counts(roster, header->origin, header->key_number,
+                                       header->first_seq + header->count - 1);
+    if (err != TD_OK && (!own_log || err == TD_ENOTINROSTER)) {
         return err;
     }
     const struct td_region_key *key =
@@ -140,7 +123,7 @@ static enum td_err verify_batch(struct td_node *node, const struct td_batch *bat
 }
 
 enum td_err td_ingress_decode_batch(struct td_node *node, struct td_bytes raw, struct td_reader *reader,
-                                    struct td_arena *arena, struct td_batch *ret_batch)
+                                    struct td_arena *arena, bool own_log, struct td_batch *ret_batch)
 {
     ret_batch->present_count = 0;
     enum td_err err = td_batch_decode(raw, &node->signer, reader, arena, ret_batch);
@@ -151,7 +134,7 @@ enum td_err td_ingress_decode_batch(struct td_node *node, struct td_bytes raw, s
     if (ref == NULL) {
         return TD_ENOTINROSTER;
     }
-    err = verify_batch(node, ret_batch, td_roster_ref_roster(ref));
+    err = verify_batch(node, ret_batch, td_roster_ref_roster(ref), own_log);
     td_roster_ref_put(ref);
     return err;
 }
@@ -188,7 +171,7 @@ static enum td_err add_batch(struct td_node *node, struct td_message *message, s
     struct td_batch *batch = &message->batches[event->u.frame.batch_count];
     batch->present_count = 0;
     if (err == TD_OK) {
-        err = td_ingress_decode_batch(node, raw, reader, &message->arena, batch);
+        err = td_ingress_decode_batch(node, raw, reader, &message->arena, false, batch);
     }
     if (err == TD_ETOOBIG) {
         return err;
@@ -272,9 +255,11 @@ static enum td_err take_head(struct td_node *node, const struct td_head *head)
     }
     const struct td_roster *roster = td_roster_ref_roster(ref);
     const struct td_roster_region *region = td_roster_region(roster, head->origin.region);
-    const struct td_region_key *key = td_roster_key(roster, head->origin.region, head->key_number);
+    /* A head speaks for now: only under the key in force. */
+    const struct td_region_key *key = region == NULL ? NULL : td_roster_newest_key(region);
     enum td_err err = region == NULL                        ? TD_ENOTINROSTER
                       : region->state == TD_REGION_CLOSED   ? TD_ECLOSED
+                      : key != NULL && key->number != head->key_number ? TD_EROTATED
                       : key != NULL && td_head_verify(head, &node->signer, &key->sign_key) ? TD_OK
                                                                                            : TD_EBADSIG;
     td_roster_ref_put(ref);
@@ -292,9 +277,10 @@ static enum td_err check_proof(struct td_node *node, struct td_message *message)
     if (message->msg.u.proof.kind == 1) {
         struct td_batch a, b;
         enum td_err err = td_ingress_decode_batch(node, message->msg.u.proof.a, reader,
-                                                  &message->arena, &a);
+                                                  &message->arena, false, &a);
         if (err == TD_OK) {
-            err = td_ingress_decode_batch(node, message->msg.u.proof.b, reader, &message->arena, &b);
+            err = td_ingress_decode_batch(node, message->msg.u.proof.b, reader, &message->arena, false,
+                                          &b);
         }
         return err == TD_OK && !td_headers_equivocate(&a.header, &b.header) ? TD_EFORMAT : err;
     }
@@ -381,7 +367,7 @@ static void on_region_frame(struct td_node *node, const struct td_link_info *inf
         count_rejected(node, info->region, err, is_forged(err));
         td_message_put(message);
         /* A relay may pass on in good faith what only a newer roster refuses. */
-        if (err != TD_EBADSIG && err != TD_ENOTINROSTER && err != TD_ECLOSED) {
+        if (err != TD_EBADSIG && err != TD_ENOTINROSTER && err != TD_ECLOSED && err != TD_EROTATED) {
             td_net_close_link(node->net, info->link, err);
         }
         return;

@@ -11,7 +11,7 @@
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
 
-enum { AHEAD_MS_MAX = 60000 };
+enum { AHEAD_MS_MAX = 60000, ROSTERS_KEPT = 256, STANDING_BYTES = 512 };
 
 struct td_membership {
     struct td_node *node;
@@ -79,6 +79,46 @@ static enum td_err save(const struct td_membership *membership, struct td_bytes 
     return moved ? TD_OK : TD_EIO;
 }
 
+/* Where the roster of this version is kept for `roster log`; 0 = the folder. False: too long. */
+static bool kept_path(const struct td_membership *membership, uint64_t version, char *path, size_t bytes)
+{
+    const char *data = membership->node->config.data;
+    int count = version == 0 ? snprintf(path, bytes, "%s/rosters", data)
+                             : snprintf(path, bytes, "%s/rosters/%llu", data, (unsigned long long)version);
+    return count > 0 && (size_t)count < bytes;
+}
+
+/* For the eyes only: what cannot be kept is missing in `roster log`, and nothing else. */
+static void keep(const struct td_membership *membership, uint64_t version, struct td_bytes raw)
+{
+    char path[4096];
+    if (kept_path(membership, 0, path, sizeof path)) {
+        (void)mkdir(path, 0700);
+    }
+    int fd = kept_path(membership, version, path, sizeof path)
+                 ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)
+                 : -1;
+    if (fd >= 0) {
+        bool written = write_all(fd, raw);
+        close(fd);
+        if (!written) {
+            (void)unlink(path);
+        }
+    }
+    if (version > ROSTERS_KEPT && kept_path(membership, version - ROSTERS_KEPT, path, sizeof path)) {
+        (void)unlink(path);
+    }
+}
+
+enum td_err td_membership_at(const struct td_membership *membership, uint64_t version,
+                             uint8_t **ret_bytes, size_t *ret_count)
+{
+    char path[4096];
+    return version != 0 && kept_path(membership, version, path, sizeof path)
+               ? read_file(path, ret_bytes, ret_count)
+               : TD_EUNKNOWN;
+}
+
 static void install(struct td_membership *membership, struct td_roster_ref *take_ref)
 {
     pthread_mutex_lock(&membership->mutex);
@@ -116,6 +156,44 @@ static void tell_core(struct td_node *node, struct td_roster_ref *ref)
     }
 }
 
+static enum td_err standing_of(const struct td_node *node, const struct td_roster *roster, char *ret_text,
+                               size_t text_bytes)
+{
+    const struct td_public_key *mine = &td_secret_identity(node->secret)->link_key;
+    const struct td_roster_region *region = td_roster_region_by_link_key(roster, mine);
+    unsigned long long version = (unsigned long long)roster->version;
+    uint16_t number = 0;
+    if (region != NULL && region->state == TD_REGION_CLOSING) {
+        snprintf(ret_text, text_bytes, "roster %llu closes %.*s: reports are refused, everything else goes on "
+                 "until the roster that lists what counts; publish to another region", version,
+                 (int)region->name.count, region->name.bytes);
+        return TD_ECLOSING;
+    }
+    if (region != NULL && region->state == TD_REGION_CLOSED) {
+        snprintf(ret_text, text_bytes, "%.*s is closed in roster %llu: the other regions hear this node no "
+                 "more; stop it", (int)region->name.count, region->name.bytes, version);
+        return TD_ECLOSED;
+    }
+    region = region == NULL ? td_roster_region_of_old_link_key(roster, mine, &number) : NULL;
+    if (region != NULL) {
+        snprintf(ret_text, text_bytes, "this node's key is number %u of %.*s, and roster %llu has replaced it: "
+                 "put the new key file in place of %s and restart the node", number,
+                 (int)region->name.count, region->name.bytes, version, node->config.key);
+        return TD_EROTATED;
+    }
+    return TD_OK;
+}
+
+enum td_err td_membership_standing(struct td_membership *membership, char *ret_text, size_t text_bytes)
+{
+    struct td_roster_ref *ref = td_membership_get(membership);
+    enum td_err err = ref == NULL ? TD_OK
+                                  : standing_of(membership->node, td_roster_ref_roster(ref), ret_text,
+                                                text_bytes);
+    td_roster_ref_put(ref);
+    return err;
+}
+
 /* The core hears of it before the links do: a region that comes up under it is known to the core. */
 static void spread(struct td_membership *membership, struct td_roster_ref *ref)
 {
@@ -125,6 +203,10 @@ static void spread(struct td_membership *membership, struct td_roster_ref *ref)
         td_roster_region_by_link_key(roster, &td_secret_identity(node->secret)->link_key);
     td_log_event(TD_INFO, "roster", "version", td_log_number(roster->version), "regions",
                  td_log_number(roster->region_count), NULL);
+    char text[STANDING_BYTES];
+    if (standing_of(node, roster, text, sizeof text) != TD_OK) {
+        td_log_event(TD_WARN, "standing", "why", text, NULL);
+    }
     if (node->net == NULL) {
         return; /* still starting: the roster is read when the parts are put together */
     }
@@ -180,6 +262,7 @@ enum td_err td_membership_offer(struct td_membership *membership, struct td_byte
         err = save(membership, raw);
     }
     if (err == TD_OK) {
+        keep(membership, td_roster_ref_roster(ref)->version, raw);
         install(membership, td_roster_ref_get(ref));
         spread(membership, ref);
     }

@@ -13,7 +13,7 @@
 
 #include "node/daemon/logging.h"
 
-enum { ROSTER_BYTES = 4096 };
+enum { ROSTER_BYTES = 4096, VERSIONS_MAX = 300 };
 
 struct fixture {
     struct td_node node;
@@ -56,6 +56,12 @@ static int teardown(void **state)
     char path[128];
     snprintf(path, sizeof path, "%s/roster", f->data);
     (void)unlink(path);
+    for (unsigned version = 0; version <= VERSIONS_MAX; version++) {
+        snprintf(path, sizeof path, "%s/rosters/%u", f->data, version);
+        (void)unlink(path);
+    }
+    snprintf(path, sizeof path, "%s/rosters", f->data);
+    (void)rmdir(path);
     assert_int_equal(rmdir(f->data), 0);
     td_secret_free(f->root);
     td_secret_free(f->other_root);
@@ -210,6 +216,73 @@ static void test_two_rosters_of_one_version_end_alike_in_either_order_and_are_to
     assert_memory_equal(&end[0], &end[1], sizeof end[0]);
 }
 
+/* For `roster log`: the newest 256 are kept, older ones go. */
+static void test_earlier_rosters_are_kept_within_a_bound(void **state)
+{
+    struct fixture *f = *state;
+    struct td_membership *membership = open_membership(f);
+    uint8_t *bytes = NULL;
+    size_t count = 0;
+    for (uint64_t version = 1; version <= VERSIONS_MAX; version++) {
+        assert_int_equal(td_membership_offer(membership, ours(f, version, version)), TD_OK);
+    }
+    assert_int_equal(td_membership_at(membership, VERSIONS_MAX - 256, &bytes, &count), TD_EUNKNOWN);
+    assert_int_equal(td_membership_at(membership, 0, &bytes, &count), TD_EUNKNOWN);
+    assert_int_equal(td_membership_at(membership, VERSIONS_MAX - 255, &bytes, &count), TD_OK);
+    struct td_bytes want = ours(f, VERSIONS_MAX - 255, VERSIONS_MAX - 255);
+    assert_int_equal(count, want.count);
+    assert_memory_equal(bytes, want.bytes, count);
+    free(bytes);
+    td_membership_close(membership);
+}
+
+/* One region with our key, and perhaps a newer one. */
+static struct td_bytes with_region(struct fixture *f, uint64_t version, enum td_region_state region_state,
+                                   bool replaced)
+{
+    struct td_sodium_signer self = { .secret = f->root,
+        .cluster = td_cluster_id_of(&td_secret_identity(f->root)->sign_key) };
+    struct td_signer signer = td_sodium_signer(&self);
+    const struct td_identity *mine = td_secret_identity(f->node.secret);
+    const struct td_identity *other = td_secret_identity(f->other_root);
+    struct td_region_key keys[2] = { { 1, mine->sign_key, mine->link_key },
+                                     { 2, other->sign_key, other->link_key } };
+    struct td_roster_region region = { .number = { 1 }, .name = { "eu-west", 7 }, .state = region_state,
+        .key_count = replaced ? 2 : 1, .keys = keys };
+    struct td_roster roster = { .cluster = self.cluster, .cluster_name = { "test", 4 },
+        .version = version, .issued_ms = 1, .region_count = 1, .regions = &region };
+    size_t count = td_roster_encode(&roster, &signer, f->bytes, sizeof f->bytes);
+    assert_true(count > 0);
+    return (struct td_bytes){ f->bytes, count };
+}
+
+static void test_a_node_knows_when_its_region_or_key_is_on_the_way_out(void **state)
+{
+    static const struct {
+        enum td_region_state region_state;
+        bool replaced;
+        enum td_err want;
+        const char *part;
+    } rows[] = {
+        { TD_REGION_ACTIVE, false, TD_OK, "" },
+        { TD_REGION_CLOSING, false, TD_ECLOSING, "closes eu-west" },
+        { TD_REGION_CLOSED, false, TD_ECLOSED, "eu-west is closed in roster 3" },
+        { TD_REGION_ACTIVE, true, TD_EROTATED, "number 1 of eu-west, and roster 4 has replaced it" },
+    };
+    struct fixture *f = *state;
+    char key_path[] = "node.key";
+    f->node.config.key = key_path;
+    struct td_membership *membership = open_membership(f);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512] = "";
+        struct td_bytes raw = with_region(f, i + 1, rows[i].region_state, rows[i].replaced);
+        assert_int_equal(td_membership_offer(membership, raw), TD_OK);
+        assert_int_equal(td_membership_standing(membership, text, sizeof text), rows[i].want);
+        assert_non_null(strstr(text, rows[i].part));
+    }
+    td_membership_close(membership);
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -221,6 +294,8 @@ int main(void)
         RULE(test_a_configured_older_file_does_not_replace_the_kept_roster),
         RULE(test_a_pushed_roster_from_the_future_is_refused),
         RULE(test_two_rosters_of_one_version_end_alike_in_either_order_and_are_told),
+        RULE(test_earlier_rosters_are_kept_within_a_bound),
+        RULE(test_a_node_knows_when_its_region_or_key_is_on_the_way_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -351,10 +351,15 @@ static void report_waiting(struct td_node *node, uint64_t *next_ms)
     char text[TD_KEY_TEXT_BYTES];
     uint64_t now_ms = td_node_now().boot_ms;
     if (node->self.v == 0 && now_ms >= *next_ms) {
+        char standing[WHY_BYTES];
+        *next_ms = now_ms + WAITING_LOG_MS;
+        if (td_membership_standing(node->membership, standing, sizeof standing) != TD_OK) {
+            td_log_event(TD_WARN, "standing", "why", standing, NULL);
+            return;
+        }
         td_identity_to_text(td_secret_identity(node->secret), text);
         td_log_event(TD_WARN, "waiting_for_roster", "region", node->config.region, "key", text, "hint",
                      "tidings roster add, then roster push to any node", NULL);
-        *next_ms = now_ms + WAITING_LOG_MS;
     }
 }
 

@@ -125,10 +125,11 @@ bool td_node_alive(const struct td_node *node);
 /* ingress.c: frames and requests on their way in; callbacks of links. */
 struct td_net_sink td_ingress_sink(struct td_node *node);
 /* One raw batch, decoded and verified like a peer's. TD_OK or why not; of one that is refused the deltas
- * are there when they could be read, else none. */
+ * are there when they could be read, else none. own_log: it was taken when the roster allowed it, and counts
+ * as far as the core lets it. */
 TD_MUST_USE enum td_err td_ingress_decode_batch(struct td_node *node, struct td_bytes raw,
                                                 struct td_reader *reader, struct td_arena *arena,
-                                                struct td_batch *ret_batch);
+                                                bool own_log, struct td_batch *ret_batch);
 /* Decoder memory of the calling thread, freed when it ends. */
 struct td_reader *td_thread_reader(void);
 
@@ -183,6 +184,12 @@ struct td_roster_ref *td_membership_get(struct td_membership *membership);
 TD_MUST_USE enum td_err td_membership_offer(struct td_membership *membership, struct td_bytes raw);
 /* The same for a roster that a person pushes: TD_ECLOCK when it was issued more than a minute ahead of us. */
 TD_MUST_USE enum td_err td_membership_push(struct td_membership *membership, struct td_bytes raw);
+/* An earlier roster by its version, as long as it is kept; malloc'ed bytes. TD_EUNKNOWN. */
+TD_MUST_USE enum td_err td_membership_at(const struct td_membership *membership, uint64_t version,
+                                         uint8_t **ret_bytes, size_t *ret_count);
+/* Why the roster in force lets this node not be what it was started as, in words for people: its key was
+ * replaced, its region is leaving or gone. TD_OK and no words when nothing is the matter. */
+enum td_err td_membership_standing(struct td_membership *membership, char *ret_text, size_t text_bytes);
 /* Reads the configured roster file again (start, SIGHUP). */
 enum td_err td_membership_reload(struct td_membership *membership);
 

@@ -31,10 +31,7 @@ static void on_batch(void *self, struct td_log_ref ref, struct td_bytes raw)
     struct td_batch batch;
     struct td_record record = { .type = TD_RECORD_BATCH, .ref = ref };
     td_arena_init(&arena, replay->block, ARENA_BYTES);
-    enum td_err err = td_ingress_decode_batch(replay->node, raw, replay->reader, &arena, &batch);
-    if (err == TD_ECLOSED) {
-        return; /* beyond the complete list of a closed region: void, not missing */
-    }
+    enum td_err err = td_ingress_decode_batch(replay->node, raw, replay->reader, &arena, true, &batch);
     if (err == TD_OK) {
         record.u.batch = &batch;
     } else {

@@ -122,6 +122,22 @@ static bool is_admin(const struct td_link_info *info)
     return info->role == TD_ROLE_ADMIN;
 }
 
+static void answer_roster_at(struct td_node *node, const struct td_link_info *info,
+                             const struct td_request *request)
+{
+    uint8_t *bytes = NULL;
+    struct td_response response;
+    memset(&response, 0, sizeof response);
+    response.id = request->id;
+    response.op = request->op;
+    response.err = td_membership_at(node->membership, request->u.roster_version, &bytes,
+                                    &response.u.roster.count);
+    response.u.roster.bytes = bytes;
+    struct td_loop_ops ops = td_effects_ops(node);
+    ops.reply(ops.self, info->link.v, &response);
+    free(bytes);
+}
+
 /* Requests answered here, without the core. True when handled. */
 static bool answer_directly(struct td_node *node, const struct td_link_info *info,
                             const struct td_request *request)
@@ -130,6 +146,9 @@ static bool answer_directly(struct td_node *node, const struct td_link_info *inf
     switch (request->op) {
     case TD_OP_ROSTER_GET:
         break;
+    case TD_OP_ROSTER_AT:
+        answer_roster_at(node, info, request);
+        return true;
     case TD_OP_ROSTER_PUSH:
         err = is_admin(info) ? td_membership_push(node->membership, request->u.roster) : TD_EPERM;
         break;
@@ -209,14 +228,20 @@ static enum td_err decode_request(struct td_node *node, struct td_message *messa
     return err;
 }
 
-/* The core runs before the links open, so whoever asks too early asks a node that no roster names. */
-static void say_waiting(const struct td_node *node, char text[ANSWER_TEXT_BYTES])
+/* The core runs before the links open, so whoever asks too early asks a node that no roster names, or
+ * names no more by this key. */
+static enum td_err say_waiting(struct td_node *node, char text[ANSWER_TEXT_BYTES])
 {
     char key[TD_KEY_TEXT_BYTES];
+    enum td_err err = td_membership_standing(node->membership, text, ANSWER_TEXT_BYTES);
+    if (err != TD_OK) {
+        return err;
+    }
     td_identity_to_text(td_secret_identity(node->secret), key);
     snprintf(text, ANSWER_TEXT_BYTES,
              "this node waits for a roster that names its key: tidings roster add %s --pubkey %s ..., then "
              "tidings roster push to any node", node->config.region, key);
+    return TD_ESTARTING;
 }
 
 void td_request_take(struct td_node *node, const struct td_link_info *info, uint8_t *take_payload,
@@ -253,7 +278,7 @@ void td_request_take(struct td_node *node, const struct td_link_info *info, uint
     if (err != TD_OK) {
         char text[ANSWER_TEXT_BYTES] = "";
         if (err == TD_ESTARTING) {
-            say_waiting(node, text);
+            err = say_waiting(node, text);
         }
         td_ingress_answer(node, info->link.v, &message->request, err, text);
         td_message_put(message);

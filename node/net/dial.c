@@ -161,7 +161,7 @@ static struct td_text endpoint_locked(struct td_net *net, int number)
     }
     const struct td_roster_region *entry =
         td_roster_region(td_roster_ref_roster(net->roster), region);
-    if (entry == NULL || entry->state != TD_REGION_ACTIVE || entry->endpoint_count == 0) {
+    if (entry == NULL || !td_roster_region_links(entry) || entry->endpoint_count == 0) {
         return none;
     }
     return entry->endpoints[target->next_endpoint % entry->endpoint_count];

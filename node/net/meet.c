@@ -83,13 +83,13 @@ void link_leave(struct link *link, enum td_err why, bool say_bye)
 
 /* --- Who is it ------------------------------------------------------------------------------- */
 
-/* In force is a region's newest key, while it is active. */
-static const struct td_roster_region *active_region(const struct td_roster *roster,
+/* In force is a region's newest key, while it is active, or leaves in order. */
+static const struct td_roster_region *linked_region(const struct td_roster *roster,
                                                     const struct td_public_key *link_key)
 {
     const struct td_roster_region *region = td_roster_region_by_link_key(roster, link_key);
 
-    if (region == NULL || region->state != TD_REGION_ACTIVE) {
+    if (region == NULL || !td_roster_region_links(region)) {
         return NULL;
     }
     const struct td_region_key *newest = td_roster_newest_key(region);
@@ -103,7 +103,7 @@ static bool find_peer(const struct link *link, const struct td_roster *roster,
     struct td_region self = own_number(link->net);
 
     if (ret_info->kind == TD_LINK_REGION) {
-        const struct td_roster_region *region = active_region(roster, &link->peer_key);
+        const struct td_roster_region *region = linked_region(roster, &link->peer_key);
         if (region == NULL || region->number.v == self.v) {
             return false;
         }

@@ -124,7 +124,7 @@ void net_take_roster(struct td_net *net, struct td_roster_ref *roster)
         td_roster_region_by_link_key(&roster->roster, &td_secret_identity(net->secret)->link_key);
     if (own != NULL) {
         net->self = own->number;
-        net->self_active = own->state == TD_REGION_ACTIVE;
+        net->self_active = td_roster_region_links(own);
     }
 }
 
