@@ -117,6 +117,8 @@ struct sim_node {
     bool flush_scheduled;
     uint32_t power_in; /* the power goes at this call of the next flush; 0 = no */
     uint32_t flush_extra_ms;
+    const struct td_compact_ask *asked; /* by the log inside td_log_work */
+    uint64_t compactions, compacted_bytes; /* not yet counted */
     uint64_t tick_ms;
     uint32_t ticks_now;
     uint64_t boot_base_ms;
@@ -203,7 +205,8 @@ struct sim_watch {
 
 struct sim_counts {
     uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames,
-        bytes, flushes_failed, rejected, restarts, payloads, deltas_delivered, forks;
+        bytes, flushes_failed, rejected, restarts, payloads, deltas_delivered, forks, compactions,
+        compacted_bytes;
 };
 
 struct sim_world {

@@ -500,6 +500,7 @@ static void group_durable(struct td_core *core, const struct td_store *store,
     }
     core->slots[slot].in_ring = false;
     core->slots[slot].index_last = store->pending_count - 1;
+    core->slots[slot].stored_count = store->pending_count;
     td_slot_anchor(core, slot);
     td_inc_received(core, store->inc, first_seq, store->pending_count);
     td_inc_durable(core, store->inc, first_seq + store->pending_count - 1);

@@ -206,6 +206,9 @@ static void perform(struct replica *replica, const struct td_effect *effects, si
             replica->closed_link = effects[i].u.close_link.link.v;
             replica->closed_why = effects[i].u.close_link.why;
             break;
+        case TD_FX_COMPACT:
+            replica->compact = effects[i].u.compact;
+            break;
         case TD_FX_SIGN_HEAD:
             break;
         }

@@ -70,6 +70,7 @@ struct replica {
     uint32_t sent[256]; /* by enum td_msg_type */
     uint32_t closed_count, closed_link; /* links that the replica wanted closed; the newest, and why */
     enum td_err closed_why;
+    const struct td_compact_answer *compact; /* newest answer or survey; valid until the next step */
     /* What the log holds. */
     struct td_record *log;
     uint32_t log_count, log_max;

@@ -46,7 +46,13 @@ static void apply_record(struct td_core *core, const struct td_record *record)
             core->logged_wall_ms = record->u.wall_ms;
         }
         break;
+    case TD_RECORD_COMPACTED:
+        core->log_compacted = true;
+        break;
     case TD_RECORD_HOLE:
+        if (core->log_compacted && !TD_PLANTED(compact_keeps_claims)) {
+            td_vectors_unclaim(core); /* docs/decisions/0022 */
+        }
         core->log_hole = true; /* later claims name what the hole may have held */
         core->recovered_logged = false;
         core->hole_count += 1;
