@@ -133,6 +133,7 @@ struct sim_node {
 
     /* Checkers' memory of this node. */
     uint64_t change_seen;
+    uint32_t slot_looked_at; /* check_log.c */
     struct sim_shadow *shadow; /* by register index */
     uint32_t shadow_room;
     struct sim_shadow *earlier; /* registers of the process before that its disk must still have */
@@ -442,6 +443,8 @@ void sim_check_i7_accused(struct sim_world *world, int node);
 void sim_check_i7_free(struct sim_world *world);
 void sim_check_i8(struct sim_world *world, int node);
 void sim_check_i8_store(struct sim_world *world, int node, struct td_ticket ticket);
+/* all: every slot, else some of them. */
+void sim_check_log(struct sim_world *world, int node, bool all);
 void sim_check_i9_healthy(struct sim_world *world, int node);
 bool sim_check_i9_idle(struct sim_world *world, char *ret_why, size_t why_bytes);
 void sim_check_i10_step(struct sim_world *world, int node);

@@ -92,6 +92,14 @@ bool td_batch_live(const struct td_core *core, const struct td_delta *delta, str
     return difference < 0 || !durable;
 }
 
+/* A whole batch beyond a hole in its origin's seqs: no claim covers it yet, and once the hole has closed
+ * `has` will go over it, because all of it is in the log. */
+static bool counts_as_whole(const struct td_core *core, const struct td_batch *batch)
+{
+    const struct td_dot last = { batch->header.origin, batch->header.first_seq + batch->header.count - 1 };
+    return batch->whole && !td_dot_durable(core, last);
+}
+
 /* False = no scratch. */
 static bool keep_of(struct td_core *core, const struct td_compact_batch *asked, struct td_compact_keep *keep)
 {
@@ -99,6 +107,7 @@ static bool keep_of(struct td_core *core, const struct td_compact_batch *asked, 
     uint32_t *indexes = td_fx_scratch(core, batch->present_count, sizeof *indexes);
     uint32_t *losers = td_fx_scratch(core, batch->present_count, sizeof *losers);
     const uint16_t inc = td_inc_find(core, batch->header.origin);
+    const bool whole = counts_as_whole(core, batch);
 
     if (indexes == NULL || losers == NULL) {
         return false;
@@ -113,7 +122,7 @@ static bool keep_of(struct td_core *core, const struct td_compact_batch *asked, 
         if (loser != TD_NONE) {
             losers[keep->loser_count++] = loser;
         }
-        if (live || loser != TD_NONE) {
+        if (live || whole || loser != TD_NONE) {
             indexes[keep->keep_count++] = delta->index;
         }
         const uint32_t reg = live && keep->slot == TD_NONE

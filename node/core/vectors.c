@@ -288,8 +288,9 @@ static void absorb_holes(struct td_inc *inc)
     }
 }
 
-/* Adds an interval beyond a hole; when all are used up it is forgotten and asked for again later. */
-static void remember_interval(struct td_inc *inc, uint64_t from, uint64_t to)
+/* Adds an interval beyond a hole; when all are used up it is forgotten and asked for again later. What is
+ * left of a compacted segment has many holes, which the claim behind it closes: there the lowest gives way. */
+static void remember_interval(struct td_inc *inc, uint64_t from, uint64_t to, bool lowest_goes)
 {
     uint32_t at = 0;
     while (at < inc->hole_count && inc->holes[at].to + 1 < from) {
@@ -302,7 +303,13 @@ static void remember_interval(struct td_inc *inc, uint64_t from, uint64_t to)
         end += 1;
     }
     if (end == at && inc->hole_count == TD_HOLES_MAX) {
-        return;
+        if (!lowest_goes || at == 0) {
+            return;
+        }
+        inc->hole_count -= 1;
+        memmove(&inc->holes[0], &inc->holes[1], inc->hole_count * sizeof inc->holes[0]);
+        at -= 1;
+        end -= 1;
     }
     const uint32_t tail = inc->hole_count - end;
     memmove(&inc->holes[at + 1], &inc->holes[end], tail * sizeof inc->holes[0]);
@@ -320,7 +327,7 @@ void td_inc_received(struct td_core *core, uint16_t index, uint64_t first_seq, u
         return;
     }
     if (first_seq > inc->received + 1 && !TD_PLANTED(ignore_holes)) {
-        remember_interval(inc, first_seq, last);
+        remember_interval(inc, first_seq, last, core->replaying && core->log_compacted);
         return;
     }
     inc->received = last;
