@@ -266,7 +266,8 @@ static bool choose(struct td_log *log, struct td_log_segment **order, struct td_
                 : bsearch(&key, work->shares, work->share_count, sizeof key, by_segment);
         rows[i].bytes = order[i]->bytes;
         rows[i].dead = dead_of(order[i], share != NULL ? share->live_bytes : 0);
-        rows[i].may = !order[i]->appended && !order[i]->damaged;
+        rows[i].may = !order[i]->appended && !order[i]->damaged &&
+                      (order[i]->room_lacked == 0 || bounds.room_bytes > order[i]->room_lacked);
     }
     if (!td_plan(rows, log->segment_count, &bounds, &from, &count)) {
         return false;
@@ -323,7 +324,8 @@ static void create_output(struct td_log *log)
     char name[TD_SEGMENT_NAME_BYTES];
 
     work->input_at = 0;
-    work->offset = work->end = work->synced_end = TD_SEGMENT_HEADER_BYTES;
+    work->offset = work->end = work->synced_end = work->whole_end = TD_SEGMENT_HEADER_BYTES;
+    work->whole_moves = 0;
     work->wall_ms = 0;
     work->strays = false;
     work->bytes_before = 0;
@@ -352,10 +354,57 @@ static bool next_input(struct td_log *log)
     work->last = log->segments[index].last;
     work->input_at++;
     work->offset = TD_SEGMENT_HEADER_BYTES;
+    work->whole_end = work->end;
+    work->whole_moves = work->move_count;
     if (work->end >= log->options.segment_bytes) {
         work->input_count = work->input_at;
     }
     return work->input_at < work->input_count;
+}
+
+static void claim(struct td_log *log)
+{
+    struct td_compaction *work = log->compaction;
+
+    work->input_at = work->input_count - 1;
+    enum td_err err = td_compact_write_wall(log);
+    if (err == TD_OK) {
+        ask(log, TD_COMPACT_CLAIMING, &(struct td_compact_ask){.step = TD_COMPACT_CLAIM});
+    } else {
+        give_up(log, false);
+    }
+}
+
+/* No room up to the limit, or none on the disk. What was copied of whole inputs is enough; of a single one
+ * it is remembered how much is too little. */
+static void out_of_room(struct td_log *log)
+{
+    struct td_compaction *work = log->compaction;
+
+    if (work->input_at > 0) {
+        work->input_count = work->input_at;
+        work->end = work->whole_end;
+        work->move_count = work->whole_moves;
+        work->synced_end = TD_SEGMENT_HEADER_BYTES; /* flushed once more, whatever was before */
+        claim(log);
+        return;
+    }
+    pthread_mutex_lock(&log->lock);
+    size_t index = td_log_segment_find(log, work->inputs[0]);
+    log->segments[index].room_lacked = log->options.limit_bytes > log->total_bytes
+                                           ? log->options.limit_bytes - log->total_bytes
+                                           : 1;
+    pthread_mutex_unlock(&log->lock);
+    give_up(log, false);
+}
+
+static void failed(struct td_log *log, enum td_err err)
+{
+    if (err == TD_EDISKFULL) {
+        out_of_room(log);
+    } else {
+        give_up(log, err == TD_ECORRUPT);
+    }
 }
 
 static void copy_slice(struct td_log *log)
@@ -373,16 +422,10 @@ static void copy_slice(struct td_log *log)
     if (err == TD_OK) {
         err = td_compact_write(log);
     }
-    if (err == TD_OK && input_over && !next_input(log)) {
-        work->input_at = work->input_count - 1;
-        err = td_compact_write_wall(log);
-        if (err == TD_OK) {
-            ask(log, TD_COMPACT_CLAIMING, &(struct td_compact_ask){.step = TD_COMPACT_CLAIM});
-            return;
-        }
-    }
     if (err != TD_OK) {
-        give_up(log, err == TD_ECORRUPT);
+        failed(log, err);
+    } else if (input_over && !next_input(log)) {
+        claim(log);
     }
 }
 
@@ -393,7 +436,7 @@ static void write_slice(struct td_log *log)
     if (err == TD_OK) {
         set_phase(log, TD_COMPACT_COPYING);
     } else {
-        give_up(log, false);
+        failed(log, err);
     }
 }
 

@@ -59,6 +59,8 @@ struct td_compaction {
     uint32_t number, first, last, previous, previous_end;
     int file; /* of the output; -1 = none */
     uint32_t end, synced_end;
+    uint32_t whole_end;   /* all of the inputs before input_at, and what moved with them */
+    size_t whole_moves;
     uint64_t wall_ms; /* newest WALL record seen; 0 = none */
     uint64_t bytes_before;
     bool strays; /* some input could not be removed */

@@ -312,7 +312,10 @@ enum td_err td_compact_commit(struct td_log *log)
     td_segment_header_encode(&header, log->options.signer, bytes);
     td_segment_name_unfinished(work->number, unfinished);
     td_segment_name(work->number, name);
-    enum td_err err = disk->write_at(disk->self, work->file, 0, (struct td_bytes){bytes, sizeof bytes});
+    enum td_err err = disk->truncate(disk->self, work->file, work->end); /* perhaps more was copied */
+    if (err == TD_OK) {
+        err = disk->write_at(disk->self, work->file, 0, (struct td_bytes){bytes, sizeof bytes});
+    }
     if (err == TD_OK) { /* once more at the end: nothing but it says where this segment belongs */
         err = disk->write_at(disk->self, work->file, work->end, (struct td_bytes){bytes, sizeof bytes});
     }

@@ -35,6 +35,7 @@ struct td_log_segment {
      * them (losers, anchors, proofs) is needed too, and only what dies later is dead. */
     bool fresh, based;
     uint64_t live_first;
+    uint64_t room_lacked; /* an output of it alone found no more room than this; 0 = it did */
 };
 
 /* One submitted ticket. Written by submit before it is counted; the rest by the log's thread. */
