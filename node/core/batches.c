@@ -533,6 +533,7 @@ void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct 
                                                            batch->whole, via);
     if (slot == TD_NONE) {
         TD_COUNT(core, rejected_bounds, 1);
+        td_start_hole(core, ref.position); /* a claim behind it would say that it is here */
         return;
     }
     core->slots[slot].ref = ref;

@@ -10,6 +10,7 @@
 
 enum {
     SURVEY_SLICE = 8192,      /* slots looked at in one step */
+    SURVEY_UNIT = 65536,      /* slots for which survey_ms is meant */
     SURVEY_TABLE = 16384,     /* a power of two */
     SURVEY_SEGMENTS = SURVEY_TABLE / 4 * 3,
     THIN_BYTES = 400,         /* header, signature, some subtree hashes: what thinning cannot save */
@@ -204,7 +205,12 @@ void td_compact_event(struct td_core *core, const struct td_event *event)
         if (core->started) {
             td_rings_leave(core, ask->segments, ask->count);
         }
-        answer(core, &(struct td_compact_answer){ .step = ask->step, .ok = core->started });
+        /* Closings of more incarnations than may be open at once can lie in one segment: a restart has to
+         * know first which of them are folded. */
+        answer(core, &(struct td_compact_answer){ .step = ask->step,
+                                                  .ok = core->started,
+                                                  .folds = core->has.folds,
+                                                  .count = core->has.vv.fold_count });
         break;
     case TD_COMPACT_KEEP:
         answer_keep(core, ask);
@@ -310,7 +316,9 @@ void td_compact_tick(struct td_core *core)
         }
         tell_survey(core);
         state->surveying = false;
-        state->survey_next_ms = core->now.boot_ms + core->config.survey_ms;
+        /* A walk over millions of slots is not worth it as often as one over a few. */
+        state->survey_next_ms =
+            core->now.boot_ms + (uint64_t)core->config.survey_ms * (1 + core->slot_used_max / SURVEY_UNIT);
     }
     td_deadline(core, state->survey_next_ms);
 }

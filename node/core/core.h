@@ -54,7 +54,7 @@ struct td_core_config {
     uint64_t stale_ms;       /* freshness.stale: what `certain` means */
     struct td_core_limits limits;
     struct td_text software; /* version shown in heads, borrowed for ever */
-    uint32_t survey_ms; /* how often the log is told what of it is still needed; 0 = never */
+    uint32_t survey_ms; /* how often the log hears what of it is still needed, when that is little; 0 = never */
 };
 
 /* Bytes the core needs for these limits; the caller reserves them (zeroed, 64-byte aligned). */
@@ -155,6 +155,7 @@ struct td_compact_answer {
     bool ok;
     const struct td_compact_share *shares; /* SURVEY, in no order; segments not named: nothing */
     const struct td_compact_keep *keeps; /* KEEP, one per batch asked about */
+    const struct td_vv_fold *folds; /* BEGIN: what is folded; comes first in the output */
     uint32_t count; /* of these */
 };
 

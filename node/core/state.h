@@ -421,6 +421,8 @@ void td_query_request(struct td_core *core, const struct td_event *event);
 /* Begins a reply with envelope, freshness and names filled. */
 struct td_response *td_query_reply(struct td_core *core, uint32_t client_link, uint64_t id, enum td_op op);
 void td_start_records(struct td_core *core, const struct td_event *event);
+/* START: what lies here in the log is not in the table. */
+void td_start_hole(struct td_core *core, uint64_t position);
 /* Why a new incarnation is drawn. */
 enum td_draw {
     TD_DRAW_START = 1,
@@ -429,6 +431,8 @@ enum td_draw {
     TD_DRAW_CLONE = 4,       /* somebody else uses ours */
 };
 void td_incarnation_draw(struct td_core *core, unsigned reason); /* asks for randomness */
+/* The same, but td_publish_tick asks when it thinks fit. */
+void td_incarnation_draw_later(struct td_core *core, unsigned reason);
 void td_incarnation_ask(struct td_core *core);
 void td_incarnation_random(struct td_core *core, uint32_t bits);
 void td_incarnation_durable(struct td_core *core, bool durable);

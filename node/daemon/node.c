@@ -15,7 +15,7 @@
 #include "node/daemon/gateway.h"
 #include "node/daemon/logging.h"
 
-enum { WORK_WAIT_MS = 200, SURVEY_MS = 1000, WHY_BYTES = 512, DRAIN_DEADLINE_MS = 5000, STOP_DEADLINE_MS = 2000,
+enum { WORK_WAIT_MS = 200, SURVEY_MS = 250, WHY_BYTES = 512, DRAIN_DEADLINE_MS = 5000, STOP_DEADLINE_MS = 2000,
        WAITING_LOG_MS = 10000, REGISTERS_MAX = 1 << 30 };
 
 static const struct td_inbox_bounds inbox_bounds = { .requests_max = 8192, .frames_max = 65536,

@@ -135,6 +135,15 @@ static void take_keeps(struct td_compaction *work, const struct td_compact_answe
     }
 }
 
+static void take_folds(struct td_compaction *work, const struct td_compact_answer *answer)
+{
+    TD_ASSERT(answer->count <= TD_REGION_NUMBER_MAX);
+    work->fold_count = answer->count;
+    if (answer->count > 0) {
+        memcpy(work->folds, answer->folds, answer->count * sizeof *work->folds);
+    }
+}
+
 void td_log_compact(struct td_log *log, const struct td_compact_answer *answer)
 {
     struct td_compaction *work = log->compaction;
@@ -151,6 +160,8 @@ void td_log_compact(struct td_log *log, const struct td_compact_answer *answer)
         TD_ASSERT(answer->step == work->ask.step);
         if (answer->step == TD_COMPACT_KEEP) {
             take_keeps(work, answer);
+        } else if (answer->step == TD_COMPACT_BEGIN) {
+            take_folds(work, answer);
         }
         work->ok = answer->ok;
         work->answered = true;
@@ -337,6 +348,10 @@ static void create_output(struct td_log *log)
     td_segment_name_unfinished(work->number, name);
     if (log->disk.create(log->disk.self, name, &work->file) != TD_OK) {
         work->file = -1;
+        give_up(log, false);
+        return;
+    }
+    if (td_compact_write_folds(log) != TD_OK) {
         give_up(log, false);
         return;
     }

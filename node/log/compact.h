@@ -61,6 +61,8 @@ struct td_compaction {
     uint32_t end, synced_end;
     uint32_t whole_end;   /* all of the inputs before input_at, and what moved with them */
     size_t whole_moves;
+    struct td_vv_fold folds[TD_REGION_NUMBER_MAX]; /* written first */
+    uint32_t fold_count;
     uint64_t wall_ms; /* newest WALL record seen; 0 = none */
     uint64_t bytes_before;
     bool strays; /* some input could not be removed */
@@ -84,6 +86,8 @@ TD_MUST_USE enum td_err td_compact_read(struct td_log *log);
 TD_MUST_USE enum td_err td_compact_write(struct td_log *log);
 /* Ends the output: what was gathered on the way, header, name; durable when TD_OK. */
 TD_MUST_USE enum td_err td_compact_commit(struct td_log *log);
+/* What is folded, before anything that a restart needs it for. */
+TD_MUST_USE enum td_err td_compact_write_folds(struct td_log *log);
 /* The newest WALL record in place of all of them. */
 TD_MUST_USE enum td_err td_compact_write_wall(struct td_log *log);
 

@@ -273,6 +273,23 @@ enum td_err td_compact_write(struct td_log *log)
     return append(log, used);
 }
 
+enum td_err td_compact_write_folds(struct td_log *log)
+{
+    struct td_compaction *work = log->compaction;
+    const struct td_record record = {
+        .type = TD_RECORD_HAS,
+        .u.has = {.fold_count = work->fold_count, .folds = work->folds},
+    };
+    uint32_t used = 0;
+
+    if (work->fold_count == 0) {
+        return TD_OK;
+    }
+    td_record_payload_encode(&record, work->image + TD_RECORD_HEADER_BYTES);
+    finish_record(log, TD_RECORD_HAS, (uint32_t)td_record_payload_bytes(&record), &used);
+    return append(log, used);
+}
+
 enum td_err td_compact_write_wall(struct td_log *log)
 {
     struct td_compaction *work = log->compaction;
