@@ -158,9 +158,7 @@ void td_rings_leave(struct td_core *core, const uint32_t *segments, uint32_t cou
         for (uint64_t serial = until; serial < region->ring_serial + region->ring_count; ++serial) {
             const struct td_slot *slot = &core->slots[td_ring_at(core, region_slot, serial)];
             for (uint32_t i = 0; i < count; ++i) {
-                if (slot->ref.position >> 32 == segments[i]) {
-                    until = serial + 1;
-                }
+                until = slot->ref.position >> 32 == segments[i] ? serial + 1 : until;
             }
         }
         while (region->ring_serial < until) {

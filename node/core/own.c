@@ -529,10 +529,9 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
         core->publish_refused = TD_EDISKFULL;
         td_fx_trace(core, TD_TR_PUBLISH_STOPPED, core->config.self, TD_EDISKFULL, 0);
     }
-    /* One that fails again at once meets a disk or log that is full: a small record fits where the group does
-     * not, and each try costs a start number. */
+    /* Again at once: a small record fits where the group does not, and each try costs a start number. */
     const bool again = own->failed_boot_ms != 0 && core->now.boot_ms < own->failed_boot_ms + TD_OWN_RETRY_MS;
-    own->failed_boot_ms = core->now.boot_ms > 0 ? core->now.boot_ms : 1;
+    own->failed_boot_ms = core->now.boot_ms;
     if (again) {
         td_incarnation_draw_later(core, TD_DRAW_STORE_FAILED);
         own->retry_boot_ms = core->now.boot_ms + TD_OWN_RETRY_MS;

@@ -263,7 +263,7 @@ void replica_complete(struct replica *replica, bool durable)
         event.u.stored.leaf_count = store.batch->header.count;
     }
     if (durable) {
-        event.u.stored.ref = (struct td_log_ref){ store.ticket, (UINT64_C(1) << 32) + replica->log_count, 100 };
+        event.u.stored.ref = (struct td_log_ref){ store.ticket, REPLICA_POSITION + replica->log_count, 100 };
         append(replica, &store, event.u.stored.ref);
     }
     replica_step(replica, &event);

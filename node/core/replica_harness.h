@@ -18,6 +18,7 @@
 
 enum { REPLICA_STORES_MAX = 8192, REPLICA_REPLIES_MAX = 8192 };
 #define REPLICA_WALL_MS UINT64_C(1800000000000)
+#define REPLICA_POSITION UINT64_C(0x100001000) /* of the log's first record: segment 1 */
 
 struct replica_options {
     unsigned regions;          /* in the roster; we are region 1 */

@@ -1,5 +1,6 @@
 /* compact.h -- what the files of compaction share (LOG, "Compaction"). compact.c is the order of steps,
- * compact_copy.c what one step reads and writes, compact_plan.c which segments are worth it. */
+ * compact_copy.c what one step reads and writes, compact_choose.c and compact_plan.c which segments are
+ * worth it. */
 #ifndef TD_LOG_COMPACT_H
 #define TD_LOG_COMPACT_H
 
@@ -90,6 +91,11 @@ TD_MUST_USE enum td_err td_compact_commit(struct td_log *log);
 TD_MUST_USE enum td_err td_compact_write_folds(struct td_log *log);
 /* The newest WALL record in place of all of them. */
 TD_MUST_USE enum td_err td_compact_write_wall(struct td_log *log);
+
+/* compact_choose.c */
+int td_compact_by_segment(const void *a, const void *b); /* struct td_compact_share */
+/* Fills in inputs and what they stand for; false = nothing is worth it. Uses the survey up. */
+TD_MUST_USE bool td_compact_choose(struct td_log *log);
 
 /* compact_plan.c: pure. One row per segment, in the order of the log. */
 struct td_plan_row {
