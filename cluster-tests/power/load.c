@@ -76,7 +76,7 @@ static void on_answer(void *self, const struct tidings_result *result)
         bool overtaken = (result->err == TIDINGS_ERANK || result->err == TIDINGS_EFINAL) &&
                          call->number < world->jobs[call->job].sent;
         world->refused++;
-        unexpected = !node->calls_fail && !overtaken;
+        unexpected = !node->calls_fail && !overtaken && !world->may_fill;
     }
     if (cut) { /* here, so that nothing comes between the answer and the cut */
         node_order(node, POWER_CUT_NOW, 0);

@@ -233,12 +233,12 @@ static bool round_of(struct power_world *world, uint64_t number)
 static int verdict(struct power_world *world, uint64_t seed, uint64_t started_ms)
 {
     printf("%s: %llu power cuts of %u node%s (%llu while starting, %llu rounds with failing calls, "
-           "%llu around a new segment, %llu torn tails), %llu acknowledged, %.0f s: %s\n",
+           "%llu around a new segment, %llu torn tails), %llu compactions, %llu acknowledged, %.0f s: %s\n",
            world->problem[0] == '\0' ? "power" : "FAIL  power", (unsigned long long)world->cuts,
            world->node_count, world->node_count == 1 ? "" : "s",
            (unsigned long long)world->start_cuts, (unsigned long long)world->failing_rounds,
            (unsigned long long)world->rolls, (unsigned long long)world->torn,
-           (unsigned long long)world->acked, (double)(world_now_ms() - started_ms) / 1000,
+           (unsigned long long)world->compactions, (unsigned long long)world->acked, (double)(world_now_ms() - started_ms) / 1000,
            world->problem[0] == '\0' ? "0 acknowledged lost, 0 unreadable logs" : world->problem);
     if (world->problem[0] != '\0') {
         for (uint32_t i = 0; i < world->node_count; i++) {
@@ -265,7 +265,7 @@ int main(int argc, char **argv)
     static struct power_world world = {.plant = "", .lock = PTHREAD_MUTEX_INITIALIZER};
     uint64_t cuts = 100, seed = 1, started_ms = world_now_ms();
     int option;
-    while ((option = getopt(argc, argv, "c:s:d:l:r:p:")) != -1) {
+    while ((option = getopt(argc, argv, "c:s:d:l:r:p:f")) != -1) {
         switch (option) {
         case 'c':
             cuts = strtoull(optarg, NULL, 10);
@@ -284,6 +284,9 @@ int main(int argc, char **argv)
             break;
         case 'p':
             world.plant = optarg;
+            break;
+        case 'f':
+            world.may_fill = true;
             break;
         default:
             return 2;

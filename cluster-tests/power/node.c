@@ -129,10 +129,12 @@ static void take_log_line(struct power_node *node, const char *line)
                       number_after(line, " missing_segments=") != 0)) {
         world_problem(world, "UNREADABLE log of %s: %s\n  after %s", node->name, line,
                       node->last_cut);
-    } else if (strstr(line, "level=error") != NULL && !node->calls_fail) {
+    } else if (strstr(line, "level=error") != NULL && !node->calls_fail &&
+               !(world->may_fill && strstr(line, "log's limit is full") != NULL)) {
         world_problem(world, "%s says: %s\n  after %s", node->name, line, node->last_cut);
     }
     world->torn += recovered && number_after(line, " torn_bytes=") != 0;
+    world->compactions += strstr(line, " ev=log_compacted ") != NULL;
     node->ready = node->ready || strstr(line, " ev=ready ") != NULL;
 }
 

@@ -55,7 +55,8 @@ struct power_world {
     uint32_t window;      /* reports in flight at one node */
     uint32_t padding_max; /* bytes of a detail */
     bool disk_fails;      /* calls fail in this round */
-    uint64_t cuts, acked, refused, start_cuts, failing_rounds, rolls, torn;
+    uint64_t cuts, acked, refused, start_cuts, failing_rounds, rolls, torn, compactions;
+    bool may_fill; /* the log is so small that it is full at times: refusals are in order */
     pthread_mutex_t
         lock;           /* over jobs, outstanding, acks, refused: callbacks are on other threads */
     int wake;           /* eventfd: callbacks wake the main thread */

@@ -5,7 +5,7 @@ power_base=${TMPDIR:-/tmp}/tidings-power-$$
 power_names=()
 
 # power_start NAME PORT SEED CUTS REGION...: makes keys and directories, runs in the background. $plant = a
-# planted fault.
+# planted fault, $limit = of the log: with 1MiB it is compacted all the time, and full at times.
 power_start() {
     local name=$1 port=$2 seed=$3 cuts=$4 region
     shift 4
@@ -15,10 +15,11 @@ power_start() {
     "$bin/tidings" -q roster init --cluster power --root-key "$cluster/root.key" --roster "$cluster/roster"
     for region in "$@"; do
         make_region "$region" "$port"
+        [ -z "${limit:-}" ] || printf 'limits:\n  log: %s\n' "$limit" >>"$cluster/$region/tidingsd.yaml"
         port=$((port + 2))
     done
     "$bin/tidings-power" -d "$bin/tidingsd" -l "$bin/tidings-power.so" -r "$cluster" -c "$cuts" -s "$seed" \
-        ${plant:+-p "$plant"} "$@" >"$cluster/verdict" 2>&1 &
+        ${plant:+-p "$plant"} ${limit:+-f} "$@" >"$cluster/verdict" 2>&1 &
     echo $! >"$cluster/harness"
     power_names+=("$name")
 }

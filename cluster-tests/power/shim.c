@@ -428,19 +428,24 @@ SHOWN int unlink(const char *path)
     return unlinkat(AT_FDCWD, path, 0);
 }
 
-SHOWN int rename(const char *path, const char *target)
+SHOWN int renameat(int directory, const char *path, int target_directory, const char *target)
 {
-    const char *name = name_in(AT_FDCWD, path), *to = name_in(AT_FDCWD, target);
+    const char *name = name_in(directory, path), *to = name_in(target_directory, target);
     if (name == NULL || to == NULL) {
-        return real_renameat(AT_FDCWD, path, AT_FDCWD, target);
+        return real_renameat(directory, path, target_directory, target);
     }
     pthread_mutex_lock(&lock);
     at_call();
     power_note_rename(&disk, name, to);
-    int status = real_renameat(AT_FDCWD, path, AT_FDCWD, target);
+    int status = real_renameat(directory, path, target_directory, target);
     at_call();
     pthread_mutex_unlock(&lock);
     return status;
+}
+
+SHOWN int rename(const char *path, const char *target)
+{
+    return renameat(AT_FDCWD, path, AT_FDCWD, target);
 }
 
 /* The names under which programs built for 64-bit offsets call the same functions. */

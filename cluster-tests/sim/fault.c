@@ -26,8 +26,26 @@ static int any_up(struct sim_world *world)
 }
 
 /* ---- processes and disks ---- */
+/* A whole segment is gone, the newest one perhaps: where nothing was compacted that leaves no trace. */
+static void lose_segment(struct sim_world *world, struct sim_node *node)
+{
+    size_t pick = (size_t)sim_random_below(&world->r_disk, node->disk.file_count + 1);
+
+    for (size_t i = 0; i < node->disk.file_count; i++) {
+        struct test_file *file = &node->disk.files[(pick + i) % node->disk.file_count];
+        if (file->exists) {
+            file->exists = file->exists_durable = false;
+            return;
+        }
+    }
+}
+
 static void flip_bit(struct sim_world *world, struct sim_node *node)
 {
+    if (world->options.compact_ms > 0 && sim_random_chance(&world->r_disk, 40)) {
+        lose_segment(world, node);
+        return;
+    }
     for (int tries = 0; tries < 20; tries++) {
         size_t pick = (size_t)sim_random_below(&world->r_disk, node->disk.file_count + 1);
         struct test_file *file = &node->disk.files[pick];
@@ -83,7 +101,7 @@ static void crash(struct sim_world *world, bool power, enum sim_ruin how)
     }
     if (power && how == SIM_RUIN_NONE && sim_random_chance(&world->r_fault, 50)) {
         world->nodes[index].power_in =
-            (uint32_t)sim_draw(world, 1, 4); /* at a call of its next flush */
+            (uint32_t)sim_draw(world, 1, world->options.compact_ms > 0 ? 9 : 4); /* a call of its next flush */
         return;
     }
     sim_trace(world, "fault: node %d ends, power %d, disk %d", index + 1, power, (int)how);

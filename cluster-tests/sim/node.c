@@ -72,6 +72,19 @@ static void on_done(void *self, const struct td_log_done *done)
     }
 }
 
+static void on_ask(void *self, const struct td_compact_ask *ask)
+{
+    ((struct sim_node *)self)->asked = ask;
+}
+
+static void on_compacted(void *self, const struct td_log_compacted *what)
+{
+    struct sim_node *node = self;
+
+    node->compactions++;
+    node->compacted_bytes += what->bytes_before - what->bytes_after;
+}
+
 static void forget_done(struct sim_node *node)
 {
     for (size_t i = 0; i < node->done_count; i++) {
@@ -79,6 +92,25 @@ static void forget_done(struct sim_node *node)
         free(node->done[i].leaves);
     }
     node->done_count = 0;
+}
+
+static void drive_log(struct sim_world *world, int index);
+
+/* The question of a compaction comes behind the completions that were before it, as in the daemon. */
+static void ask_core(struct sim_world *world, int index)
+{
+    struct sim_node *node = &world->nodes[index];
+
+    if (node->asked != NULL) {
+        struct td_event event = sim_node_event(world, index, TD_EV_COMPACT);
+        event.u.compact = node->asked;
+        node->asked = NULL;
+        sim_node_step(world, index, &event);
+    }
+    world->counts.compactions += node->compactions;
+    world->counts.compacted_bytes += node->compacted_bytes;
+    node->compactions = node->compacted_bytes = 0;
+    drive_log(world, index);
 }
 
 /* What the daemon's log thread does: one group, then its completions go to the core. */
@@ -119,9 +151,34 @@ void sim_node_flush(struct sim_world *world, int index)
         free(done[i].leaves);
     }
     free(done);
+    if (node->generation == generation) {
+        ask_core(world, index);
+    }
 }
 
 /* ---- effects ---- */
+static void schedule_flush(struct sim_world *world, int index)
+{
+    struct sim_node *node = &world->nodes[index];
+
+    if (node->flush_scheduled) {
+        return;
+    }
+    node->flush_scheduled = true;
+    uint64_t flush_ms = sim_random_between(&world->r_disk, world->options.flush_ms_min,
+                                           world->options.flush_ms_max) +
+                        node->flush_extra_ms;
+    sim_schedule(world, world->now_ms + flush_ms, SIM_AT_FLUSH, index)->generation = node->generation;
+}
+
+/* A compaction goes on while nothing is stored. */
+static void drive_log(struct sim_world *world, int index)
+{
+    if (td_log_busy(world->nodes[index].log)) {
+        schedule_flush(world, index);
+    }
+}
+
 static void store(struct sim_world *world, int index, const struct td_effect *effect)
 {
     struct sim_node *node = &world->nodes[index];
@@ -135,14 +192,7 @@ static void store(struct sim_world *world, int index, const struct td_effect *ef
     sim_check_i8_store(world, index, effect->u.store.ticket);
     bool queued = td_log_submit(node->log, effect);
     TD_ASSERT(queued);
-    if (!node->flush_scheduled) {
-        node->flush_scheduled = true;
-        uint64_t flush_ms = sim_random_between(&world->r_disk, world->options.flush_ms_min,
-                                               world->options.flush_ms_max) +
-                            node->flush_extra_ms;
-        sim_schedule(world, world->now_ms + flush_ms, SIM_AT_FLUSH, index)->generation =
-            node->generation;
-    }
+    schedule_flush(world, index);
 }
 
 static void sign_head(struct sim_world *world, int index, struct td_head *head)
@@ -215,6 +265,10 @@ static void perform(struct sim_world *world, int index, const struct td_effect *
         break;
     case TD_FX_TRACE:
         note_trace(world, index, effect);
+        break;
+    case TD_FX_COMPACT:
+        td_log_compact(node->log, effect->u.compact);
+        drive_log(world, index);
         break;
     }
 }
@@ -341,6 +395,7 @@ static void make_core(struct sim_world *world, int index)
         .self = node->region,
         .table_seed = sim_random_next(&world->r_node),
         .stale_ms = 30000,
+        .survey_ms = world->options.compact_ms,
         .limits = {.registers_max = 16384,
                    .bytes_max = 16 << 20,
                    .links_max = 2 * TD_REGIONS_MAX,
@@ -382,6 +437,7 @@ static void reset(struct sim_world *world, struct sim_node *node)
     node->unproved_count = 0;
     node->acks_taken = 0;
     node->booting = true;
+    node->asked = NULL;
     memset(node->fold_seen, 0, sizeof node->fold_seen);
     memset(node->fresh_cursor, 0, sizeof node->fresh_cursor);
     if (node->shadow_room > 0) {
@@ -403,12 +459,15 @@ void sim_node_boot(struct sim_world *world, int index)
     struct sim_node *node = &world->nodes[index];
     struct replay replay = {world, index};
     struct td_log_replay into = {&replay, replay_batch, replay_record};
-    struct td_log_sink sink = {node, on_done};
+    struct td_log_sink sink = {node, on_done, NULL, on_compacted};
     struct td_log_recovery found = {0};
     struct td_disk door = disk_door(node);
     char why[WHY_BYTES] = "";
 
     reset(world, node);
+    if (world->options.compact_ms > 0) {
+        sink.ask = on_ask;
+    }
     make_core(world, index);
     struct td_event roster = sim_node_event(world, index, TD_EV_ROSTER);
     roster.u.roster = sim_roster(world, index);

@@ -140,6 +140,17 @@ static void draw_wire(struct sim_options *options)
     }
 }
 
+/* One world in four: small segments, so that much of them dies while it runs. */
+static void draw_compaction(struct sim_options *options)
+{
+    struct sim_random random = sim_random_new(options->seed, 19);
+
+    if (sim_random_chance(&random, 25)) {
+        options->compact_ms = (uint32_t)sim_random_between(&random, 50, 3000);
+        options->segment_bytes = (uint32_t)sim_random_between(&random, 2, 40) * 1024;
+    }
+}
+
 struct sim_options sim_options_draw(uint64_t seed)
 {
     struct sim_random random = sim_random_new(seed, 1);
@@ -178,6 +189,7 @@ struct sim_options sim_options_draw(uint64_t seed)
     draw_wire(&options); /* may make it smaller */
     draw_byz(&options);
     draw_leave(&options);
+    draw_compaction(&options);
     return options;
 }
 
@@ -204,6 +216,7 @@ static const struct {
     FIELD(ring_batches),
     FIELD(live_updates_max),
     FIELD(segment_bytes),
+    FIELD(compact_ms),
     FIELD(ack_percent),
     FIELD(fault_gap_ms),
     FIELD(faults_max),

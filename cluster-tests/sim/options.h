@@ -86,6 +86,7 @@ struct sim_options {
     uint32_t ring_batches;
     uint32_t live_updates_max; /* more, mostly beaten, goes through a transfer; 0 = never, unless given */
     uint32_t segment_bytes;
+    uint32_t compact_ms; /* how often the log hears what is needed of it; 0 = it is never compacted */
     uint32_t ack_percent; /* reports that ask for one other region */
     uint32_t absence_s; /* the roster's max_absence: who is away longer holds nothing up any more */
     uint32_t forged_percent; /* meddlers' reports that carry a token of the year 2099 */

@@ -121,6 +121,8 @@ struct sim_node {
     bool flush_scheduled;
     uint32_t power_in; /* the power goes at this call of the next flush; 0 = no */
     uint32_t flush_extra_ms;
+    const struct td_compact_ask *asked; /* by the log inside td_log_work */
+    uint64_t compactions, compacted_bytes; /* not yet counted */
     uint64_t tick_ms;
     uint32_t ticks_now;
     uint64_t boot_base_ms;
@@ -135,6 +137,7 @@ struct sim_node {
 
     /* Checkers' memory of this node. */
     uint64_t change_seen;
+    uint32_t slot_looked_at; /* check_log.c */
     struct sim_shadow *shadow; /* by register index */
     uint32_t shadow_room;
     struct sim_shadow *earlier; /* registers of the process before that its disk must still have */
@@ -208,7 +211,8 @@ struct sim_watch {
 
 struct sim_counts {
     uint64_t events, steps, acks, refused, lost_calls, reads, faults[SIM_FAULT_COUNT], frames,
-        bytes, flushes_failed, rejected, restarts, payloads, deltas_delivered, forks;
+        bytes, flushes_failed, rejected, restarts, payloads, deltas_delivered, forks, compactions,
+        compacted_bytes;
 };
 
 struct sim_world {
@@ -475,6 +479,8 @@ void sim_check_i7_accused(struct sim_world *world, int node);
 void sim_check_i7_free(struct sim_world *world);
 void sim_check_i8(struct sim_world *world, int node);
 void sim_check_i8_store(struct sim_world *world, int node, struct td_ticket ticket);
+/* all: every slot, else some of them. */
+void sim_check_log(struct sim_world *world, int node, bool all);
 void sim_check_i9_healthy(struct sim_world *world, int node);
 bool sim_check_i9_idle(struct sim_world *world, char *ret_why, size_t why_bytes);
 void sim_check_i10_step(struct sim_world *world, int node);

@@ -18,7 +18,7 @@ struct child {
     uint64_t seed;
 };
 struct totals {
-    uint64_t seeds, failed, sim_ms, steps, events, acks, reads, frames, restarts;
+    uint64_t seeds, failed, sim_ms, steps, events, acks, reads, frames, restarts, compactions, compacted_bytes;
     uint64_t faults[SIM_FAULT_COUNT];
     struct timespec start;
     uint64_t first_failed_seed;
@@ -130,10 +130,12 @@ static void print_progress(const struct totals *totals, bool last)
         (unsigned long long)totals->failed, (double)totals->sim_ms / 3.6e6, seconds,
         (double)totals->seeds / seconds, (double)totals->sim_ms / 1000 / seconds);
     if (last) {
-        printf("steps %llu, frames %llu, acknowledged %llu, reads %llu, restarts %llu; faults:",
+        printf("steps %llu, frames %llu, acknowledged %llu, reads %llu, restarts %llu, compactions %llu "
+               "(%llu kB reclaimed); faults:",
                (unsigned long long)totals->steps, (unsigned long long)totals->frames,
                (unsigned long long)totals->acks, (unsigned long long)totals->reads,
-               (unsigned long long)totals->restarts);
+               (unsigned long long)totals->restarts, (unsigned long long)totals->compactions,
+               (unsigned long long)totals->compacted_bytes / 1000);
         for (int i = 0; i < SIM_FAULT_COUNT; i++) {
             printf(" %s %llu", sim_fault_name((enum sim_fault)i),
                    (unsigned long long)totals->faults[i]);
@@ -155,6 +157,8 @@ static void take_result(const struct sim_swarm *swarm, struct totals *totals,
     totals->acks += counts->acks;
     totals->reads += counts->reads;
     totals->restarts += counts->restarts;
+    totals->compactions += counts->compactions;
+    totals->compacted_bytes += counts->compacted_bytes;
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
         totals->faults[i] += counts->faults[i];
     }
@@ -169,12 +173,14 @@ static void take_result(const struct sim_swarm *swarm, struct totals *totals,
     }
     if (swarm->single && result->passed) {
         printf("seed %llu passed, trace %016llx, %.1f simulated s, %llu steps, %llu acknowledged, "
-               "%llu refused, %llu reads, %llu lost calls, %llu rejected, %llu restarts\n",
+               "%llu refused, %llu reads, %llu lost calls, %llu rejected, %llu restarts, "
+               "%llu compactions\n",
                (unsigned long long)result->seed, (unsigned long long)result->trace_hash,
                (double)result->sim_ms / 1000, (unsigned long long)counts->steps,
                (unsigned long long)counts->acks, (unsigned long long)counts->refused,
                (unsigned long long)counts->reads, (unsigned long long)counts->lost_calls,
-               (unsigned long long)counts->rejected, (unsigned long long)counts->restarts);
+               (unsigned long long)counts->rejected, (unsigned long long)counts->restarts,
+               (unsigned long long)counts->compactions);
     }
 }
 

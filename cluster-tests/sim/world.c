@@ -150,6 +150,7 @@ static void check_all(struct sim_world *world)
             sim_check_i7_accused(world, i);
             if (world->rounds % 20 == (uint64_t)(i % 20)) {
                 sim_check_i8(world, i);
+                sim_check_log(world, i, false);
             }
         }
     }
@@ -442,6 +443,7 @@ bool sim_world_run(struct sim_world *world)
         if (world->nodes[i].up && !sim_is_bad(world, i)) {
             sim_check_i1(world, i);
             sim_check_i8(world, i);
+            sim_check_log(world, i, true);
         }
     }
     if (!world->failed) {

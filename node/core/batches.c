@@ -127,21 +127,44 @@ static uint32_t *ring_entry(const struct td_core *core, uint8_t region_slot, uin
     return &core->ring[(size_t)region_slot * size + position % size];
 }
 
+static void ring_drop_oldest(struct td_core *core, uint8_t region_slot)
+{
+    struct td_region_info *region = &core->regions[region_slot];
+    const uint32_t oldest = *ring_entry(core, region_slot, region->ring_first);
+    region->ring_first = (region->ring_first + 1) % core->config.limits.ring_batches;
+    region->ring_serial += 1;
+    region->ring_count -= 1;
+    core->slots[oldest].in_ring = false;
+    td_slot_release(core, oldest);
+}
+
 void td_ring_push(struct td_core *core, uint8_t region_slot, uint32_t slot)
 {
     struct td_region_info *region = &core->regions[region_slot];
     const uint32_t size = core->config.limits.ring_batches;
     core->slots[slot].in_ring = true;
     if (region->ring_count == size) {
-        const uint32_t oldest = *ring_entry(core, region_slot, region->ring_first);
-        region->ring_first = (region->ring_first + 1) % size;
-        region->ring_serial += 1;
-        region->ring_count -= 1;
-        core->slots[oldest].in_ring = false;
-        td_slot_release(core, oldest);
+        ring_drop_oldest(core, region_slot);
     }
     *ring_entry(core, region_slot, region->ring_first + region->ring_count) = slot;
     region->ring_count += 1;
+}
+
+void td_rings_leave(struct td_core *core, const uint32_t *segments, uint32_t count)
+{
+    for (uint8_t region_slot = 0; region_slot < TD_SLOTS; ++region_slot) {
+        const struct td_region_info *region = &core->regions[region_slot];
+        uint64_t until = region->ring_serial;
+        for (uint64_t serial = until; serial < region->ring_serial + region->ring_count; ++serial) {
+            const struct td_slot *slot = &core->slots[td_ring_at(core, region_slot, serial)];
+            for (uint32_t i = 0; i < count; ++i) {
+                until = slot->ref.position >> 32 == segments[i] ? serial + 1 : until;
+            }
+        }
+        while (region->ring_serial < until) {
+            ring_drop_oldest(core, region_slot);
+        }
+    }
 }
 
 void td_ring_drop(struct td_core *core, uint8_t region_slot)
@@ -460,6 +483,7 @@ bool td_batch_accept(struct td_core *core, const struct td_received_batch *recei
         TD_COUNT(core, applied, result.won);
     }
     core->slots[slot].index_last = batch->deltas[batch->present_count - 1].index;
+    core->slots[slot].stored_count = batch->present_count;
     core->slots[slot].anchor_next = proves_more(core, &core->slots[slot]);
     /* In repair a peer may send what is held as often as it likes: that does not go into the log again. */
     const bool useless = (held || !batch->whole) && core->slots[slot].live_count == 0 &&
@@ -512,11 +536,13 @@ void td_batch_replay(struct td_core *core, const struct td_batch *batch, struct 
                                                            batch->whole, via);
     if (slot == TD_NONE) {
         TD_COUNT(core, rejected_bounds, 1);
+        td_start_hole(core, ref.position); /* a claim behind it would say that it is here */
         return;
     }
     core->slots[slot].ref = ref;
     core->slots[slot].durable = true;
     core->slots[slot].index_last = batch->deltas[batch->present_count - 1].index;
+    core->slots[slot].stored_count = batch->present_count;
     core->incs[inc].key_number = header->key_number;
     core->slots[slot].in_ring = true;
     if (!is_void) {

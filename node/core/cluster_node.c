@@ -235,6 +235,8 @@ static void perform(struct cluster *cluster, unsigned index, const struct td_eff
         done->value = head->number;
         break;
     }
+    case TD_FX_COMPACT:
+        break; /* no survey is asked for */
     case TD_FX_RANDOM:
         world_schedule(cluster, cluster->now_ms, AT_RANDOM, index)->generation = node->generation;
         break;

@@ -27,6 +27,7 @@ static void lay_out(struct td_core *core, struct td_block *block)
     td_pending_layout(core, block);
     td_query_layout(core, block);
     td_repair_layout(core, block);
+    td_compact_layout(core, block);
 }
 
 size_t td_core_bytes(const struct td_core_config *config)
@@ -130,6 +131,9 @@ static void dispatch(struct td_core *core, const struct td_event *event)
     case TD_EV_RANDOM:
         td_incarnation_random(core, event->u.random.bits);
         break;
+    case TD_EV_COMPACT:
+        td_compact_event(core, event);
+        break;
     }
 }
 
@@ -146,6 +150,7 @@ static void run_ticks(struct td_core *core, bool ticked)
     td_live_tick(core);
     td_transfer_tick(core);
     td_repair_tick(core);
+    td_compact_tick(core);
 }
 
 static void end_step(struct td_core *core)

@@ -54,6 +54,7 @@ struct td_core_config {
     uint64_t stale_ms;       /* freshness.stale: what `certain` means */
     struct td_core_limits limits;
     struct td_text software; /* version shown in heads, borrowed for ever */
+    uint32_t survey_ms; /* how often the log hears what of it is still needed, when that is little; 0 = never */
 };
 
 /* Bytes the core needs for these limits; the caller reserves them (zeroed, 64-byte aligned). */
@@ -73,6 +74,7 @@ enum td_event_type {
     TD_EV_STORED,
     TD_EV_HEAD_SIGNED,
     TD_EV_RANDOM,
+    TD_EV_COMPACT,
 };
 
 enum td_record_type {
@@ -85,6 +87,7 @@ enum td_record_type {
     TD_RECORD_HOLES = 7,   /* these holes lie before it and are known: later claims do not rest on them */
     TD_RECORD_JOINED = 8,  /* a region that has joined the cut: a recovering one must have heard it */
     TD_RECORD_RECOVERED = 9, /* whether what others held of us was all back; a log without it lacks things */
+    TD_RECORD_COMPACTED = 10, /* only from recovery, before all others: parts of the log were compacted */
 };
 
 /* What recovery hands to the core; batches were decoded and verified like a peer's. */
@@ -103,6 +106,57 @@ struct td_record {
         struct td_region joined;
         bool recovered;
     } u;
+};
+
+/* Compaction (LOG, "Compaction"): the log rewrites sealed segments, the core says what of them is still
+ * needed. The log asks one thing at a time (TD_EV_COMPACT) and waits for its answer (TD_FX_COMPACT). */
+enum td_compact_step {
+    TD_COMPACT_SURVEY = 1, /* effect only, unasked: how much of each segment is still needed */
+    TD_COMPACT_BEGIN,      /* these segments are to be rewritten; ok = they may be */
+    TD_COMPACT_KEEP,       /* which deltas of these batches have to stay */
+    TD_COMPACT_CLAIM,      /* `has` is to become durable, behind all that it covers; ok = it is */
+    TD_COMPACT_MOVED,      /* these batches lie elsewhere now; ok, once nobody reads the old places */
+};
+/* A stored batch, decoded. */
+struct td_compact_batch {
+    uint64_t position;
+    const struct td_batch *batch;
+};
+/* Answer for one of them. */
+struct td_compact_keep {
+    uint32_t keep_count;  /* all that are present: verbatim; 0 = nothing of it is needed */
+    const uint32_t *keep; /* ascending indexes */
+    /* Who must be told where it goes: given back in td_compact_move. */
+    uint32_t slot; /* UINT32_MAX = none */
+    uint32_t loser_count;
+    const uint32_t *losers;
+};
+struct td_compact_move {
+    bool loser;
+    uint32_t index;         /* slot or loser as in td_compact_keep */
+    uint64_t from, to;      /* positions */
+    uint32_t bytes;         /* as it lies there now */
+    uint32_t stored_count, index_last; /* deltas it holds now, and the last of them */
+};
+/* Of one segment: what is still needed, an estimate. */
+struct td_compact_share {
+    uint32_t segment;
+    uint64_t live_bytes;
+};
+struct td_compact_ask {
+    enum td_compact_step step;
+    const uint32_t *segments; /* BEGIN */
+    const struct td_compact_batch *batches; /* KEEP */
+    const struct td_compact_move *moves; /* MOVED */
+    uint32_t count; /* of these */
+};
+struct td_compact_answer {
+    enum td_compact_step step;
+    bool ok;
+    const struct td_compact_share *shares; /* SURVEY, in no order; segments not named: nothing */
+    const struct td_compact_keep *keeps; /* KEEP, one per batch asked about */
+    const struct td_vv_fold *folds; /* BEGIN: what is folded; comes first in the output */
+    uint32_t count; /* of these */
 };
 
 /* A batch that crossed a link: decoded, root checked, signature verified. handle names the buffer that
@@ -177,6 +231,7 @@ struct td_event {
         struct {
             uint32_t bits;
         } random;
+        const struct td_compact_ask *compact; /* alive until it is answered */
     } u;
 };
 
@@ -188,6 +243,7 @@ enum td_effect_type {
     TD_FX_REPLY,
     TD_FX_CLOSE_LINK,
     TD_FX_TRACE,
+    TD_FX_COMPACT,
 };
 
 enum td_out_type {
@@ -280,6 +336,7 @@ struct td_effect {
             struct td_region region;
             uint64_t a, b;
         } trace;
+        const struct td_compact_answer *compact; /* copied by the log at once */
     } u;
 };
 

@@ -42,18 +42,23 @@ static bool clone_allows(struct td_core *core)
     return true;
 }
 
+void td_incarnation_draw_later(struct td_core *core, unsigned reason)
+{
+    core->incarnation_reason = reason;
+    core->incarnation_wanted = true;
+    core->incarnation_durable = false;
+    td_deadline(core, core->now.boot_ms + 1000);
+}
+
 void td_incarnation_draw(struct td_core *core, unsigned reason)
 {
     if (reason == TD_DRAW_CLONE && !clone_allows(core)) {
         return;
     }
-    core->incarnation_reason = reason;
-    core->incarnation_wanted = true;
-    core->incarnation_durable = false;
+    td_incarnation_draw_later(core, reason);
     if (!core->incarnation_asked) {
         td_incarnation_ask(core);
     }
-    td_deadline(core, core->now.boot_ms + 1000);
 }
 
 /* Written before the record of the next incarnation. False when there is no room for it now. */

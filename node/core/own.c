@@ -44,6 +44,7 @@ struct td_own_state {
     struct td_incarnation incarnation;
     bool in_flight;
     uint64_t retry_boot_ms;
+    uint64_t failed_boot_ms; /* when a group failed last; 0 = never */
 };
 
 size_t td_publish_layout(struct td_core *core, struct td_block *block)
@@ -501,6 +502,7 @@ static void group_durable(struct td_core *core, const struct td_store *store,
     }
     core->slots[slot].in_ring = false;
     core->slots[slot].index_last = store->pending_count - 1;
+    core->slots[slot].stored_count = store->pending_count;
     td_slot_anchor(core, slot);
     td_inc_received(core, store->inc, first_seq, store->pending_count);
     td_inc_durable(core, store->inc, first_seq + store->pending_count - 1);
@@ -528,7 +530,15 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
         core->publish_refused = TD_EDISKFULL;
         td_fx_trace(core, TD_TR_PUBLISH_STOPPED, core->config.self, TD_EDISKFULL, 0);
     }
-    td_incarnation_draw(core, TD_DRAW_STORE_FAILED);
+    /* Again at once: a small record fits where the group does not, and each try costs a start number. */
+    const bool again = own->failed_boot_ms != 0 && core->now.boot_ms < own->failed_boot_ms + TD_OWN_RETRY_MS;
+    own->failed_boot_ms = core->now.boot_ms;
+    if (again) {
+        td_incarnation_draw_later(core, TD_DRAW_STORE_FAILED);
+        own->retry_boot_ms = core->now.boot_ms + TD_OWN_RETRY_MS;
+    } else {
+        td_incarnation_draw(core, TD_DRAW_STORE_FAILED);
+    }
 }
 
 /* A clock behind the roster or our own log refuses reports without any other sign of trouble. */

@@ -204,7 +204,7 @@ static void test_explain_shows_winner_and_losers_with_their_place(void **state)
     for (unsigned i = 0; i < 3; ++i) {
         assert_true(reply->versions[i].log_position > 0);
         const struct td_record *record =
-            &replica->log[reply->versions[i].log_position - 4096];
+            &replica->log[reply->versions[i].log_position - REPLICA_POSITION];
         assert_int_equal(record->ref.ticket.v, reply->versions[i].log_ticket);
         assert_int_equal(record->u.batch->header.first_seq + reply->versions[i].log_index,
                          reply->versions[i].view.dot.seq);

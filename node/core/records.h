@@ -57,6 +57,7 @@ struct td_slot {
     bool anchor;          /* of its incarnation */
     bool anchor_next;     /* will be when its bytes are durable */
     uint32_t index_last;  /* of the deltas that its stored bytes hold */
+    uint32_t stored_count; /* how many these are */
     bool failed;          /* its store failed: merged and shown, but its bytes are nowhere */
     bool used;
 };
@@ -319,7 +320,8 @@ struct td_own_tick {
 
 /* Stores in flight, ascending ticket. */
 enum { TD_STORES = 8192 };
-enum td_store_what { TD_WHAT_OWN = 1, TD_WHAT_BATCH, TD_WHAT_CLAIM, TD_WHAT_INCARNATION, TD_WHAT_OTHER };
+enum td_store_what { TD_WHAT_OWN = 1, TD_WHAT_BATCH, TD_WHAT_CLAIM, TD_WHAT_INCARNATION, TD_WHAT_OTHER,
+    TD_WHAT_COMPACT };
 struct td_store {
     uint64_t ticket;
     enum td_store_what what;

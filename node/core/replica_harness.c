@@ -206,6 +206,9 @@ static void perform(struct replica *replica, const struct td_effect *effects, si
             replica->closed_link = effects[i].u.close_link.link.v;
             replica->closed_why = effects[i].u.close_link.why;
             break;
+        case TD_FX_COMPACT:
+            replica->compact = effects[i].u.compact;
+            break;
         case TD_FX_SIGN_HEAD:
             break;
         }
@@ -260,7 +263,7 @@ void replica_complete(struct replica *replica, bool durable)
         event.u.stored.leaf_count = store.batch->header.count;
     }
     if (durable) {
-        event.u.stored.ref = (struct td_log_ref){ store.ticket, 4096 + replica->log_count, 100 };
+        event.u.stored.ref = (struct td_log_ref){ store.ticket, REPLICA_POSITION + replica->log_count, 100 };
         append(replica, &store, event.u.stored.ref);
     }
     replica_step(replica, &event);

@@ -18,6 +18,7 @@
 
 enum { REPLICA_STORES_MAX = 8192, REPLICA_REPLIES_MAX = 8192 };
 #define REPLICA_WALL_MS UINT64_C(1800000000000)
+#define REPLICA_POSITION UINT64_C(0x100001000) /* of the log's first record: segment 1 */
 
 struct replica_options {
     unsigned regions;          /* in the roster; we are region 1 */
@@ -70,6 +71,7 @@ struct replica {
     uint32_t sent[256]; /* by enum td_msg_type */
     uint32_t closed_count, closed_link; /* links that the replica wanted closed; the newest, and why */
     enum td_err closed_why;
+    const struct td_compact_answer *compact; /* newest answer or survey; valid until the next step */
     /* What the log holds. */
     struct td_record *log;
     uint32_t log_count, log_max;

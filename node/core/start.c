@@ -20,6 +20,17 @@ static void own_start(struct td_core *core, uint32_t start)
     }
 }
 
+void td_start_hole(struct td_core *core, uint64_t position)
+{
+    if (core->log_compacted && !TD_PLANTED(compact_keeps_claims)) {
+        td_vectors_unclaim(core); /* docs/decisions/0022 */
+    }
+    core->log_hole = true; /* later claims name what the hole may have held */
+    core->recovered_logged = false;
+    core->hole_count += 1;
+    core->hole_mix = (core->hole_mix ^ position) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static void apply_record(struct td_core *core, const struct td_record *record)
 {
     switch (record->type) {
@@ -46,11 +57,11 @@ static void apply_record(struct td_core *core, const struct td_record *record)
             core->logged_wall_ms = record->u.wall_ms;
         }
         break;
+    case TD_RECORD_COMPACTED:
+        core->log_compacted = true;
+        break;
     case TD_RECORD_HOLE:
-        core->log_hole = true; /* later claims name what the hole may have held */
-        core->recovered_logged = false;
-        core->hole_count += 1;
-        core->hole_mix = (core->hole_mix ^ record->ref.position) * UINT64_C(0x9e3779b97f4a7c15);
+        td_start_hole(core, record->ref.position);
         break;
     case TD_RECORD_RECOVERED:
         core->recovered_logged = record->u.recovered && !core->log_hole;

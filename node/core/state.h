@@ -10,7 +10,8 @@
  * source.c from whom; transfer.c
  * transfers; repair.c digests; heads.c others' heads; head_own.c our own and its closings; fresh.c
  * freshness; cut.c the stable cut, fences, folds; start.c the log at a start; recover.c recovery after a
- * loss; incarnation.c our own incarnation; metrics.c what is measured beside the counters. */
+ * loss; incarnation.c our own incarnation; compact.c what the log may leave out; metrics.c what is measured
+ * beside the counters. */
 #ifndef TD_CORE_STATE_H
 #define TD_CORE_STATE_H
 
@@ -22,6 +23,7 @@ struct td_pending_state;  /* waiters.c: requests that wait */
 struct td_fx;             /* fx.c: effects of this step */
 struct td_query_state;    /* query.c: scratch for answers */
 struct td_repair_state;   /* repair.c */
+struct td_compact_state;  /* compact.c */
 
 struct td_core {
     struct td_core_config config;
@@ -70,6 +72,7 @@ struct td_core {
     bool clock_refused;            /* our clock is behind the roster or our log: traced */
     uint64_t logged_wall_ms;       /* newest WALL record of the log */
     uint64_t wall_record_ms;       /* when we last wrote one (wall) */
+    bool log_compacted;            /* parts of it were: a hole takes back what was claimed before it */
     bool log_hole;                 /* a hole that no HOLES record names yet: HAS does not count */
     bool holes_unmarked;           /* a HOLES record has to come before our next claim */
     uint64_t hole_count, hole_mix; /* all that recovery saw */
@@ -160,6 +163,7 @@ struct td_core {
     struct td_pending_state *pending;
     struct td_query_state *query;
     struct td_repair_state *repair;
+    struct td_compact_state *compact;
     struct td_fx *fx;
     uint64_t counters[TD_COUNTER_COUNT];
 
@@ -251,6 +255,8 @@ void td_vectors_fold(struct td_core *core, struct td_region region, uint32_t sta
 bool td_inc_void(struct td_core *core, uint16_t inc, uint64_t last_seq);
 /* A store of this incarnation failed: what is not durable is asked for again. */
 void td_inc_fall_back(struct td_core *core, uint16_t inc);
+/* START: nothing that was claimed so far counts, only whole batches that still have something live. */
+void td_vectors_unclaim(struct td_core *core);
 void td_vectors_init(struct td_core *core);
 /* Copies into owned memory; false (unchanged) when too large. */
 bool td_vv_store_set(struct td_vv_store *store, const struct td_vv *vv);
@@ -272,6 +278,8 @@ void td_slot_anchor_drop(struct td_core *core, uint16_t inc);
 void td_ring_push(struct td_core *core, uint8_t region_slot, uint32_t slot);
 /* Empties it: who wants more of this region is told that it is not whole here. */
 void td_ring_drop(struct td_core *core, uint8_t region_slot);
+/* Takes what lies in these segments out of all rings, and what is older than that. */
+void td_rings_leave(struct td_core *core, const uint32_t *segments, uint32_t count);
 /* Batch slot at this serial, TD_NONE when outside the ring. */
 uint32_t td_ring_at(const struct td_core *core, uint8_t region_slot, uint64_t serial);
 /* Serial from which the ring serves `from` (newest held per incarnation) without a hole; false = not
@@ -373,6 +381,16 @@ uint32_t td_leaving_fold(const struct td_core *core, struct td_vv_fold fold);
 bool td_leaving_doubts(const struct td_core *core, struct td_region region, uint64_t stamp_ms);
 void td_query_members(struct td_core *core, uint32_t client_link, const struct td_request *request);
 
+/* ---- compact.c ---- */
+void td_compact_layout(struct td_core *core, struct td_block *block);
+void td_compact_event(struct td_core *core, const struct td_event *event);
+void td_compact_claimed(struct td_core *core, bool durable);
+void td_compact_tick(struct td_core *core);
+/* Whether the log has to go on holding this delta in the batch at this position: its register shows it, or
+ * nothing durable beats it. The only place that says so, but for losers that `explain` shows. */
+bool td_batch_live(const struct td_core *core, const struct td_delta *delta, struct td_dot dot,
+                   uint64_t position);
+
 /* ---- publish.c / again.c / pending.c / query.c / start.c / incarnation.c ---- */
 size_t td_publish_layout(struct td_core *core, struct td_block *block);
 enum td_err td_publish_refusal(const struct td_core *core); /* TD_OK = this node publishes */
@@ -431,6 +449,8 @@ void td_query_request(struct td_core *core, const struct td_event *event);
 /* Begins a reply with envelope, freshness and names filled. */
 struct td_response *td_query_reply(struct td_core *core, uint32_t client_link, uint64_t id, enum td_op op);
 void td_start_records(struct td_core *core, const struct td_event *event);
+/* START: what lies here in the log is not in the table. */
+void td_start_hole(struct td_core *core, uint64_t position);
 /* Why a new incarnation is drawn. */
 enum td_draw {
     TD_DRAW_START = 1,
@@ -439,6 +459,8 @@ enum td_draw {
     TD_DRAW_CLONE = 4,       /* somebody else uses ours */
 };
 void td_incarnation_draw(struct td_core *core, unsigned reason); /* asks for randomness */
+/* The same, but td_publish_tick asks when it thinks fit. */
+void td_incarnation_draw_later(struct td_core *core, unsigned reason);
 void td_incarnation_ask(struct td_core *core);
 void td_incarnation_random(struct td_core *core, uint32_t bits);
 void td_incarnation_durable(struct td_core *core, bool durable);

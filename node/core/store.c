@@ -128,6 +128,9 @@ void td_stored(struct td_core *core, const struct td_event *event)
     case TD_WHAT_INCARNATION:
         td_incarnation_durable(core, event->u.stored.durable);
         break;
+    case TD_WHAT_COMPACT:
+        td_compact_claimed(core, event->u.stored.durable);
+        break;
     case TD_WHAT_CLAIM:
     case TD_WHAT_OTHER:
         break;

@@ -288,8 +288,9 @@ static void absorb_holes(struct td_inc *inc)
     }
 }
 
-/* Adds an interval beyond a hole; when all are used up it is forgotten and asked for again later. */
-static void remember_interval(struct td_inc *inc, uint64_t from, uint64_t to)
+/* Adds an interval beyond a hole; when all are used up it is forgotten and asked for again later. What is
+ * left of a compacted segment has many holes, which the claim behind it closes: there the lowest gives way. */
+static void remember_interval(struct td_inc *inc, uint64_t from, uint64_t to, bool lowest_goes)
 {
     uint32_t at = 0;
     while (at < inc->hole_count && inc->holes[at].to + 1 < from) {
@@ -302,7 +303,13 @@ static void remember_interval(struct td_inc *inc, uint64_t from, uint64_t to)
         end += 1;
     }
     if (end == at && inc->hole_count == TD_HOLES_MAX) {
-        return;
+        if (!lowest_goes || at == 0) {
+            return;
+        }
+        inc->hole_count -= 1;
+        memmove(&inc->holes[0], &inc->holes[1], inc->hole_count * sizeof inc->holes[0]);
+        at -= 1;
+        end -= 1;
     }
     const uint32_t tail = inc->hole_count - end;
     memmove(&inc->holes[at + 1], &inc->holes[end], tail * sizeof inc->holes[0]);
@@ -320,7 +327,7 @@ void td_inc_received(struct td_core *core, uint16_t index, uint64_t first_seq, u
         return;
     }
     if (first_seq > inc->received + 1 && !TD_PLANTED(ignore_holes)) {
-        remember_interval(inc, first_seq, last);
+        remember_interval(inc, first_seq, last, core->replaying && core->log_compacted);
         return;
     }
     inc->received = last;
@@ -515,5 +522,52 @@ void td_vectors_claim(struct td_core *core, const struct td_vv *claim)
     }
     for (uint32_t i = 0; i < claim->fold_count; ++i) {
         td_vectors_fold(core, claim->folds[i].region, fold_vouched(core, claim->folds[i]));
+    }
+}
+
+/* ---- claims taken back ---- */
+
+/* As if no fold had ever been read. As many as a vector may name of a region, the newest first. */
+static void unfold(struct td_core *core)
+{
+    memset(core->fold_below, 0, sizeof core->fold_below);
+    core->has.vv.fold_count = 0;
+    for (uint32_t at = core->inc_order_count; at-- > 0;) {
+        struct td_inc *inc = &core->incs[core->inc_order[at]];
+        if (inc->folded &&
+            unfolded_of_region(core, inc->origin.region) < TD_INCARNATIONS_PER_REGION_MAX &&
+            unfolded_count(core) < TD_VV_ENTRIES_MAX) {
+            inc->folded = false;
+        }
+    }
+}
+
+void td_vectors_unclaim(struct td_core *core)
+{
+    TD_ASSERT(core->replaying);
+    core->has.vv.entry_count = 0;
+    for (uint32_t at = 0; at < core->inc_order_count; ++at) {
+        struct td_inc *inc = &core->incs[core->inc_order[at]];
+        inc->received = inc->durable = 0;
+        inc->hole_count = 0;
+    }
+    unfold(core);
+    for (uint32_t slot = core->slot_last; slot != TD_NONE; slot = core->slots[slot].prev) {
+        const struct td_slot *batch = &core->slots[slot];
+        const struct td_inc *inc = &core->incs[batch->inc];
+        if (inc->closed && batch->first_seq + batch->count - 1 > inc->closed_last) {
+            continue; /* void, or not counted */
+        }
+        if (batch->whole) {
+            td_inc_received(core, batch->inc, batch->first_seq, batch->count);
+        }
+        td_slot_anchor(core, slot);
+    }
+    for (uint32_t at = 0; at < core->inc_order_count; ++at) {
+        const uint16_t index = core->inc_order[at];
+        td_inc_durable(core, index, core->incs[index].received);
+    }
+    for (uint8_t slot = 0; slot < TD_SLOTS; ++slot) {
+        td_ring_drop(core, slot);
     }
 }

@@ -11,7 +11,7 @@
 #include "proto/assert.h"
 #include "proto/order.h"
 
-enum { RESPONSE_BYTES = 64 * 1024, OWN_COUNTERS = 28 };
+enum { RESPONSE_BYTES = 64 * 1024, OWN_COUNTERS = 31 };
 
 struct td_time td_node_now(void)
 {
@@ -133,6 +133,36 @@ static void draw_random(void *self)
     push_completion(node, completion);
 }
 
+/* ---- compaction ---- */
+
+/* Behind the completions that the log reported before: the core must know of every batch it is asked about. */
+void td_effects_ask(void *self, const struct td_compact_ask *ask)
+{
+    struct completion *completion = make_completion(0);
+    completion->item.event.type = TD_EV_COMPACT;
+    completion->item.event.u.compact = ask;
+    push_completion(self, completion);
+}
+
+void td_effects_compacted(void *self, const struct td_log_compacted *what)
+{
+    (void)self;
+    td_log_event(TD_INFO, "log_compacted", "inputs", td_log_number(what->inputs), "output",
+                 td_log_number(what->output), "bytes_before", td_log_number(what->bytes_before),
+                 "bytes_after", td_log_number(what->bytes_after), NULL);
+}
+
+/* The inputs go when the last answer is there: not before the sends handed out earlier have been read. */
+static void compact(void *self, const struct td_compact_answer *answer)
+{
+    struct td_node *node = self;
+    if (answer->step == TD_COMPACT_MOVED && node->egress != NULL) {
+        td_egress_answer(node->egress, answer);
+    } else if (node->log != NULL) {
+        td_log_compact(node->log, answer);
+    }
+}
+
 /* ---- answers ---- */
 
 /* Marked, not changed: what a revoked region said since then. */
@@ -249,6 +279,9 @@ static uint32_t own_counters(struct td_node *node, struct td_counter *counters)
         { "log_flush_p99_us", td_durations_quantile_us(&log.flush, 990) },
         { "log_written_bytes", log.written_bytes },
         { "log_groups_failed", log.groups_failed },
+        { "log_compactions", log.compactions },
+        { "log_compactions_failed", log.compactions_failed },
+        { "log_reclaimed_bytes", log.reclaimed_bytes },
         { "log_damaged_records", node->log_damaged_records },
         { "log_missing_segments", node->log_missing_segments },
         { "config_reload_ok", !__atomic_load_n(&node->config_refused, __ATOMIC_RELAXED) },
@@ -415,5 +448,5 @@ struct td_loop_ops td_effects_ops(struct td_node *node)
 {
     return (struct td_loop_ops){ .self = node, .now = now, .send = send_frames, .store = store,
         .sign_head = sign_head, .random = draw_random, .reply = reply, .close_link = close_link,
-        .trace = td_trace_write, .settled = settled };
+        .trace = td_trace_write, .compact = compact, .settled = settled };
 }

@@ -25,7 +25,8 @@ struct piece {
 };
 struct job {
     struct job *next;
-    struct td_link_id link;
+    struct td_link_id link; /* 0: no send, an answer for the log */
+    struct td_compact_answer answer;
     uint32_t count;
     struct piece pieces[];
 };
@@ -390,6 +391,13 @@ static bool is_heavy(const struct td_effect *effect)
     return false;
 }
 
+static void put_last(struct td_egress *egress, struct job *job)
+{
+    *egress->last = job;
+    egress->last = &job->next;
+    pthread_cond_signal(&egress->filled);
+}
+
 void td_egress_send(struct td_egress *egress, const struct td_effect *effect)
 {
     struct job *job = copy_effect(effect);
@@ -401,15 +409,25 @@ void td_egress_send(struct td_egress *egress, const struct td_effect *effect)
     uint32_t *jobs = busy_jobs(egress, job->link.v, is_heavy(effect));
     if (jobs != NULL) {
         (*jobs)++;
-        *egress->last = job;
-        egress->last = &job->next;
-        pthread_cond_signal(&egress->filled);
+        put_last(egress, job);
     }
     pthread_mutex_unlock(&egress->mutex);
     if (jobs == NULL) {
         perform(egress->node, job);
         free_job(job);
     }
+}
+
+void td_egress_answer(struct td_egress *egress, const struct td_compact_answer *answer)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (job == NULL) {
+        return;
+    }
+    job->answer = *answer;
+    pthread_mutex_lock(&egress->mutex);
+    put_last(egress, job);
+    pthread_mutex_unlock(&egress->mutex);
 }
 
 static void *run(void *argument)
@@ -427,6 +445,12 @@ static void *run(void *argument)
             egress->last = &egress->first;
         }
         pthread_mutex_unlock(&egress->mutex);
+        if (job->link.v == 0) {
+            td_log_compact(egress->node->log, &job->answer);
+            free_job(job);
+            pthread_mutex_lock(&egress->mutex);
+            continue;
+        }
         perform(egress->node, job);
         pthread_mutex_lock(&egress->mutex);
         uint32_t *jobs = busy_jobs(egress, job->link.v, false);

@@ -20,6 +20,7 @@
     X(equivocation, "a region signed two statements that contradict each other")                   \
     X(incarnation, "this node numbers its updates anew: start_number, why")                        \
     X(link_state, "a region's link: state up, late or down, and why")                              \
+    X(log_compacted, "old segments of the log became one: inputs, output, bytes_before, bytes_after") \
     X(log_level, "the log level was changed by an operator")                                       \
     X(log_record_refused, "a record of the log is not ours or not valid: position, why")           \
     X(log_recovered, "what the log held at start")                                                 \

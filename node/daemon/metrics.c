@@ -323,6 +323,11 @@ static void write_store(const struct writing *self)
           self->status->u.status.log_limit_bytes);
     counter(self, "log_groups_failed_total", "Groups that could not be written to the log.",
             log.groups_failed);
+    counter(self, "log_compactions_total", "Times that old segments of the log became one.",
+            log.compactions);
+    counter(self, "log_compactions_failed_total", "Compactions given up; nothing was lost by them.",
+            log.compactions_failed);
+    counter(self, "log_reclaimed_bytes_total", "Bytes that compactions gave back.", log.reclaimed_bytes);
     gauge(self, "log_damaged_records", "Records of the log that did not check when this process started.",
           self->node->log_damaged_records);
     gauge(self, "log_missing_segments", "Segments of the log that were gone when this process started.",

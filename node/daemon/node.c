@@ -15,7 +15,7 @@
 #include "node/daemon/gateway.h"
 #include "node/daemon/logging.h"
 
-enum { WORK_WAIT_MS = 200, WHY_BYTES = 512, DRAIN_DEADLINE_MS = 5000, STOP_DEADLINE_MS = 2000,
+enum { WORK_WAIT_MS = 200, SURVEY_MS = 250, WHY_BYTES = 512, DRAIN_DEADLINE_MS = 5000, STOP_DEADLINE_MS = 2000,
        WAITING_LOG_MS = 10000, REGISTERS_MAX = 1 << 30 };
 
 static const struct td_inbox_bounds inbox_bounds = { .requests_max = 8192, .frames_max = 65536,
@@ -125,7 +125,8 @@ static enum td_err make_core(struct td_node *node, char *why)
 {
     struct td_roster_ref *ref = td_membership_get(node->membership);
     struct td_core_config config = { .cluster = node->cluster, .self = node->self,
-        .stale_ms = node->config.fresh_stale_ms, .software = { TD_VERSION, sizeof TD_VERSION - 1 } };
+        .stale_ms = node->config.fresh_stale_ms, .software = { TD_VERSION, sizeof TD_VERSION - 1 },
+        .survey_ms = SURVEY_MS };
     td_random_bytes(&config.table_seed, sizeof config.table_seed);
     core_limits(&td_roster_ref_roster(ref)->policy, &config.limits);
     node->core_bytes = td_core_bytes(&config);

@@ -166,11 +166,16 @@ enum td_err td_backup(struct td_node *node, const char *path, char ret_text[TD_A
 struct td_loop_ops td_effects_ops(struct td_node *node);
 /* done() of the log, on its thread. */
 void td_effects_stored(void *self, const struct td_log_done *done);
+void td_effects_ask(void *self, const struct td_compact_ask *ask);
+void td_effects_compacted(void *self, const struct td_log_compacted *what);
 
 /* egress.c */
 struct td_egress *td_egress_start(struct td_node *node);
 void td_egress_stop(struct td_egress *egress);
 void td_egress_send(struct td_egress *egress, const struct td_effect *effect);
+/* Answers the log once everything handed in before has been read from it. Without memory for that the
+ * answer never comes: the old segments stay until the next start. */
+void td_egress_answer(struct td_egress *egress, const struct td_compact_answer *answer);
 
 /* recovery.c: opens the log and feeds it to the core. */
 TD_MUST_USE enum td_err td_recovery_run(struct td_node *node, char *ret_why, size_t why_bytes);

@@ -6,7 +6,7 @@
 #include "node/daemon/logging.h"
 #include "node/daemon/node.h"
 
-enum { ARENA_BYTES = 32 * 1024 * 1024 };
+enum { ARENA_BYTES = 32 * 1024 * 1024, SEGMENT_BYTES_MIN = 64 * 1024, SEGMENT_BYTES_MAX = 64 * 1024 * 1024 };
 
 struct replay {
     struct td_node *node;
@@ -56,16 +56,26 @@ static void report(const struct td_log_recovery *found, uint64_t refused)
                  "segments", td_log_number(found->segments), "bytes", td_log_number(found->bytes),
                  "torn_bytes", td_log_number(found->torn_bytes), "damaged_records",
                  td_log_number(found->damaged_records + refused), "missing_segments",
-                 td_log_number(found->missing_segments), NULL);
+                 td_log_number(found->missing_segments), "compacted", td_log_number(found->compacted), NULL);
+}
+
+/* A small log needs small segments: only whole ones are compacted, and room for one is kept free. */
+static uint32_t segment_bytes(uint64_t limit_bytes)
+{
+    uint64_t bytes = limit_bytes / 32;
+    return bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN :
+           bytes > SEGMENT_BYTES_MAX ? SEGMENT_BYTES_MAX : (uint32_t)bytes;
 }
 
 enum td_err td_recovery_run(struct td_node *node, char *ret_why, size_t why_bytes)
 {
     struct replay replay = { .node = node, .reader = td_reader_alloc(), .block = malloc(ARENA_BYTES) };
     struct td_log_replay into = { .self = &replay, .batch = on_batch, .record = on_record };
-    struct td_log_sink sink = { .self = node, .done = td_effects_stored };
+    struct td_log_sink sink = { .self = node, .done = td_effects_stored, .ask = td_effects_ask,
+        .compacted = td_effects_compacted };
     struct td_log_options options = { .limit_bytes = node->config.log_limit_bytes,
-        .segment_bytes = 64 * 1024 * 1024, .queue_max = 16384, .key_number = node->key_number,
+        
+        .segment_bytes = segment_bytes(node->config.log_limit_bytes), .queue_max = 16384, .key_number = node->key_number,
         .cluster = node->cluster, .region = node->self, .signer = &node->signer };
     struct td_log_recovery found = { 0 };
     enum td_err err = TD_ENOMEM;

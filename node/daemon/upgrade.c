@@ -14,7 +14,7 @@
 #include "proto/sign_sodium.h"
 
 struct found {
-    unsigned good, damaged, newer;
+    unsigned good, compacted, damaged, newer;
     uint64_t bytes;
 };
 
@@ -33,6 +33,7 @@ static void look_at(int directory, const char *name, const struct td_signer *sig
         close(file);
     }
     found->good += err == TD_OK;
+    found->compacted += err == TD_OK && header.compacted;
     found->newer += err == TD_EVERSION;
     found->damaged += err != TD_OK && err != TD_EVERSION;
     if (err != TD_OK) {
@@ -43,15 +44,17 @@ static void look_at(int directory, const char *name, const struct td_signer *sig
 
 static int report(const char *data, const struct found *found)
 {
-    printf("this is tidingsd %s: log format %d, protocol %d to %d\n", TD_VERSION, (int)TD_SEGMENT_FORMAT,
-           (int)TD_PROTO_MIN, (int)TD_PROTO_MAX);
-    printf("%s: %u segments of format %d, %llu bytes, %u damaged, %u of a newer format\n", data, found->good,
-           (int)TD_SEGMENT_FORMAT, (unsigned long long)found->bytes, found->damaged, found->newer);
+    printf("this is tidingsd %s: log formats %d to %d, protocol %d to %d\n", TD_VERSION, (int)TD_SEGMENT_FORMAT,
+           (int)TD_SEGMENT_FORMAT_COMPACTED, (int)TD_PROTO_MIN, (int)TD_PROTO_MAX);
+    printf("%s: %u segments, %u of them compacted, %llu bytes, %u damaged, %u of a newer format\n", data, found->good,
+           found->compacted, (unsigned long long)found->bytes, found->damaged, found->newer);
     if (found->newer > 0) {
         puts("a start would be refused (TD-E0601): start the version that wrote them, or restore a backup");
         return 1;
     }
-    puts("a start changes no segment that is there, so going back to the version before stays possible");
+    puts(found->compacted > 0
+             ? "versions that do not compact refuse this log"
+             : "a start changes no segment that is there; once the log is compacted, older versions refuse it");
     return 0;
 }
 

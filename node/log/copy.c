@@ -16,6 +16,7 @@ static enum td_err snapshot(struct td_log *log, struct extent **ret_extents, siz
     enum td_err err = TD_OK;
 
     pthread_mutex_lock(&log->lock);
+    log->copies++; /* what is compacted meanwhile stays until the copy is done */
     struct extent *extents = calloc(log->segment_count + 1, sizeof *extents);
     if (extents == NULL) {
         err = TD_ENOMEM;
@@ -65,6 +66,11 @@ enum td_err td_log_copy(struct td_log *log, const struct td_log_copy *copy)
         if (err == TD_OK) {
             err = copy_bytes(log, &extents[i], chunk, copy);
         }
+    }
+    if (chunk != NULL) {
+        pthread_mutex_lock(&log->lock);
+        log->copies--;
+        pthread_mutex_unlock(&log->lock);
     }
     free(extents);
     free(chunk);

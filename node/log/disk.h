@@ -22,6 +22,9 @@ struct td_disk {
     enum td_err (*sync)(void *self, int file); /* fdatasync */
     enum td_err (*sync_directory)(void *self);
     enum td_err (*remove)(void *self, const char *name);
+    /* In place of a file of that name, if there is one; open handles stay good. As a whole or not at
+     * all, also after a crash; durable only after sync_directory. */
+    enum td_err (*rename)(void *self, const char *name, const char *to);
     /* Reserves room so that appends do not extend the file; best effort. */
     enum td_err (*reserve)(void *self, int file, uint64_t size_bytes);
     /* Monotonic time for statistics only, it decides nothing; NULL = times are not measured. */

@@ -157,6 +157,12 @@ static enum td_err posix_remove(void *self, const char *name)
     return result_of(unlinkat(posix->directory, name, 0));
 }
 
+static enum td_err posix_rename(void *self, const char *name, const char *to)
+{
+    struct posix_disk *posix = self;
+    return result_of(renameat(posix->directory, name, posix->directory, to));
+}
+
 static enum td_err posix_reserve(void *self, int file, uint64_t size_bytes)
 {
     int number;
@@ -266,6 +272,7 @@ enum td_err td_disk_posix_open(const char *directory, struct td_disk *ret_disk, 
         .sync = posix_sync,
         .sync_directory = posix_sync_directory,
         .remove = posix_remove,
+        .rename = posix_rename,
         .reserve = posix_reserve,
         .now_ns = posix_now_ns,
     };

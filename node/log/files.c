@@ -30,9 +30,9 @@ static void close_oldest(struct td_log *log)
     if (log->file_count < TD_LOG_FILES_MAX) {
         return;
     }
-    for (size_t i = 0; i + 1 < log->segment_count; i++) {
+    for (size_t i = 0; i < log->segment_count; i++) {
         struct td_log_segment *segment = &log->segments[i];
-        if (segment->file >= 0 && segment->pins == 0 &&
+        if (segment->file >= 0 && segment->pins == 0 && !segment->appended &&
             (oldest == NULL || segment->used_at < oldest->used_at)) {
             oldest = segment;
         }
@@ -44,7 +44,7 @@ static void close_oldest(struct td_log *log)
     }
 }
 
-enum td_err td_log_segment_add(struct td_log *log, uint32_t number, int file, uint32_t bytes)
+enum td_err td_log_segment_add(struct td_log *log, const struct td_log_segment *segment)
 {
     enum td_err err = TD_OK;
 
@@ -60,12 +60,18 @@ enum td_err td_log_segment_add(struct td_log *log, uint32_t number, int file, ui
         }
     }
     if (err == TD_OK) {
-        TD_ASSERT(log->segment_count == 0 || log->segments[log->segment_count - 1].number < number);
+        size_t at = log->segment_count;
         close_oldest(log);
-        log->segments[log->segment_count++] =
-            (struct td_log_segment){number, bytes, file, 0, ++log->use_tick};
+        while (at > 0 && log->segments[at - 1].number > segment->number) {
+            log->segments[at] = log->segments[at - 1];
+            at--;
+        }
+        TD_ASSERT(at == 0 || log->segments[at - 1].number < segment->number);
+        log->segments[at] = *segment;
+        log->segments[at].used_at = ++log->use_tick;
+        log->segment_count++;
         log->file_count++;
-        log->total_bytes += bytes;
+        log->total_bytes += segment->bytes;
     }
     pthread_mutex_unlock(&log->lock);
     return err;
@@ -113,6 +119,34 @@ void td_log_segment_unpin(struct td_log *log, uint32_t number)
     pthread_mutex_unlock(&log->lock);
 }
 
+/* The lock is held. */
+static void drop_row(struct td_log *log, size_t index)
+{
+    struct td_log_segment *segment = &log->segments[index];
+
+    if (segment->file >= 0) {
+        log->disk.close(log->disk.self, segment->file);
+        log->file_count--;
+    }
+    log->total_bytes -= segment->bytes;
+    for (size_t i = index + 1; i < log->segment_count; i++) {
+        log->segments[i - 1] = log->segments[i];
+    }
+    log->segment_count--;
+}
+
+bool td_log_segment_take_out(struct td_log *log, uint32_t number)
+{
+    pthread_mutex_lock(&log->lock);
+    size_t index = td_log_segment_find(log, number);
+    bool free_to_go = index == SIZE_MAX || log->segments[index].pins == 0;
+    if (index != SIZE_MAX && free_to_go) {
+        drop_row(log, index);
+    }
+    pthread_mutex_unlock(&log->lock);
+    return free_to_go;
+}
+
 /* Header and name are durable before the first record: a damaged header with records behind it is
  * then never the trace of a crash, but of a bad disk. */
 static enum td_err write_header(struct td_log *log, int file)
@@ -146,7 +180,7 @@ static void discard(struct td_log *log, uint32_t number)
     char name[TD_SEGMENT_NAME_BYTES];
 
     td_segment_name(number, name);
-    if (log->disk.remove(log->disk.self, name) != TD_OK) {
+    if (log->disk.remove(log->disk.self, name) != TD_OK && log->next_number == number) {
         log->next_number = number + 1;
     }
 }
@@ -166,7 +200,17 @@ static enum td_err create_segment(struct td_log *log)
     }
     err = write_header(log, file);
     if (err == TD_OK) {
-        err = td_log_segment_add(log, log->next_number, file, TD_SEGMENT_HEADER_BYTES);
+        const struct td_log_segment segment = {
+            .number = log->next_number,
+            .first = log->next_number,
+            .last = log->next_number,
+            .previous = log->previous,
+            .previous_end = log->previous_end,
+            .bytes = TD_SEGMENT_HEADER_BYTES,
+            .appended = true,
+            .file = file,
+        };
+        err = td_log_segment_add(log, &segment);
     }
     if (err != TD_OK) {
         log->disk.close(log->disk.self, file);
@@ -188,20 +232,27 @@ enum td_err td_log_segment_ready(struct td_log *log)
     if (log->current_open) {
         return TD_OK;
     }
-    if (log->total_bytes + TD_SEGMENT_HEADER_BYTES > log->options.limit_bytes) {
+    if (log->total_bytes + TD_SEGMENT_HEADER_BYTES > td_log_room_end(log, true)) {
         return TD_EDISKFULL;
     }
     return create_segment(log);
+}
+
+static void appended_no_more(struct td_log *log, struct td_log_segment *segment)
+{
+    log->current_open = false;
+    pthread_mutex_lock(&log->lock);
+    segment->appended = false;
+    pthread_mutex_unlock(&log->lock);
 }
 
 /* The file of the current segment; only the log's thread closes it, so no pin is needed. */
 static struct td_log_segment *current_segment(struct td_log *log)
 {
     TD_ASSERT(log->current_open);
-    TD_ASSERT(log->segment_count > 0);
-    struct td_log_segment *segment = &log->segments[log->segment_count - 1];
-    TD_ASSERT(segment->number == log->current);
-    return segment;
+    size_t index = td_log_segment_find(log, log->current); /* only this thread changes the table */
+    TD_ASSERT(index != SIZE_MAX);
+    return &log->segments[index];
 }
 
 /* Best effort: without it the write extends the file, which is slower but as safe. */
@@ -225,18 +276,17 @@ static void close_failed(struct td_log *log)
 {
     struct td_log_segment *segment = current_segment(log);
 
-    log->current_open = false;
+    appended_no_more(log, segment);
     if (log->current_end > TD_SEGMENT_HEADER_BYTES) {
         (void)log->disk.truncate(log->disk.self, segment->file, log->current_end);
         return;
     }
     pthread_mutex_lock(&log->lock);
-    log->disk.close(log->disk.self, segment->file);
-    log->segment_count--;
-    log->file_count--;
-    log->total_bytes -= TD_SEGMENT_HEADER_BYTES;
+    drop_row(log, (size_t)(segment - log->segments));
     pthread_mutex_unlock(&log->lock);
-    log->next_number = log->current;
+    if (log->next_number == log->current + 1) { /* else a compaction has taken the next one */
+        log->next_number = log->current;
+    }
     discard(log, log->current);
 }
 
@@ -245,7 +295,7 @@ enum td_err td_log_segment_append(struct td_log *log)
     int file = current_segment(log)->file;
     uint64_t end = (uint64_t)log->current_end + log->image_bytes;
 
-    if (log->total_bytes + log->image_bytes > log->options.limit_bytes) {
+    if (log->total_bytes + log->image_bytes > td_log_room_end(log, true)) {
         return TD_EDISKFULL; /* nothing was written: the segment stays good */
     }
     reserve(log, file, end);
@@ -271,8 +321,9 @@ enum td_err td_log_segment_append(struct td_log *log)
 void td_log_segment_seal(struct td_log *log)
 {
     if (log->current_open) {
-        (void)log->disk.truncate(log->disk.self, current_segment(log)->file, log->current_end);
-        log->current_open = false;
+        struct td_log_segment *segment = current_segment(log);
+        (void)log->disk.truncate(log->disk.self, segment->file, log->current_end);
+        appended_no_more(log, segment);
     }
 }
 

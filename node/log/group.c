@@ -79,6 +79,27 @@ static void add_record(struct td_log *log, uint8_t type, uint32_t offset, uint32
     log->image_bytes += td_record_span(payload_bytes);
 }
 
+uint64_t td_log_room_end(const struct td_log *log, bool claim)
+{
+    const struct td_log_options *options = &log->options;
+    uint64_t eighth = options->limit_bytes / 8;
+    uint64_t output = (uint64_t)options->segment_bytes / 4 * 5;
+    uint64_t reserve = output < eighth ? output : eighth;
+
+    return options->limit_bytes - (log->compaction != NULL && !claim ? reserve : 0);
+}
+
+/* At the limit what compaction needs to get below it still goes in; everything else is refused one by
+ * one. Without compaction the whole group is refused, in td_log_segment_append. */
+static bool no_room(const struct td_log *log, const struct td_log_entry *entry, size_t bytes)
+{
+    bool claim = entry->type == TD_RECORD_HAS || entry->type == TD_RECORD_HOLES;
+
+    return log->compaction != NULL && log->total_bytes + log->image_bytes +
+                                              td_record_span((uint32_t)bytes) >
+                                          td_log_room_end(log, claim);
+}
+
 bool td_log_group_add(struct td_log *log, struct td_log_entry *entry)
 {
     bool own = entry->kind == TD_STORE_OWN;
@@ -88,7 +109,9 @@ bool td_log_group_add(struct td_log *log, struct td_log_entry *entry)
         return true;
     }
     if (log->image_bytes + room_wanted(entry) > TD_LOG_GROUP_BYTES ||
-        (own && log->leaf_count + TD_BATCH_DELTAS_MAX > TD_LOG_GROUP_LEAVES)) {
+        (own && log->leaf_count + TD_BATCH_DELTAS_MAX > TD_LOG_GROUP_LEAVES) ||
+        (log->compaction != NULL && log->image_bytes > 0 && /* a segment is what one output has to hold */
+         log->current_end + log->image_bytes >= log->options.segment_bytes)) {
         return false;
     }
     uint8_t *payload = log->image + log->image_bytes + TD_RECORD_HEADER_BYTES;
@@ -99,6 +122,12 @@ bool td_log_group_add(struct td_log *log, struct td_log_entry *entry)
             entry->why = TD_ETOOBIG;
             return true;
         }
+    }
+    if (no_room(log, entry, bytes)) {
+        entry->why = TD_EDISKFULL;
+        return true;
+    }
+    if (own) {
         entry->leaf_start = log->leaf_count;
         log->leaf_count += entry->delta_count;
     } else if (bytes > 0) {

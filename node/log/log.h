@@ -32,15 +32,25 @@ struct td_log_done {
     uint32_t leaf_count;
     void *handle;            /* RECEIVED: given back, release it */
 };
+/* One compaction that came to its end. */
+struct td_log_compacted {
+    uint32_t inputs, output; /* files rewritten, number of the segment that stands for them */
+    uint64_t bytes_before, bytes_after;
+};
 struct td_log_sink {
     void *self;
     void (*done)(void *self, const struct td_log_done *done);
+    /* A question for the core (TD_EV_COMPACT), on the thread of td_log_work; the answer comes by
+     * td_log_compact, not from inside this call. NULL = this log is never compacted. */
+    void (*ask)(void *self, const struct td_compact_ask *ask);
+    void (*compacted)(void *self, const struct td_log_compacted *what); /* NULL = nobody cares */
 };
 
 /* What recovery found; for the start-up log line. */
 struct td_log_recovery {
     uint64_t batches, deltas, records;
     uint64_t segments, bytes;
+    uint64_t compacted;        /* segments that stand for others */
     uint64_t torn_bytes;       /* cut off behind the last good record of the newest segment */
     uint64_t damaged_records;  /* checksum wrong in the middle: skipped, named */
     uint64_t missing_segments;
@@ -73,6 +83,11 @@ size_t td_log_work(struct td_log *log, uint32_t wait_ms);
  * when its checksum is wrong. At least ref.bytes of room. */
 TD_MUST_USE enum td_err td_log_read(struct td_log *log, struct td_log_ref ref, void *bytes,
                                     size_t size_bytes, size_t *ret_bytes);
+/* What a TD_FX_COMPACT says: an answer to sink.ask, or a survey. Copied. Any thread; of MOVED it may
+ * come only when nobody is going to read at the old places any more. */
+void td_log_compact(struct td_log *log, const struct td_compact_answer *answer);
+/* Whether td_log_work has something to do beside tickets: for who drives it without waiting. */
+bool td_log_busy(struct td_log *log);
 /* A consistent copy of what is durable now: begin() once a file, then its bytes in order; the first
  * refusal ends it. Reads go on beside writes. */
 struct td_log_copy {
@@ -85,6 +100,7 @@ uint64_t td_log_bytes(const struct td_log *log);
 /* Group-commit statistics: flushes, their total time and bytes. */
 struct td_log_stats {
     uint64_t flushes, flush_ns_total, flush_ns_max, written_bytes, groups_failed;
+    uint64_t compactions, compactions_failed, reclaimed_bytes;
     struct td_durations flush; /* writing and flushing one group */
 };
 struct td_log_stats td_log_stats(const struct td_log *log);

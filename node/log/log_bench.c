@@ -76,7 +76,7 @@ static enum td_err open_log(const struct td_disk *disk, const struct td_signer *
                                      .key_number = 1,
                                      .signer = signer};
     struct td_log_replay replay = {tally, on_batch, on_record};
-    struct td_log_sink sink = {tally, on_done};
+    struct td_log_sink sink = {.self = tally, .done = on_done};
     struct td_log_recovery recovery;
     char why[256];
     enum td_err err =

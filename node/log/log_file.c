@@ -17,6 +17,7 @@ static void log_free(struct td_log *log)
     if (log == NULL) {
         return;
     }
+    td_compaction_free(log);
     td_log_segments_close(log);
     pthread_cond_destroy(&log->more);
     pthread_mutex_destroy(&log->lock);
@@ -28,6 +29,9 @@ static void log_free(struct td_log *log)
     free(log->encoded);
     free(log);
 }
+
+/* Between two pieces of a compaction, so that it takes no more than a share of a processor. */
+enum { COMPACT_PACE_MS = 2 };
 
 /* Waiting uses the monotonic clock: a step of the wall clock must not stall the log. */
 static void init_locks(struct td_log *log)
@@ -62,7 +66,8 @@ static struct td_log *log_alloc(const struct td_disk *disk, const struct td_log_
     log->leaves = malloc(TD_LOG_GROUP_LEAVES * sizeof *log->leaves);
     log->scratch = calloc(TD_BATCH_DELTAS_MAX, sizeof *log->scratch);
     log->encoded = malloc(TD_BATCH_BYTES_MAX + TD_DELTA_BYTES_MAX);
-    if (log->queue == NULL || log->completed == NULL || log->image == NULL || log->leaves == NULL ||
+    log->compaction = sink->ask != NULL ? td_compaction_alloc() : NULL;
+    if ((sink->ask != NULL && log->compaction == NULL) || log->queue == NULL || log->completed == NULL || log->image == NULL || log->leaves == NULL ||
         log->scratch == NULL || log->encoded == NULL) {
         log_free(log);
         return NULL;
@@ -155,12 +160,16 @@ static uint32_t wait_for_work(struct td_log *log, uint32_t wait_ms)
     struct timespec until;
 
     pthread_mutex_lock(&log->lock);
+    const bool paced = td_compaction_due(log);
+    if (paced && wait_ms > COMPACT_PACE_MS) {
+        wait_ms = COMPACT_PACE_MS;
+    }
     if (wait_ms > 0 && log->queue_count == 0 && !log->woken) {
         clock_gettime(CLOCK_MONOTONIC, &until);
         uint64_t ns = (uint64_t)until.tv_nsec + (uint64_t)wait_ms * 1000000;
         until.tv_sec += (time_t)(ns / 1000000000);
         until.tv_nsec = (long)(ns % 1000000000);
-        while (log->queue_count == 0 && !log->woken) {
+        while (log->queue_count == 0 && !log->woken && (paced || !td_compaction_due(log))) {
             if (pthread_cond_timedwait(&log->more, &log->lock, &until) == ETIMEDOUT) {
                 break;
             }
@@ -210,12 +219,14 @@ static enum td_err flush(struct td_log *log)
 static uint32_t commit_group(struct td_log *log, uint32_t queued, enum td_err *ret_err)
 {
     uint32_t count = 0;
+    bool refused = false;
     enum td_err err = td_log_segment_ready(log);
 
     log->image_bytes = 0;
     log->leaf_count = 0;
     if (err == TD_OK) {
         while (count < queued && td_log_group_add(log, entry_at(log, count))) {
+            refused = refused || entry_at(log, count)->why == TD_EDISKFULL;
             count++;
         }
         TD_ASSERT(count > 0); /* an empty group has room for any record */
@@ -226,7 +237,7 @@ static uint32_t commit_group(struct td_log *log, uint32_t queued, enum td_err *r
     } else {
         count = queued;
     }
-    if (err != TD_OK) {
+    if (err != TD_OK || refused) {
         pthread_mutex_lock(&log->lock);
         log->stats.groups_failed++;
         pthread_mutex_unlock(&log->lock);
@@ -278,7 +289,18 @@ size_t td_log_work(struct td_log *log, uint32_t wait_ms)
         }
         completed += count;
     }
+    if (log->compaction != NULL && !log->closing) {
+        td_compaction_work(log, completed > 0);
+    }
     return completed;
+}
+
+bool td_log_busy(struct td_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    bool busy = td_compaction_due(log);
+    pthread_mutex_unlock(&log->lock);
+    return busy;
 }
 
 void td_log_close(struct td_log *log)
@@ -286,6 +308,7 @@ void td_log_close(struct td_log *log)
     if (log == NULL) {
         return;
     }
+    log->closing = true; /* what a compaction has done so far goes, or stays for the next start to end */
     while (td_log_work(log, 0) > 0) {
     }
     /* With the mark, damage to the last group is told from a crash in the middle of it. */

@@ -1,7 +1,8 @@
 /* log_internal.h -- what the files of the log share: its state, guarded as said at each part.
  *
  * log_file.c opens, closes and queues; group.c writes groups; files.c keeps segment files and their
- * descriptors; log_read.c reads batches back; recover.c replays at start. */
+ * descriptors; log_read.c reads batches back; recover.c replays at start; compact.c rewrites old
+ * segments, compact_copy.c copies what is needed of them, compact_plan.c chooses which. */
 #ifndef TD_LOG_INTERNAL_H
 #define TD_LOG_INTERNAL_H
 
@@ -18,13 +19,23 @@ enum {
     TD_LOG_DONE_RING = 65536, /* newest completed tickets found by number */
 };
 
-/* One segment known to the log. The table is sorted by number. */
+/* One segment known to the log. The table is sorted by number, which is the order of the log but for
+ * compacted ones: their place is that of the numbers they stand for. */
 struct td_log_segment {
     uint32_t number;
+    uint32_t first, last; /* numbers it stands for */
+    uint32_t previous, previous_end; /* as in its header */
     uint32_t bytes;   /* records up to here are durable and may be read */
+    bool appended;    /* records go to its end: never closed, never compacted */
+    bool damaged;     /* a hole in it or before it, or files behind it: never compacted */
     int file;         /* -1: not open */
     uint32_t pins;    /* readers using file right now */
     uint64_t used_at; /* tick of the newest use: the oldest is closed first */
+    /* Of one that this process wrote by compacting: live bytes at its first survey. What it holds beside
+     * them (losers, anchors, proofs) is needed too, and only what dies later is dead. */
+    bool fresh, based;
+    uint64_t live_first;
+    uint64_t room_lacked; /* an output of it alone found no more room than this; 0 = it did */
 };
 
 /* One submitted ticket. Written by submit before it is counted; the rest by the log's thread. */
@@ -70,7 +81,10 @@ struct td_log {
     size_t file_count; /* open ones */
     uint64_t use_tick;
     uint64_t total_bytes;
+    uint32_t copies; /* copies under way: no file may go */
+    bool closing;
     struct td_log_stats stats;
+    struct td_compaction *compaction; /* compact.c; NULL = this log is never compacted */
 
     /* Log's thread only. */
     uint32_t next_number;
@@ -89,8 +103,10 @@ struct td_log {
 };
 
 /* files.c. All but pin and unpin: the log's thread. */
-TD_MUST_USE enum td_err td_log_segment_add(struct td_log *log, uint32_t number, int file,
-                                           uint32_t bytes);
+TD_MUST_USE enum td_err td_log_segment_add(struct td_log *log,
+                                           const struct td_log_segment *segment);
+/* Out of the table, its file closed; false while somebody reads it. */
+TD_MUST_USE bool td_log_segment_take_out(struct td_log *log, uint32_t number);
 /* Index in the table, or SIZE_MAX. The lock is held. */
 size_t td_log_segment_find(const struct td_log *log, uint32_t number);
 /* The file of a segment, opened again if need be, not closed until unpin. TD_EUNKNOWN, TD_EIO. */
@@ -104,6 +120,17 @@ TD_MUST_USE enum td_err td_log_segment_append(struct td_log *log);
 /* No more appends; gives reserved room back. */
 void td_log_segment_seal(struct td_log *log);
 void td_log_segments_close(struct td_log *log);
+
+/* Bytes that tickets of this type may fill: compaction needs room of its own, for what it writes and
+ * for the claim that it waits for. */
+uint64_t td_log_room_end(const struct td_log *log, bool claim);
+
+/* compact.c */
+struct td_compaction *td_compaction_alloc(void); /* NULL = no memory */
+void td_compaction_free(struct td_log *log);
+/* A bounded piece of work, if there is one. busy: a group was written just now. The log's thread. */
+void td_compaction_work(struct td_log *log, bool busy);
+bool td_compaction_due(const struct td_log *log); /* the lock is held */
 
 /* group.c */
 /* Adds the entry's record to the image. False: no room left in this group. */

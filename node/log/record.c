@@ -43,6 +43,7 @@ size_t td_record_payload_bytes(const struct td_record *record)
         return RECOVERED_BYTES;
     case TD_RECORD_BATCH:
     case TD_RECORD_HOLE:
+    case TD_RECORD_COMPACTED:
         break;
     }
     return 0;
@@ -106,6 +107,7 @@ void td_record_payload_encode(const struct td_record *record, uint8_t *ret_bytes
         break;
     case TD_RECORD_BATCH:
     case TD_RECORD_HOLE:
+    case TD_RECORD_COMPACTED:
         break;
     }
 }

@@ -379,11 +379,11 @@ static void test_an_unknown_format_number_stops_the_start_and_says_so(void **sta
     begin(1);
     write_singles(2);
     bytes = test_disk_file(&disk, "0000000001.seg")->bytes;
-    bytes[11] = 2; /* a real one of format 2 has a checksum of its own */
+    bytes[11] = 3; /* a real one of format 3 has a checksum of its own */
     kit_signer.checksum(NULL, (struct td_bytes){bytes, 112}, (struct td_bytes){NULL, 0},
                         bytes + 112);
     assert_int_equal(kit_open(&kit), TD_ECORRUPT);
-    assert_non_null(strstr(kit.why, "format number 2"));
+    assert_non_null(strstr(kit.why, "format number 3"));
     assert_int_equal(disk.opens, 0);
     kit.log = NULL;
     test_disk_fini(&disk);

@@ -22,6 +22,16 @@ void td_segment_name(uint32_t number, char ret_name[TD_SEGMENT_NAME_BYTES])
     snprintf(ret_name, TD_SEGMENT_NAME_BYTES, "%010u.seg", (unsigned)number);
 }
 
+void td_segment_name_unfinished(uint32_t number, char ret_name[TD_SEGMENT_NAME_BYTES])
+{
+    snprintf(ret_name, TD_SEGMENT_NAME_BYTES, "%010u.new", (unsigned)number);
+}
+
+bool td_segment_name_is_unfinished(const char *name)
+{
+    return strlen(name) == 14 && strspn(name, "0123456789") == 10 && strcmp(name + 10, ".new") == 0;
+}
+
 bool td_segment_name_parse(const char *name, uint32_t *ret_number)
 {
     uint64_t number = 0;
@@ -48,7 +58,8 @@ void td_segment_header_encode(const struct td_segment_header *header,
 {
     memset(ret_bytes, 0, TD_SEGMENT_HEADER_BYTES);
     memcpy(ret_bytes, MAGIC, sizeof MAGIC);
-    td_put_u32(ret_bytes + 8, TD_SEGMENT_FORMAT);
+    td_put_u32(ret_bytes + 8,
+               header->compacted ? TD_SEGMENT_FORMAT_COMPACTED : TD_SEGMENT_FORMAT);
     td_put_u32(ret_bytes + 12, TD_SEGMENT_HEADER_BYTES);
     td_put_u32(ret_bytes + 16, header->number);
     td_put_u32(ret_bytes + 20, header->first);
@@ -57,6 +68,12 @@ void td_segment_header_encode(const struct td_segment_header *header,
     td_put_u32(ret_bytes + 32, header->previous_end);
     memcpy(ret_bytes + 36, header->cluster.bytes, sizeof header->cluster.bytes);
     ret_bytes[52] = header->region.v;
+    if (header->compacted) {
+        td_put_u32(ret_bytes + 56, header->end);
+        td_put_u32(ret_bytes + 60, header->inputs);
+        td_put_u32(ret_bytes + 64, header->rests_segment);
+        td_put_u32(ret_bytes + 68, header->rests_offset);
+    }
     signer->checksum(signer->self, (struct td_bytes){ret_bytes, HEADER_SUM_AT},
                      (struct td_bytes){NULL, 0}, ret_bytes + HEADER_SUM_AT);
 }
@@ -84,7 +101,7 @@ enum td_err td_segment_header_decode(const uint8_t bytes[TD_SEGMENT_HEADER_BYTES
     if (!header_sum_good(bytes, signer)) {
         return TD_ECORRUPT;
     }
-    if (format != TD_SEGMENT_FORMAT) {
+    if (format != TD_SEGMENT_FORMAT && format != TD_SEGMENT_FORMAT_COMPACTED) {
         return TD_EVERSION;
     }
     if (td_get_u32(bytes + 12) != TD_SEGMENT_HEADER_BYTES) {
@@ -99,6 +116,17 @@ enum td_err td_segment_header_decode(const uint8_t bytes[TD_SEGMENT_HEADER_BYTES
     header.region.v = bytes[52];
     if (header.first == 0 || header.first > header.last || header.previous >= header.number) {
         return TD_ECORRUPT;
+    }
+    if (format == TD_SEGMENT_FORMAT_COMPACTED) {
+        header.compacted = true;
+        header.end = td_get_u32(bytes + 56);
+        header.inputs = td_get_u32(bytes + 60);
+        header.rests_segment = td_get_u32(bytes + 64);
+        header.rests_offset = td_get_u32(bytes + 68);
+        if (header.last >= header.number || header.previous >= header.first || header.inputs == 0 ||
+            header.end < TD_SEGMENT_HEADER_BYTES) {
+            return TD_ECORRUPT;
+        }
     }
     *ret_header = header;
     return TD_OK;

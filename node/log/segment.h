@@ -10,6 +10,7 @@
 
 enum {
     TD_SEGMENT_FORMAT = 1,
+    TD_SEGMENT_FORMAT_COMPACTED = 2, /* an older program must not take one for what it knows */
     TD_SEGMENT_HEADER_BYTES = 128,
     TD_SEGMENT_NAME_BYTES = 16, /* with the terminating zero */
     TD_RECORD_HEADER_BYTES = 32,
@@ -22,14 +23,22 @@ enum {
 
 struct td_segment_header {
     uint32_t number;
-    uint32_t first, last;  /* numbers this segment stands for; its own while nothing is compacted */
+    uint32_t first, last;  /* numbers this segment stands for; its own unless compacted */
     uint32_t previous;     /* the segment before it, 0 = none */
     uint32_t previous_end; /* bytes of that one which count */
     struct td_cluster_id cluster;
     struct td_region region;
+    bool compacted; /* it stands for others; the rest is only said of such a one */
+    uint32_t end;   /* its records end here */
+    uint32_t inputs; /* files it was made of */
+    /* All that made it leave something out lies before this place of the log. */
+    uint32_t rests_segment, rests_offset;
 };
 
 void td_segment_name(uint32_t number, char ret_name[TD_SEGMENT_NAME_BYTES]);
+/* The name of one that is not whole yet: recovery removes it. */
+void td_segment_name_unfinished(uint32_t number, char ret_name[TD_SEGMENT_NAME_BYTES]);
+bool td_segment_name_is_unfinished(const char *name);
 /* False when it is not the name of a segment. */
 bool td_segment_name_parse(const char *name, uint32_t *ret_number);
 void td_segment_header_encode(const struct td_segment_header *header,

@@ -309,6 +309,7 @@ static enum td_err door_sync_directory(void *self)
     }
     for (size_t i = 0; i < test->file_count; i++) {
         test->files[i].exists_durable = test->files[i].exists;
+        test->files[i].durable_name[0] = '\0';
     }
     return TD_OK;
 }
@@ -321,6 +322,22 @@ static enum td_err door_remove(void *self, const char *name)
         return test->fail_err;
     }
     file->exists = false;
+    return TD_OK;
+}
+
+/* Only to a name that is not in use: nobody here replaces a file. */
+static enum td_err door_rename(void *self, const char *name, const char *to)
+{
+    struct test_disk *test = self;
+    struct test_file *file = test_disk_file(test, name);
+    if (call_fails(test, TEST_RENAME) || file == NULL) {
+        return test->fail_err;
+    }
+    TD_ASSERT(test_disk_file(test, to) == NULL);
+    if (file->durable_name[0] == '\0') {
+        memcpy(file->durable_name, file->name, sizeof file->durable_name);
+    }
+    snprintf(file->name, sizeof file->name, "%s", to);
     return TD_OK;
 }
 
@@ -352,6 +369,7 @@ struct td_disk test_disk_door(struct test_disk *test)
         .sync = door_sync,
         .sync_directory = door_sync_directory,
         .remove = door_remove,
+        .rename = door_rename,
         .reserve = door_reserve,
     };
 }
@@ -364,6 +382,11 @@ static void settle_names(struct test_disk *test, enum test_crash how)
         struct test_file *file = &test->files[i];
         bool keep = how == TEST_CRASH_RANDOM && (next_random(test) & 1) != 0;
         bool exists = keep ? file->exists : file->exists_durable;
+        if (file->durable_name[0] != '\0' &&
+            (how != TEST_CRASH_RANDOM || (next_random(test) & 1) != 0)) {
+            memcpy(file->name, file->durable_name, sizeof file->name);
+        }
+        file->durable_name[0] = '\0';
         for (size_t k = i + 1; k < test->file_count; k++) {
             exists =
                 exists && !(test->files[k].exists && strcmp(test->files[k].name, file->name) == 0);

@@ -20,13 +20,15 @@ enum test_call {
     TEST_CREATE = 8,
     TEST_TRUNCATE = 16,
     TEST_REMOVE = 32,
-    TEST_ANY = 63
+    TEST_RENAME = 64,
+    TEST_ANY = 127
 };
 
 struct test_write; /* written but not flushed */
 
 struct test_file {
     char name[32];
+    char durable_name[32]; /* "" = the same; else what a crash may bring back */
     bool exists, exists_durable;
     uint8_t *bytes, *durable;
     uint64_t count, durable_count;

@@ -134,7 +134,7 @@ static void on_done(void *self, const struct td_log_done *done)
 enum td_err kit_open(struct kit *kit)
 {
     struct td_log_replay replay = {kit, on_batch, on_record};
-    struct td_log_sink sink = {kit, on_done};
+    struct td_log_sink sink = {.self = kit, .done = on_done};
 
     kit->seen_count = 0;
     kit->done_count = 0;

@@ -36,6 +36,9 @@ static void perform(const struct td_loop_ops *ops, const struct td_effect *effec
         ops->trace(ops->self, effect->u.trace.code, effect->u.trace.region, effect->u.trace.a,
                    effect->u.trace.b);
         break;
+    case TD_FX_COMPACT:
+        ops->compact(ops->self, effect->u.compact);
+        break;
     }
 }
 

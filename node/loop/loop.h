@@ -17,6 +17,7 @@ struct td_loop_ops {
     void (*reply)(void *self, uint32_t client_link, const struct td_response *response);
     void (*close_link)(void *self, struct td_link_id link, enum td_err why);
     void (*trace)(void *self, enum td_trace_code code, struct td_region region, uint64_t a, uint64_t b);
+    void (*compact)(void *self, const struct td_compact_answer *answer);
     /* After each round of steps; NULL allowed. For snapshots other threads read. */
     void (*settled)(void *self, const struct td_core *core);
 };
