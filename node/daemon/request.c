@@ -182,12 +182,20 @@ static bool answer_directly(struct td_node *node, const struct td_link_info *inf
 }
 
 /* Looks at many registers, and what it answers does not depend on when: it may stand back behind what
- * others ask and report. A watch that begins "now" may not. */
+ * others ask and report. A watch that begins "now" may not, nor what the core may keep waiting: that
+ * its client is gone would overtake it. */
 static bool is_walk(const struct td_request *request)
 {
-    return request->op == TD_OP_LIST || request->op == TD_OP_EXPLAIN ||
-           (request->op == TD_OP_WATCH &&
-            td_watch_walks(request->u.watch.cursor));
+    switch (request->op) {
+    case TD_OP_LIST:
+    case TD_OP_EXPLAIN:
+        return request->timeout_ms == 0 ||
+               request->after.entry_count + request->after.fold_count == 0;
+    case TD_OP_WATCH:
+        return td_watch_walks(request->u.watch.cursor);
+    default:
+        return false;
+    }
 }
 
 static void push_request(struct td_node *node, const struct td_link_info *info, struct td_message *message)
