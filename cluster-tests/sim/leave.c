@@ -19,7 +19,7 @@ struct sim_leave {
     struct td_closing listed[TD_CLOSED_LIST_MAX];
     struct td_region region;
     bool revoked, given_up[TD_REGION_NUMBER_MAX + 1];
-    bool lossy;          /* its word did not count, or somebody was given up */
+    bool lossy;          /* its word did not count, or not all of it, or somebody was given up */
     uint64_t give_up_ms; /* who has not spoken by then is given up; 0 = everybody is waited for */
     struct td_leaving_plan plan;
     /* What any head under the second roster said of the region: no more may be taken. */
@@ -45,7 +45,7 @@ static struct sim_leave *leave_of(struct sim_world *world)
     if (world->leave == NULL) {
         world->leave = calloc(1, sizeof *world->leave);
         TD_ASSERT(world->leave != NULL);
-        world->leave->random = sim_random_new(world->options.seed, 20);
+        world->leave->random = sim_random_new(world->options.seed, 24);
         world->leave->version = 1;
         world->leave->rosters[0] = world->roster;
     }
@@ -240,6 +240,10 @@ bool sim_leave_too_late(const struct sim_world *world, struct td_region region)
 static void judge_list(struct sim_world *world)
 {
     struct sim_leave *leave = world->leave;
+
+    /* Of two processes of the region only one is heard; a ruined disk loses things anyway. */
+    leave->lossy = leave->lossy || world->region_cloned[leave->region.v] ||
+                   world->region_ruined[leave->region.v];
     for (uint32_t i = 0; i < leave->plan.member_count; i++) {
         leave->lossy = leave->lossy || leave->plan.members[i].state != TD_LEAVING_SPOKE;
     }
