@@ -57,8 +57,8 @@ static void read_member(struct td_reader *reader, struct td_arena *arena, struct
     td_reader_leave(reader);
     view->roster_version = td_reader_uint(reader, TD_SEQ_MAX);
     view->fold_below = (uint32_t)td_reader_uint(reader, UINT32_MAX);
-    struct td_vv_entry *entries = td_wire_enter_flat(reader, arena, 3, TD_VV_ENTRIES_MAX,
-                                                     sizeof *entries, &view->count);
+    struct td_vv_entry *entries =
+        td_wire_enter_flat(reader, arena, 3, TD_VV_ENTRIES_MAX, sizeof *entries, &view->count);
     for (uint32_t i = 0; entries != NULL && i < view->count; i++) {
         entries[i].origin.region = asked;
         entries[i].origin.incarnation = td_wire_read_incarnation(reader);
@@ -72,9 +72,8 @@ static void read_member(struct td_reader *reader, struct td_arena *arena, struct
 static void read_lives(struct td_reader *reader, struct td_arena *arena,
                        struct td_response *response)
 {
-    struct td_life_view *lives =
-        td_wire_enter_flat(reader, arena, 1, TD_CLOSED_LIST_MAX, sizeof *lives,
-                           &response->u.members.life_count);
+    struct td_life_view *lives = td_wire_enter_flat(reader, arena, 1, TD_CLOSED_LIST_MAX,
+                                                    sizeof *lives, &response->u.members.life_count);
     for (uint32_t i = 0; lives != NULL && i < response->u.members.life_count; i++) {
         td_reader_enter(reader, LIFE_FIELDS, LIFE_FIELDS);
         lives[i].incarnation = td_wire_read_incarnation(reader);
@@ -88,8 +87,7 @@ static void read_lives(struct td_reader *reader, struct td_arena *arena,
     response->u.members.lives = lives;
 }
 
-void td_members_read(struct td_reader *reader, struct td_arena *arena,
-                     struct td_response *response)
+void td_members_read(struct td_reader *reader, struct td_arena *arena, struct td_response *response)
 {
     td_reader_enter(reader, BODY_FIELDS, BODY_FIELDS);
     response->u.members.region = td_wire_read_region(reader);

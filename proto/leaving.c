@@ -69,30 +69,34 @@ static uint64_t said(const struct td_member_view *view, const struct td_life_vie
     return 0;
 }
 
-/* A region that is closed has no word in its own list: what only it has must be taken from it first. */
+/* A region that is closed has no word in its own list: what only it has must be taken from it
+ * first. */
 static bool leaves(const struct td_leaving_ask *ask, struct td_region region)
 {
     return ask->keys_below == 0 && region.v == ask->region.v;
 }
 
-/* The most that any member says that has spoken. Nothing counts beyond what the region itself signed; who
- * names more may know more than the answering node, or lie: proof is awaited, unless it was given up. */
+/* The most that any member says that has spoken. Nothing counts beyond what the region itself
+ * signed; who names more may know more than the answering node, or lie: proof is awaited, unless it
+ * was given up. */
 static uint64_t most_said(const struct td_leaving_ask *ask, const struct td_leaving_plan *plan,
                           const struct td_response *members, struct td_incarnation incarnation,
                           bool *ret_unproved)
 {
     const struct td_life_view *life = life_of(members, incarnation);
-    uint64_t proved = life == NULL ? 0 : life->signed_max > life->held ? life->signed_max : life->held;
+    uint64_t proved = life == NULL                    ? 0
+                      : life->signed_max > life->held ? life->signed_max
+                                                      : life->held;
     uint64_t most = 0;
 
     for (uint32_t i = 0; i < plan->member_count; i++) {
         const struct td_member_view *view = view_of(members, plan->members[i].region);
-        if (view == NULL || plan->members[i].state != TD_LEAVING_SPOKE || leaves(ask, view->region)) {
+        if (view == NULL || plan->members[i].state != TD_LEAVING_SPOKE ||
+            leaves(ask, view->region)) {
             continue;
         }
-        uint64_t here = life != NULL && life->folded && view->self
-                            ? life->held
-                            : said(view, life, incarnation);
+        uint64_t here =
+            life != NULL && life->folded && view->self ? life->held : said(view, life, incarnation);
         if (here > proved) {
             *ret_unproved = *ret_unproved || !ask->given_up[view->region.v];
             here = proved;

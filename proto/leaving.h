@@ -1,6 +1,6 @@
-/* leaving.h -- the complete list with which a roster closes a region, or retires a region's old keys,
- * made of what the members' heads with the roster version that began it say they have (TD_OP_MEMBERS).
- * Pure: the command line, and whoever simulates it, decide the same. */
+/* leaving.h -- the complete list with which a roster closes a region, or retires a region's old
+ * keys, made of what the members' heads with the roster version that began it say they have
+ * (TD_OP_MEMBERS). Pure: the command line, and whoever simulates it, decide the same. */
 #ifndef TD_PROTO_LEAVING_H
 #define TD_PROTO_LEAVING_H
 
@@ -15,10 +15,10 @@ struct td_leaving_ask {
 };
 
 enum td_leaving_state {
-    TD_LEAVING_SPOKE = 1,   /* its head names this roster version, or a later one */
-    TD_LEAVING_WAITED_FOR,  /* it has to, and did not yet */
-    TD_LEAVING_GIVEN_UP,    /* --without */
-    TD_LEAVING_NOT_ASKED,   /* a revoked region's word counts nothing */
+    TD_LEAVING_SPOKE = 1,  /* its head names this roster version, or a later one */
+    TD_LEAVING_WAITED_FOR, /* it has to, and did not yet */
+    TD_LEAVING_GIVEN_UP,   /* --without */
+    TD_LEAVING_NOT_ASKED,  /* a revoked region's word counts nothing */
 };
 struct td_leaving_member {
     struct td_region region;
@@ -32,15 +32,15 @@ struct td_leaving_member {
 struct td_leaving_plan {
     uint32_t member_count;
     struct td_leaving_member members[TD_REGIONS_MAX];
-    uint32_t waiting;         /* members that are waited for */
-    uint32_t unknown;         /* incarnations of which members name more than the answering node has seen
-                               * signed, or whose key it does not know yet */
-    uint64_t behind;          /* updates that only the leaving region itself has, by its word: they are
-                               * still to be taken from it, for its links end with the list */
+    uint32_t waiting; /* members that are waited for */
+    uint32_t unknown; /* incarnations of which members name more than the answering node has seen
+                       * signed, or whose key it does not know yet */
+    uint64_t behind;  /* updates that only the leaving region itself has, by its word: they are
+                       * still to be taken from it, for its links end with the list */
     uint32_t listed_count;
     struct td_closing listed[TD_CLOSED_LIST_MAX]; /* ascending */
-    uint64_t listed_updates;  /* sum of their last seqs, folded ones included */
-    uint64_t lost;            /* signed by the region, as far as known, and held by no member that spoke */
+    uint64_t listed_updates;                      /* sum of their last seqs, folded ones included */
+    uint64_t lost; /* signed by the region, as far as known, and held by no member that spoke */
 };
 
 /* Nobody and nothing is waited for any more. */

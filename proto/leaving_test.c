@@ -1,5 +1,5 @@
-/* leaving_test.c -- the complete list is made of what members said under the roster that began the leaving,
- * and of nothing else; who did not say so is named. */
+/* leaving_test.c -- the complete list is made of what members said under the roster that began the
+ * leaving, and of nothing else; who did not say so is named. */
 #include "proto/leaving.h"
 #include "proto/test_main.h"
 
@@ -35,7 +35,8 @@ static void make_scene(struct scene *scene)
 }
 
 /* This member's head names this much of the leaver's life with this start number. */
-static void says(struct scene *scene, uint8_t member, uint64_t version, uint32_t start, uint64_t seq)
+static void says(struct scene *scene, uint8_t member, uint64_t version, uint32_t start,
+                 uint64_t seq)
 {
     struct td_member_view *view = &scene->members[member - 1];
     struct td_vv_entry *entry = &scene->entries[member][view->count++];
@@ -44,7 +45,8 @@ static void says(struct scene *scene, uint8_t member, uint64_t version, uint32_t
     view->roster_version = version;
 }
 
-static void knows(struct scene *scene, uint32_t start, uint16_t key, uint64_t held, uint64_t signed_max)
+static void knows(struct scene *scene, uint32_t start, uint16_t key, uint64_t held,
+                  uint64_t signed_max)
 {
     scene->lives[scene->response.u.members.life_count++] = (struct td_life_view){
         .incarnation = {start, 5}, .key_number = key, .held = held, .signed_max = signed_max};

@@ -83,8 +83,9 @@ const struct td_region_key *td_roster_newest_key(const struct td_roster_region *
     return region->key_count == 0 ? NULL : &region->keys[region->key_count - 1];
 }
 
-const struct td_roster_region *td_roster_region_of_old_link_key(
-    const struct td_roster *roster, const struct td_public_key *link_key, uint16_t *ret_number)
+const struct td_roster_region *
+td_roster_region_of_old_link_key(const struct td_roster *roster,
+                                 const struct td_public_key *link_key, uint16_t *ret_number)
 {
     for (uint32_t i = 0; i < roster->region_count; i++) {
         const struct td_roster_region *region = &roster->regions[i];
@@ -139,8 +140,7 @@ bool td_roster_doubts(const struct td_roster *roster, struct td_region region, u
 {
     const struct td_roster_region *found = td_roster_region(roster, region);
 
-    return found != NULL && found->doubtful_since_ms != 0 &&
-           stamp_ms >= found->doubtful_since_ms;
+    return found != NULL && found->doubtful_since_ms != 0 && stamp_ms >= found->doubtful_since_ms;
 }
 
 bool td_client_may_touch(const struct td_roster_client *client, struct td_text job)

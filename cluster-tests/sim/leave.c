@@ -1,6 +1,7 @@
-/* leave.c -- a region leaves while things go wrong: somebody with the root key closes or revokes it in two
- * rosters, by the same question to a node (TD_OP_MEMBERS) and the same plan as the command line. Rosters
- * spread over links, as HELLO and ROSTER do. A generator of its own. I5 of what is taken meanwhile. */
+/* leave.c -- a region leaves while things go wrong: somebody with the root key closes or revokes it
+ * in two rosters, by the same question to a node (TD_OP_MEMBERS) and the same plan as the command
+ * line. Rosters spread over links, as HELLO and ROSTER do. A generator of its own. I5 of what is
+ * taken meanwhile. */
 #include "cluster-tests/sim/story.h"
 
 #include <stdlib.h>
@@ -18,7 +19,7 @@ struct sim_leave {
     struct td_closing listed[TD_CLOSED_LIST_MAX];
     struct td_region region;
     bool revoked, given_up[TD_REGION_NUMBER_MAX + 1];
-    bool lossy; /* its word did not count, or somebody was given up */
+    bool lossy;          /* its word did not count, or not all of it, or somebody was given up */
     uint64_t give_up_ms; /* who has not spoken by then is given up; 0 = everybody is waited for */
     struct td_leaving_plan plan;
     /* What any head under the second roster said of the region: no more may be taken. */
@@ -44,7 +45,7 @@ static struct sim_leave *leave_of(struct sim_world *world)
     if (world->leave == NULL) {
         world->leave = calloc(1, sizeof *world->leave);
         TD_ASSERT(world->leave != NULL);
-        world->leave->random = sim_random_new(world->options.seed, 20);
+        world->leave->random = sim_random_new(world->options.seed, 24);
         world->leave->version = 1;
         world->leave->rosters[0] = world->roster;
     }
@@ -115,9 +116,10 @@ void sim_leave_meet(struct sim_world *world, int a, int b)
 
 bool sim_leave_bars(const struct sim_world *world, int a, int b)
 {
-    return world->leave != NULL &&
-           (!td_roster_region_links(td_roster_region(sim_roster(world, a), world->nodes[b].region)) ||
-            !td_roster_region_links(td_roster_region(sim_roster(world, b), world->nodes[a].region)));
+    return world->leave != NULL && (!td_roster_region_links(td_roster_region(
+                                        sim_roster(world, a), world->nodes[b].region)) ||
+                                    !td_roster_region_links(td_roster_region(
+                                        sim_roster(world, b), world->nodes[a].region)));
 }
 
 bool sim_leave_done(const struct sim_world *world, char *ret_why, size_t why_bytes)
@@ -224,7 +226,8 @@ bool sim_leave_left_out(const struct sim_world *world, struct td_dot dot)
            !is_listed(leave, dot);
 }
 
-/* A region that was not asked may not know yet that it is out, one that lost its disk not any more. */
+/* A region that was not asked may not know yet that it is out, one that lost its disk not any more.
+ */
 bool sim_leave_too_late(const struct sim_world *world, struct td_region region)
 {
     const struct sim_leave *leave = world->leave;
@@ -232,12 +235,15 @@ bool sim_leave_too_late(const struct sim_world *world, struct td_region region)
            (leave->lossy || world->region_ruined[region.v]);
 }
 
-/* Whoever leaves in order, and nobody was given up: nothing acknowledged is left out. Else what nobody else
- * holds is lost, and that was said before. */
+/* Whoever leaves in order, and nobody was given up: nothing acknowledged is left out. Else what
+ * nobody else holds is lost, and that was said before. */
 static void judge_list(struct sim_world *world)
 {
     struct sim_leave *leave = world->leave;
-    leave->lossy = leave->revoked;
+
+    /* Of two processes of the region only one is heard; a ruined disk loses things anyway. */
+    leave->lossy = leave->lossy || world->region_cloned[leave->region.v] ||
+                   world->region_ruined[leave->region.v];
     for (uint32_t i = 0; i < leave->plan.member_count; i++) {
         leave->lossy = leave->lossy || leave->plan.members[i].state != TD_LEAVING_SPOKE;
     }
@@ -290,6 +296,8 @@ void sim_leave_reply(struct sim_world *world, const struct td_response *response
     }
     enum td_err err = td_leaving_plan(&ask, response, &leave->plan);
     if (err == TD_OK && td_leaving_ready(&leave->plan)) {
+        leave->lossy = leave->revoked ||
+                       ask.given_up[leave->region.v]; /* what only it has is not waited for */
         second_step(world);
     }
 }
@@ -373,8 +381,8 @@ static bool was_said(const struct sim_leave *leave, struct td_dot dot)
     return dot.origin.incarnation.start < leave->said_fold;
 }
 
-/* DESIGN 4: of a leaving region nothing is taken that no head under this roster names, and of a closed one
- * nothing that its list leaves out. A restart shows again what was taken before. */
+/* DESIGN 4: of a leaving region nothing is taken that no head under this roster names, and of a
+ * closed one nothing that its list leaves out. A restart shows again what was taken before. */
 void sim_check_i5_leaving(struct sim_world *world, int index, struct td_dot dot)
 {
     const struct sim_leave *leave = world->leave;

@@ -89,7 +89,7 @@ static void draw_byz(struct sim_options *options)
  * nor beside a bad member. */
 static void draw_leave(struct sim_options *options)
 {
-    struct sim_random random = sim_random_new(options->seed, 19);
+    struct sim_random random = sim_random_new(options->seed, 23);
 
     if (sim_random_below(&random, 40) == 0 && options->regions >= 3 && options->regions <= 9 &&
         options->faults != 0 && (options->faults & SIM_FAULTS_RUINOUS) == 0 &&

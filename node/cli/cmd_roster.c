@@ -16,10 +16,26 @@ static void short_key(const struct td_public_key *key, char ret_text[KEY_SHORT_B
              key->bytes[31]);
 }
 
-static const char *region_state(const struct td_roster_region *region)
+/* One word for programs; people also see what counts of it, and since when it is doubted. */
+static void region_state(const struct td_cli *cli, const struct td_roster_region *region,
+                         char *ret_text, size_t text_bytes)
 {
     static const char *const words[] = {"active", "closing", "closed"};
-    return (unsigned)region->state < 3 ? words[region->state] : "?";
+    char since[TD_TIME_TEXT_BYTES] = "";
+    size_t used = (size_t)snprintf(ret_text, text_bytes, "%s",
+                                   (unsigned)region->state < 3 ? words[region->state] : "?");
+
+    if (cli->form == TD_FORM_PLAIN) {
+        return;
+    }
+    if (region->state == TD_REGION_CLOSED) {
+        used +=
+            (size_t)snprintf(ret_text + used, text_bytes - used, "; %s count",
+                             td_cli_plural(region->closed_count, "incarnation", "incarnations"));
+    }
+    if (region->doubtful_since_ms != 0 && td_time_format(region->doubtful_since_ms, since)) {
+        snprintf(ret_text + used, text_bytes - used, "; doubtful since %s", since);
+    }
 }
 
 /* "a,b": texts escaped one by one. */
@@ -35,8 +51,10 @@ static void join_texts(const struct td_text *texts, uint32_t count, char *ret_te
     }
 }
 
-static void region_row(struct td_table *table, const struct td_roster_region *region)
+static void region_row(const struct td_cli *cli, struct td_table *table,
+                       const struct td_roster_region *region)
 {
+    char state[128];
     char number[8];
     char key[KEY_SHORT_BYTES] = "";
     char since[32];
@@ -53,9 +71,10 @@ static void region_row(struct td_table *table, const struct td_roster_region *re
     snprintf(quota, sizeof quota, "%llu", (unsigned long long)region->quota_registers);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)region->quota_bytes);
     join_texts(region->endpoints, region->endpoint_count, endpoints, sizeof endpoints);
-    td_table_row(table, (const char *const[]){td_cli_shown(region->name), number, key, since,
-                                              region_state(region), quota, bytes,
-                                              endpoints[0] == '\0' ? NULL : endpoints});
+    region_state(cli, region, state, sizeof state);
+    td_table_row(table,
+                 (const char *const[]){td_cli_shown(region->name), number, key, since, state, quota,
+                                       bytes, endpoints[0] == '\0' ? NULL : endpoints});
 }
 
 static void client_row(struct td_table *table, const struct td_roster_client *client)
@@ -101,7 +120,7 @@ static int print_tables(struct td_cli *cli, const struct td_roster *roster)
         return td_cli_fail(cli, TD_ENOMEM, "%s", td_err_text(TD_ENOMEM));
     }
     for (uint32_t i = 0; i < roster->region_count; i++) {
-        region_row(regions, &roster->regions[i]);
+        region_row(cli, regions, &roster->regions[i]);
     }
     td_table_print(regions);
     for (uint32_t i = 0; i < roster->client_count; i++) {
@@ -197,6 +216,30 @@ int td_cmd_roster_show(struct td_cli *cli)
     return path != NULL ? show_file(cli, path) : show_node(cli);
 }
 
+/* A node shows its card to who dials it: it has to be the root's word on the key in force. NULL =
+ * all are; else the name of the region whose card is not. */
+static const struct td_roster_region *
+wrong_card(const struct td_roster *roster, const struct td_identity *root, struct td_reader *reader)
+{
+    struct td_sodium_signer sodium = {NULL, td_cluster_id_of(&root->sign_key)};
+    struct td_signer signer = td_sodium_signer(&sodium);
+
+    for (uint32_t i = 0; i < roster->region_count; i++) {
+        const struct td_roster_region *region = &roster->regions[i];
+        const struct td_region_key *key = td_roster_newest_key(region);
+        struct td_card card;
+        bool good =
+            td_card_decode(region->card, &signer, &root->sign_key, reader, &card) == TD_OK &&
+            card.region.v == region->number.v && card.key_number == key->number &&
+            memcmp(&card.link_key, &key->link_key, sizeof card.link_key) == 0 &&
+            memcmp(&card.sign_key, &key->sign_key, sizeof card.sign_key) == 0;
+        if (!good) {
+            return region;
+        }
+    }
+    return NULL;
+}
+
 int td_cmd_roster_verify(struct td_cli *cli)
 {
     struct td_identity root;
@@ -216,6 +259,11 @@ int td_cmd_roster_verify(struct td_cli *cli)
     if (err != TD_OK) {
         code = td_cli_refuse(cli, err == TD_EIO ? err : TD_EROSTER, "%s",
                              td_cli_shown(td_text_of(why)));
+    } else if (wrong_card(&file.roster, &root, file.reader) != NULL) {
+        code = td_cli_refuse(cli, TD_EROSTER,
+                             "the card of %s is not the root's word on its key: sign "
+                             "the roster anew (tidings roster set)",
+                             td_cli_shown(wrong_card(&file.roster, &root, file.reader)->name));
     } else if (td_cli_json(cli)) {
         struct td_response nobody = {.now_ms = td_cli_wall_ms()};
         code = td_cli_print_json(cli, td_json_roster(&nobody, &file.roster, NULL));

@@ -1,5 +1,6 @@
-/* cmd_roster_leave.c -- roster close, revoke, rotate: the two steps by which a region or a key leaves.
- * The first says so in the next roster, the second lists in another one what members said they have. */
+/* cmd_roster_leave.c -- roster close, revoke, rotate: the two steps by which a region or a key
+ * leaves. The first says so in the next roster, the second lists in another one what members said
+ * they have. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,10 +34,12 @@ static int say_waiting(const struct td_edit *self, const struct td_roster_region
 
     td_leave_waited_for(&self->file.roster, plan, names, sizeof names);
     if (plan->waiting > 0) {
-        return td_cli_refuse(self->cli, TD_EROSTER,
-                             "%s did not say yet, under roster %llu, what they have of %s. Wait for "
-                             "them (--timeout 1m; tidings roster status), or give up who is away too "
-                             "long (--without NAME)", names, version, td_cli_shown(region->name));
+        return td_cli_refuse(
+            self->cli, TD_EROSTER,
+            "%s did not say yet, under roster %llu, what they have of %s. Wait for "
+            "them (--timeout 1m; tidings roster status), or give up who is away too "
+            "long (--without NAME)",
+            names, version, td_cli_shown(region->name));
     }
     if (plan->behind > 0) {
         return td_cli_refuse(self->cli, TD_EROSTER,
@@ -44,11 +47,12 @@ static int say_waiting(const struct td_edit *self, const struct td_roster_region
                              td_cli_shown(region->name),
                              td_cli_plural(plan->behind, "update", "updates"));
     }
-    return td_cli_refuse(self->cli, TD_EROSTER,
-                         "members name updates of %s that the node asked has not seen signed: it may "
-                         "still be taking them (--timeout 1m), or a member names too much (tidings "
-                         "roster status; --without NAME believes it only as far as there is proof)",
-                         td_cli_shown(region->name));
+    return td_cli_refuse(
+        self->cli, TD_EROSTER,
+        "members name updates of %s that the node asked has not seen signed: it may "
+        "still be taking them (--timeout 1m), or a member names too much (tidings "
+        "roster status; --without NAME believes it only as far as there is proof)",
+        td_cli_shown(region->name));
 }
 
 /* Until everybody has spoken, or --timeout is over. */
@@ -102,14 +106,13 @@ static int finish_closing(struct td_edit *self, struct td_roster_region *region,
     region->closed_count = plan->listed_count;
     region->state = TD_REGION_CLOSED;
     snprintf(what, sizeof what, "%s is closed, %s of %s count; next: tidings roster push",
-             td_cli_shown(region->name),
-             td_cli_plural(plan->listed_updates, "update", "updates"),
+             td_cli_shown(region->name), td_cli_plural(plan->listed_updates, "update", "updates"),
              td_cli_plural(plan->listed_count, "incarnation", "incarnations"));
     return td_edit_save(self, what);
 }
 
-static bool in_list(const struct td_closing *list, uint32_t count, struct td_incarnation incarnation,
-                    uint64_t *ret_last)
+static bool in_list(const struct td_closing *list, uint32_t count,
+                    struct td_incarnation incarnation, uint64_t *ret_last)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (list[i].incarnation.start == incarnation.start &&
@@ -193,9 +196,11 @@ static int begin_closing(struct td_edit *self, struct td_roster_region *region, 
         others += self->file.regions[i].state == TD_REGION_ACTIVE;
     }
     if (others < 2 && region->state == TD_REGION_ACTIVE) {
-        return td_cli_refuse(self->cli, TD_EROSTER,
-                             "%s is the only active region: nobody would be left to take its updates; "
-                             "add another one first", td_cli_shown(region->name));
+        return td_cli_refuse(
+            self->cli, TD_EROSTER,
+            "%s is the only active region: nobody would be left to take its updates; "
+            "add another one first",
+            td_cli_shown(region->name));
     }
     if (td_args_has(self->cli->args, TD_FLAG_WITHOUT)) {
         return td_cli_fail(self->cli, TD_EUSAGE, "--without is for the second step");
@@ -203,8 +208,8 @@ static int begin_closing(struct td_edit *self, struct td_roster_region *region, 
     region->state = TD_REGION_CLOSING;
     snprintf(what, sizeof what,
              "%s is %s; next: tidings roster push, and tidings roster %s again when tidings roster "
-             "status shows that all have spoken", td_cli_shown(region->name), td_leave_state(region),
-             verb);
+             "status shows that all have spoken",
+             td_cli_shown(region->name), td_leave_state(region), verb);
     return td_edit_save(self, what);
 }
 
@@ -223,8 +228,7 @@ static int close_region(struct td_edit *self, const char *name)
     case TD_REGION_CLOSED:
         break;
     }
-    return td_cli_refuse(self->cli, TD_EROSTER, "%s is closed already",
-                         td_cli_shown(region->name));
+    return td_cli_refuse(self->cli, TD_EROSTER, "%s is closed already", td_cli_shown(region->name));
 }
 
 static int with_file(struct td_cli *cli, int (*change)(struct td_edit *, const char *))
@@ -337,17 +341,22 @@ static int check_rotation(const struct td_edit *self, const struct td_roster_reg
     const char *name = td_cli_shown(region->name);
 
     if (region->state != TD_REGION_ACTIVE) {
-        return td_cli_refuse(self->cli, TD_EROSTER, "%s is on its way out: it gets no new key", name);
+        return td_cli_refuse(self->cli, TD_EROSTER, "%s is on its way out: it gets no new key",
+                             name);
     }
     if (td_leave_kind(region) == TD_LEAVE_ROTATING) {
-        return td_cli_refuse(self->cli, TD_EROSTER,
-                             "the key before this one is not retired yet: tidings roster rotate %s, "
-                             "without --pubkey", name);
+        return td_cli_refuse(
+            self->cli, TD_EROSTER,
+            "the key before this one is not retired yet: tidings roster rotate %s, "
+            "without --pubkey",
+            name);
     }
     if (region->key_count == TD_KEYS_PER_REGION_MAX) {
-        return td_cli_refuse(self->cli, TD_EROSTER,
-                             "%s has had %d keys, and a region has no more: add a new region, then close "
-                             "this one", name, TD_KEYS_PER_REGION_MAX);
+        return td_cli_refuse(
+            self->cli, TD_EROSTER,
+            "%s has had %d keys, and a region has no more: add a new region, then close "
+            "this one",
+            name, TD_KEYS_PER_REGION_MAX);
     }
     return 0;
 }
@@ -367,11 +376,10 @@ static int begin_rotation(struct td_edit *self, struct td_roster_region *region)
     uint16_t number = (uint16_t)(td_roster_newest_key(region)->number + 1);
     struct td_region_key *keys =
         td_arena_take(&self->file.arena, region->key_count + 1u, sizeof *keys);
-    enum td_err err = keys == NULL
-                          ? TD_ENOMEM
-                          : td_roster_file_card(&self->file, self->root, region->number, number,
-                                                &identity, self->file.roster.version + 1,
-                                                &region->card);
+    enum td_err err =
+        keys == NULL ? TD_ENOMEM
+                     : td_roster_file_card(&self->file, self->root, region->number, number,
+                                           &identity, self->file.roster.version + 1, &region->card);
     if (err != TD_OK) {
         return td_cli_fail(self->cli, err, "%s", td_err_text(err));
     }
@@ -379,10 +387,11 @@ static int begin_rotation(struct td_edit *self, struct td_roster_region *region)
     keys[region->key_count] = (struct td_region_key){number, identity.sign_key, identity.link_key};
     region->keys = keys;
     region->key_count++;
-    snprintf(what, sizeof what,
-             "key %u of %s; next: tidings roster push, put the new key file in place and restart the "
-             "node, then tidings roster rotate %s", number, td_cli_shown(region->name),
-             td_cli_shown(region->name));
+    snprintf(
+        what, sizeof what,
+        "key %u of %s; next: tidings roster push, put the new key file in place and restart the "
+        "node, then tidings roster rotate %s",
+        number, td_cli_shown(region->name), td_cli_shown(region->name));
     return td_edit_save(self, what);
 }
 

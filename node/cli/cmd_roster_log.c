@@ -1,5 +1,5 @@
-/* cmd_roster_log.c -- roster log: the chain of rosters, of files or of a node, oldest first; whether each
- * names the one before by its hash, and what it changed. */
+/* cmd_roster_log.c -- roster log: the chain of rosters, of files or of a node, oldest first;
+ * whether each names the one before by its hash, and what it changed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,8 +47,8 @@ static int add_file(struct roster_log *self, const char *path)
 {
     struct td_roster_file file = {0};
     char why[WHY_BYTES] = "";
-    enum td_err err = td_roster_file_read(path, self->root_known ? &self->root : NULL, &file, why,
-                                          sizeof why);
+    enum td_err err =
+        td_roster_file_read(path, self->root_known ? &self->root : NULL, &file, why, sizeof why);
     int code = err == TD_OK ? add(self, file.roster.version, file.roster.raw)
                             : td_cli_fail(self->cli, err, "%s", td_cli_shown(td_text_of(why)));
     td_roster_file_release(&file);
@@ -165,11 +165,10 @@ static bool show(struct roster_log *self, const struct td_roster *before,
     snprintf(version, sizeof version, "%llu", (unsigned long long)roster->version);
     td_table_row(self->table, (const char *const[]){version, issued, hash, chain, text});
     hash_text(&roster->hash, sizeof roster->hash.bytes, hash);
-    json_array_append_new(self->list,
-                          json_pack("{s:I, s:s, s:s, s:s, s:o}", "version",
-                                    (json_int_t)roster->version, "issued", issued, "hash", hash,
-                                    "chain", strcmp(chain, "BROKEN") == 0 ? "broken" : chain,
-                                    "changes", changes));
+    json_array_append_new(
+        self->list, json_pack("{s:I, s:s, s:s, s:s, s:o}", "version", (json_int_t)roster->version,
+                              "issued", issued, "hash", hash, "chain",
+                              strcmp(chain, "BROKEN") == 0 ? "broken" : chain, "changes", changes));
     return strcmp(chain, "BROKEN") != 0;
 }
 
@@ -186,9 +185,9 @@ static int show_all(struct roster_log *self)
         struct td_roster_file *file = &files[i % 2];
         char why[WHY_BYTES] = "";
         td_roster_file_release(file);
-        enum td_err err = td_roster_file_decode(
-            (struct td_bytes){self->entries[i].bytes, self->entries[i].count},
-            self->root_known ? &self->root : NULL, file, why, sizeof why);
+        enum td_err err =
+            td_roster_file_decode((struct td_bytes){self->entries[i].bytes, self->entries[i].count},
+                                  self->root_known ? &self->root : NULL, file, why, sizeof why);
         if (err != TD_OK) {
             code = td_cli_fail(self->cli, err, "%s", td_cli_shown(td_text_of(why)));
         } else {
@@ -219,9 +218,9 @@ static int run(struct roster_log *self)
     qsort(self->entries, self->count, sizeof self->entries[0], compare_entries);
     code = show_all(self);
     if (td_cli_json(self->cli)) {
-        int json_code = td_cli_print_json(
-            self->cli, json_pack("{s:s, s:O}", "schema", "tidings.roster_log/1", "rosters",
-                                 self->list));
+        int json_code =
+            td_cli_print_json(self->cli, json_pack("{s:s, s:O}", "schema", "tidings.roster_log/1",
+                                                   "rosters", self->list));
         return code != 0 ? code : json_code;
     }
     td_table_print(self->table);
@@ -231,8 +230,11 @@ static int run(struct roster_log *self)
 int td_cmd_roster_log(struct td_cli *cli)
 {
     static const struct td_column columns[] = {
-        {.name = "VERSION", .right = true}, {.name = "ISSUED"}, {.name = "HASH"},
-        {.name = "CHAIN"},                  {.name = "CHANGES"},
+        {.name = "VERSION", .right = true},
+        {.name = "ISSUED"},
+        {.name = "HASH"},
+        {.name = "CHAIN"},
+        {.name = "CHANGES"},
     };
     struct roster_log *self = calloc(1, sizeof *self);
 

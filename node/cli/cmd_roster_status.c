@@ -1,5 +1,5 @@
-/* cmd_roster_status.c -- roster status: which roster each node has; of regions and keys on their way out,
- * who has said what it has of them, and whether the second step can be taken. */
+/* cmd_roster_status.c -- roster status: which roster each node has; of regions and keys on their
+ * way out, who has said what it has of them, and whether the second step can be taken. */
 #include <stdlib.h>
 
 #include "node/cli/roster_leave.h"
@@ -14,10 +14,10 @@ static int show_member(struct td_cli *cli, struct td_table *table, const struct 
     const struct td_roster_region *region = td_roster_region(roster, member->region);
 
     snprintf(version, sizeof version, "%llu", (unsigned long long)member->roster_version);
-    td_table_row(table, (const char *const[]){
-                            td_cli_shown(region->name), td_leave_word(member->state),
-                            member->heard ? version : NULL,
-                            member->heard ? td_cli_age(cli, member->heard_age_ms) : NULL});
+    td_table_row(
+        table, (const char *const[]){td_cli_shown(region->name), td_leave_word(member->state),
+                                     member->heard ? version : NULL,
+                                     member->heard ? td_cli_age(cli, member->heard_age_ms) : NULL});
     return 0;
 }
 
@@ -29,14 +29,14 @@ static void show_end(const struct td_roster *roster, const struct td_roster_regi
 
     td_leave_waited_for(roster, plan, names, sizeof names);
     if (plan->waiting > 0) {
-        printf("%s: %s, waiting for %s.\n", td_cli_shown(region->name), td_leave_state(region), names);
+        printf("%s: %s, waiting for %s.\n", td_cli_shown(region->name), td_leave_state(region),
+               names);
     } else if (plan->behind > 0) {
         printf("%s: %s, all have spoken; %s are still only there.\n", td_cli_shown(region->name),
                td_leave_state(region), td_cli_plural(plan->behind, "update", "updates"));
     } else if (plan->unknown > 0) {
         printf("%s: %s; the node asked still lacks updates of %s.\n", td_cli_shown(region->name),
-               td_leave_state(region),
-               td_cli_plural(plan->unknown, "incarnation", "incarnations"));
+               td_leave_state(region), td_cli_plural(plan->unknown, "incarnation", "incarnations"));
     } else {
         printf("%s: %s, all have spoken: %s of %s count. Next: tidings roster %s %s\n",
                td_cli_shown(region->name), td_leave_state(region),
@@ -47,7 +47,8 @@ static void show_end(const struct td_roster *roster, const struct td_roster_regi
 }
 
 static int show_one(struct td_cli *cli, const struct td_roster *roster,
-                    const struct td_roster_region *region, struct td_leaving_plan *plan, json_t *list)
+                    const struct td_roster_region *region, struct td_leaving_plan *plan,
+                    json_t *list)
 {
     static const struct td_column columns[] = {
         {.name = "MEMBER"},
@@ -88,9 +89,10 @@ static int show_leaving(struct td_cli *cli, json_t *list)
     char why[WHY_BYTES] = "";
 
     int code = td_cli_call(cli, &request, NULL, &result);
-    enum td_err err = code != 0 || plan == NULL || result.response.u.roster.count == 0
-                          ? TD_EUNKNOWN
-                          : td_roster_file_decode(result.response.u.roster, NULL, &file, why, sizeof why);
+    enum td_err err =
+        code != 0 || plan == NULL || result.response.u.roster.count == 0
+            ? TD_EUNKNOWN
+            : td_roster_file_decode(result.response.u.roster, NULL, &file, why, sizeof why);
     for (uint32_t i = 0; code == 0 && err == TD_OK && i < file.roster.region_count; i++) {
         if (td_leave_kind(&file.roster.regions[i]) != TD_LEAVE_NOT) {
             code = show_one(cli, &file.roster, &file.roster.regions[i], plan, list);

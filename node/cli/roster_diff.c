@@ -15,7 +15,8 @@ struct diff {
     void *self;
 };
 
-__attribute__((format(printf, 2, 3))) static void say(const struct diff *diff, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(const struct diff *diff, const char *format,
+                                                      ...)
 {
     char text[CHANGE_BYTES];
     va_list arguments;

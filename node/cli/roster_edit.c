@@ -140,13 +140,15 @@ int td_edit_pubkey(const struct td_edit *self, struct td_identity *ret_identity)
     const struct td_roster_client *client =
         td_roster_client_by_link_key(roster, &ret_identity->link_key);
     uint16_t old_number = 0;
-    region = region != NULL ? region
-                            : td_roster_region_of_old_link_key(roster, &ret_identity->link_key,
-                                                               &old_number);
+    region = region != NULL
+                 ? region
+                 : td_roster_region_of_old_link_key(roster, &ret_identity->link_key, &old_number);
     if (region != NULL && old_number != 0) {
-        return td_cli_refuse(self->cli, TD_EROSTER,
-                             "--pubkey: this was key %u of %s, and was replaced; a key is never used "
-                             "again", old_number, td_cli_shown(region->name));
+        return td_cli_refuse(
+            self->cli, TD_EROSTER,
+            "--pubkey: this was key %u of %s, and was replaced; a key is never used "
+            "again",
+            old_number, td_cli_shown(region->name));
     }
     if (region != NULL) {
         holder = region->name;

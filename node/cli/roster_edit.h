@@ -1,5 +1,5 @@
-/* roster_edit.h -- what all verbs that make the next signed version of a roster share: open file and
- * key, check, sign, write, say so. */
+/* roster_edit.h -- what all verbs that make the next signed version of a roster share: open file
+ * and key, check, sign, write, say so. */
 #ifndef TD_CLI_ROSTER_EDIT_H
 #define TD_CLI_ROSTER_EDIT_H
 

@@ -80,14 +80,16 @@ static int check_version(const struct td_cli *cli, const struct td_leaving_ask *
     unsigned long long file = (unsigned long long)ask->roster->version;
 
     if (node < file) {
-        return td_cli_refuse(cli, TD_EROSTER,
-                             "%s has roster %llu, and this is roster %llu: tidings roster push it first",
-                             td_cli_shown(response->node_name), node, file);
+        return td_cli_refuse(
+            cli, TD_EROSTER,
+            "%s has roster %llu, and this is roster %llu: tidings roster push it first",
+            td_cli_shown(response->node_name), node, file);
     }
     if (node > file) {
-        return td_cli_refuse(cli, TD_EROSTEROLD,
-                             "%s has roster %llu already, and this is roster %llu: take the newest file",
-                             td_cli_shown(response->node_name), node, file);
+        return td_cli_refuse(
+            cli, TD_EROSTEROLD,
+            "%s has roster %llu already, and this is roster %llu: take the newest file",
+            td_cli_shown(response->node_name), node, file);
     }
     return 0;
 }
@@ -104,9 +106,11 @@ int td_leave_ask(struct td_cli *cli, const struct td_leaving_ask *ask,
         code = check_version(cli, ask, &result.response);
     }
     if (code == 0 && td_leaving_plan(ask, &result.response, ret_plan) != TD_OK) {
-        code = td_cli_refuse(cli, TD_ETOOBIG,
-                             "the list has more than %d incarnations: wait until the jobs of the older "
-                             "ones have expired", TD_INCARNATIONS_PER_REGION_MAX);
+        code = td_cli_refuse(
+            cli, TD_ETOOBIG,
+            "the list has more than %d incarnations: wait until the jobs of the older "
+            "ones have expired",
+            TD_INCARNATIONS_PER_REGION_MAX);
     }
     td_call_release(&result);
     return code;
@@ -121,9 +125,9 @@ void td_leave_waited_for(const struct td_roster *roster, const struct td_leaving
     for (uint32_t i = 0; i < plan->member_count && used + 1 < text_bytes; i++) {
         const struct td_leaving_member *member = &plan->members[i];
         if (member->state == TD_LEAVING_WAITED_FOR) {
-            used += (size_t)snprintf(
-                ret_text + used, text_bytes - used, "%s%s", used > 0 ? ", " : "",
-                td_cli_shown(td_roster_region(roster, member->region)->name));
+            used +=
+                (size_t)snprintf(ret_text + used, text_bytes - used, "%s%s", used > 0 ? ", " : "",
+                                 td_cli_shown(td_roster_region(roster, member->region)->name));
         }
     }
 }
@@ -159,8 +163,8 @@ json_t *td_leave_json(const struct td_roster *roster, const struct td_roster_reg
     }
     return json_pack("{s:s%, s:s, s:b, s:o, s:o, s:I, s:I, s:I, s:I}", "region", region->name.bytes,
                      (size_t)region->name.count, "kind", kinds[td_leave_kind(region)], "ready",
-                     (int)td_leaving_ready(plan), "waiting_for", waiting,
-                     "members", members, "incarnations", (json_int_t)plan->listed_count, "updates",
+                     (int)td_leaving_ready(plan), "waiting_for", waiting, "members", members,
+                     "incarnations", (json_int_t)plan->listed_count, "updates",
                      (json_int_t)plan->listed_updates, "only_there_updates",
                      (json_int_t)plan->behind, "lost_updates", (json_int_t)plan->lost);
 }

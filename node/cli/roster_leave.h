@@ -17,7 +17,8 @@ struct td_leaving_ask td_leave_question(const struct td_roster *roster,
                                         const struct td_roster_region *region);
 /* --without; exit code. */
 TD_MUST_USE int td_leave_without(const struct td_cli *cli, struct td_leaving_ask *ask);
-/* Asks the node once. Exit code: 0 = ret_plan holds what it says; it may still be waited for somebody. */
+/* Asks the node once. Exit code: 0 = ret_plan holds what it says; it may still be waited for
+ * somebody. */
 TD_MUST_USE int td_leave_ask(struct td_cli *cli, const struct td_leaving_ask *ask,
                              struct td_leaving_plan *ret_plan);
 /* "ap-south, old-eu itself" */

@@ -380,15 +380,15 @@ static json_t *identity_json(const struct td_public_key *sign_key,
     return json_string(text);
 }
 
-static json_t *closed_json(const struct td_roster_region *region)
+static json_t *list_json(const struct td_closing *closings, uint32_t count)
 {
     json_t *list = json_array();
-    for (uint32_t i = 0; i < region->closed_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         (void)json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o}", "start",
-                            td_json_number(region->closed[i].incarnation.start), "random",
-                            td_json_number(region->closed[i].incarnation.random), "last_seq",
-                            td_json_number(region->closed[i].last_seq)));
+            list,
+            json_pack("{s:o, s:o, s:o}", "start", td_json_number(closings[i].incarnation.start),
+                      "random", td_json_number(closings[i].incarnation.random), "last_seq",
+                      td_json_number(closings[i].last_seq)));
     }
     return list;
 }
@@ -396,15 +396,23 @@ static json_t *closed_json(const struct td_roster_region *region)
 static json_t *roster_region_json(const struct td_roster_region *region)
 {
     const struct td_region_key *key = td_roster_newest_key(region);
-    return json_pack("{s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "region",
-                     td_json_string(region->name), "number", (int)region->number.v, "state",
-                     roster_state_word((uint8_t)region->state), "key",
-                     key != NULL ? identity_json(&key->sign_key, &key->link_key) : json_null(),
-                     "endpoints", texts_json(region->endpoints, region->endpoint_count),
-                     "quota_registers", td_json_number(region->quota_registers), "quota_bytes",
-                     td_json_number(region->quota_bytes), "since_version",
-                     td_json_number(region->admitted_version), "doubtful_since",
-                     td_json_time(region->doubtful_since_ms), "closed", closed_json(region));
+    json_t *json = json_pack(
+        "{s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "region",
+        td_json_string(region->name), "number", (int)region->number.v, "state",
+        roster_state_word((uint8_t)region->state), "key",
+        key != NULL ? identity_json(&key->sign_key, &key->link_key) : json_null(), "endpoints",
+        texts_json(region->endpoints, region->endpoint_count), "quota_registers",
+        td_json_number(region->quota_registers), "quota_bytes", td_json_number(region->quota_bytes),
+        "since_version", td_json_number(region->admitted_version), "doubtful_since",
+        td_json_time(region->doubtful_since_ms), "closed",
+        list_json(region->closed, region->closed_count));
+    (void)json_object_set_new(json, "key_number",
+                              key != NULL ? json_integer(key->number) : json_null());
+    (void)json_object_set_new(json, "keys_retired_below",
+                              region->retired_below != 0 ? json_integer(region->retired_below)
+                                                         : json_null());
+    (void)json_object_set_new(json, "retired", list_json(region->retired, region->retired_count));
+    return json;
 }
 
 static json_t *roster_client_json(const struct td_roster_client *client)

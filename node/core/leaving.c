@@ -1,9 +1,9 @@
-/* leaving.c -- regions and keys on their way out. A roster closes a region, or replaces its key, in two
- * steps. First a roster says so: from then on members take of it only what some member's head with this
- * very roster version says it has, so what all have said together is all there will ever be. Then a roster
- * lists that; an incarnation not listed counts nothing. What was merged and is in no list is never taken
- * back: who shows it says it again under its own name (again.c). Answers TD_OP_MEMBERS, from which the list
- * is made. */
+/* leaving.c -- regions and keys on their way out. A roster closes a region, or replaces its key, in
+ * two steps. First a roster says so: from then on members take of it only what some member's head
+ * with this very roster version says it has, so what all have said together is all there will ever
+ * be. Then a roster lists that; an incarnation not listed counts nothing. What was merged and is in
+ * no list is never taken back: who shows it says it again under its own name (again.c). Answers
+ * TD_OP_MEMBERS, from which the list is made. */
 #include "node/core/answer.h"
 #include "node/core/peers.h"
 #include "node/core/plant.h"
@@ -63,8 +63,8 @@ static bool own_in_flight(const struct td_core *core)
     return false;
 }
 
-/* Our heads name only what is durable. A head with the new version must leave out nothing that was taken
- * before it, and a leaving region has nothing more to say. */
+/* Our heads name only what is durable. A head with the new version must leave out nothing that was
+ * taken before it, and a leaving region has nothing more to say. */
 static bool settled(const struct td_core *core)
 {
     for (uint8_t slot = 0; slot < TD_SLOTS; ++slot) {
@@ -104,12 +104,13 @@ static bool beyond_list(const struct td_core *core, const struct td_inc *inc, ui
     return inc->key_number != 0 && inc->key_number < core->regions[slot].retired_below;
 }
 
-/* After a while: a hole may be filled by somebody who has all of it, and then nothing is missing. */
+/* After a while: a hole may be filled by somebody who has all of it, and then nothing is missing.
+ */
 static bool unheard(const struct td_core *core, const struct td_inc *inc, uint64_t seq)
 {
     const uint8_t slot = core->slot_of[inc->origin.region.v];
-    const bool waited = core->leaving_ms != 0 &&
-                        core->now.boot_ms >= core->leaving_ms + TD_LEAVING_PATIENCE_MS;
+    const bool waited =
+        core->leaving_ms != 0 && core->now.boot_ms >= core->leaving_ms + TD_LEAVING_PATIENCE_MS;
     return waited && slot != 255 && !inc->folded && is_leaving(&core->regions[slot]) &&
            td_leaving_bounds(&core->regions[slot], inc->key_number) && seq > inc->durable &&
            inc->storing == 0 && !td_leaving_allows(core, inc->origin, seq);
@@ -166,7 +167,8 @@ uint32_t td_leaving_fold(const struct td_core *core, struct td_vv_fold fold)
     uint32_t most = 0;
     for (uint32_t at = 0; closed && at < core->inc_order_count; ++at) {
         const struct td_inc *inc = &core->incs[core->inc_order[at]];
-        if (inc->listed && inc->origin.region.v == fold.region.v && inc->origin.incarnation.start >= most) {
+        if (inc->listed && inc->origin.region.v == fold.region.v &&
+            inc->origin.incarnation.start >= most) {
             most = inc->origin.incarnation.start + 1;
         }
     }
@@ -201,7 +203,7 @@ static void fill_member(const struct td_core *core, uint8_t slot, struct td_regi
                         const struct td_vv *own_has, struct td_member_view *view)
 {
     const struct td_region_info *region = &core->regions[slot];
-    *view = (struct td_member_view){ .region = region->number };
+    *view = (struct td_member_view){.region = region->number};
     if (slot == core->self_slot) {
         view->self = view->heard = true;
         view->roster_version = core->roster_told;
@@ -224,7 +226,8 @@ static uint32_t fill_lives(const struct td_core *core, struct td_region asked,
         if (inc->origin.region.v != asked.v || (inc->folded && inc->slot_count == 0)) {
             continue;
         }
-        const uint64_t all = inc->closed ? inc->closed_last : td_max_u64(inc->durable, inc->received);
+        const uint64_t all =
+            inc->closed ? inc->closed_last : td_max_u64(inc->durable, inc->received);
         lives[count++] = (struct td_life_view){
             .incarnation = inc->origin.incarnation,
             .key_number = inc->key_number,

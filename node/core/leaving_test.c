@@ -1,11 +1,11 @@
-/* leaving_test.c -- regions and keys on their way out (DESIGN 4, Leaving): what is still taken of them, what
- * our heads say meanwhile, and what becomes of what nobody else may take. */
+/* leaving_test.c -- regions and keys on their way out (DESIGN 4, Leaving): what is still taken of
+ * them, what our heads say meanwhile, and what becomes of what nobody else may take. */
 #include "node/core/peers.h"
 #include "node/core/replica_peer.h"
 
 static int setup(void **state)
 {
-    struct replica *replica = replica_new((struct replica_options){ .regions = 3 });
+    struct replica *replica = replica_new((struct replica_options){.regions = 3});
     replica_start(replica);
     *state = replica;
     return 0;
@@ -20,11 +20,12 @@ static int teardown(void **state)
 /* As if a member had said that it holds this much of region 2, under the newest roster. */
 static void member_says(struct replica *replica, uint8_t member, uint64_t number, uint64_t seq)
 {
-    const struct td_vv_entry entry = { replica_peer_origin(2), seq };
+    const struct td_vv_entry entry = {replica_peer_origin(2), seq};
     replica_head(replica, member == 2 ? 7 : 9,
-                 (struct td_head){ .origin = replica_peer_origin(member), .number = number,
-                                   .roster_version = replica->roster.version,
-                                   .has = { .entry_count = 1, .entries = &entry } });
+                 (struct td_head){.origin = replica_peer_origin(member),
+                                  .number = number,
+                                  .roster_version = replica->roster.version,
+                                  .has = {.entry_count = 1, .entries = &entry}});
 }
 
 static bool takes(struct replica *replica, const struct td_batch *batch)
@@ -82,10 +83,13 @@ static void test_a_leaving_regions_own_word_counts_a_revoked_ones_does_not(void 
     assert_int_equal(replica->closed_link, 7);
     assert_int_equal(replica->closed_why, TD_ECLOSED);
     replica_link_up(replica, 9, 3);
-    replica_head(replica, 9, (struct td_head){ .origin = replica_peer_origin(2), .number = 2,
-                                               .roster_version = replica->roster.version,
-                                               .has = { .entry_count = 1, .entries = &(struct td_vv_entry){
-                                                            replica_peer_origin(2), 9 } } });
+    replica_head(
+        replica, 9,
+        (struct td_head){.origin = replica_peer_origin(2),
+                         .number = 2,
+                         .roster_version = replica->roster.version,
+                         .has = {.entry_count = 1,
+                                 .entries = &(struct td_vv_entry){replica_peer_origin(2), 9}}});
     assert_false(takes(replica, replica_peer_batch(replica, 2, 3, 2)));
     member_says(replica, 3, 1, 4);
     assert_true(takes(replica, replica_peer_batch(replica, 2, 3, 2)));
@@ -120,7 +124,7 @@ static void test_a_leaving_region_names_it_only_when_its_own_reports_are_durable
 static void test_what_a_list_leaves_out_is_said_again_by_who_shows_it(void **state)
 {
     struct replica *replica = *state;
-    const struct td_closing list[] = { { replica_peer_origin(2).incarnation, 2, false } };
+    const struct td_closing list[] = {{replica_peer_origin(2).incarnation, 2, false}};
 
     assert_true(takes(replica, replica_peer_batch(replica, 2, 1, 2)));
     assert_true(takes(replica, replica_peer_batch(replica, 2, 3, 2)));
@@ -136,7 +140,7 @@ static void test_what_a_list_leaves_out_is_said_again_by_who_shows_it(void **sta
 static void test_it_is_said_again_also_when_a_restart_came_between(void **state)
 {
     struct replica *replica = *state;
-    const struct td_closing list[] = { { replica_peer_origin(2).incarnation, 2, false } };
+    const struct td_closing list[] = {{replica_peer_origin(2).incarnation, 2, false}};
 
     assert_true(takes(replica, replica_peer_batch(replica, 2, 1, 2)));
     assert_true(takes(replica, replica_peer_batch(replica, 2, 3, 2)));
@@ -152,7 +156,8 @@ static void test_it_is_said_again_also_when_a_restart_came_between(void **state)
     assert_int_equal(shown_by(replica, "p2-1"), 2);
 }
 
-/* What was merged beyond a hole and that no member names: nobody may take it from us under this roster. */
+/* What was merged beyond a hole and that no member names: nobody may take it from us under this
+ * roster. */
 static void test_what_lies_beyond_a_hole_that_nobody_fills_is_said_again_after_a_while(void **state)
 {
     struct replica *replica = *state;
@@ -182,7 +187,7 @@ static void test_it_is_not_said_again_when_a_member_names_it(void **state)
 static void test_nothing_is_certain_before_the_lists_are_held(void **state)
 {
     struct replica *replica = *state;
-    const struct td_closing list[] = { { replica_peer_origin(2).incarnation, 3, false } };
+    const struct td_closing list[] = {{replica_peer_origin(2).incarnation, 3, false}};
 
     assert_true(takes(replica, replica_peer_batch(replica, 2, 1, 1)));
     close_with(replica, list, 1);
@@ -194,7 +199,7 @@ static void test_nothing_is_certain_before_the_lists_are_held(void **state)
 static void test_doubt_begins_at_its_time_and_outlives_the_region(void **state)
 {
     struct replica *replica = *state;
-    const struct td_closing list[] = { { replica_peer_origin(2).incarnation, 3, false } };
+    const struct td_closing list[] = {{replica_peer_origin(2).incarnation, 3, false}};
     struct td_register_view view;
 
     assert_true(takes(replica, replica_peer_batch(replica, 2, 1, 3)));
@@ -203,7 +208,7 @@ static void test_doubt_begins_at_its_time_and_outlives_the_region(void **state)
     static const struct {
         const char *job;
         bool doubtful;
-    } rows[] = { { "p2-1", false }, { "p2-2", true }, { "p2-3", true } };
+    } rows[] = {{"p2-1", false}, {"p2-2", true}, {"p2-3", true}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
         const uint32_t reg =
             td_table_find(replica->core, test_job_hash(rows[i].job), test_text(rows[i].job), 1);
@@ -216,7 +221,7 @@ static void test_doubt_begins_at_its_time_and_outlives_the_region(void **state)
 
 /* ---- keys ---- */
 
-static struct td_region_key two_keys[2] = { { .number = 1 }, { .number = 2 } };
+static struct td_region_key two_keys[2] = {{.number = 1}, {.number = 2}};
 
 static void rotate(struct replica *replica, unsigned index)
 {
@@ -235,7 +240,7 @@ static const struct td_batch *signed_with(const struct td_batch *batch, uint16_t
 static void test_under_a_replaced_key_only_what_a_head_names_is_taken(void **state)
 {
     struct replica *replica = *state;
-    const struct td_origin forged = { { 2 }, { 9, 9 } };
+    const struct td_origin forged = {{2}, {9, 9}};
 
     replica_link_up(replica, 7, 2);
     rotate(replica, 1);
@@ -252,8 +257,8 @@ static void test_under_a_replaced_key_only_what_a_head_names_is_taken(void **sta
 static void test_a_retired_key_counts_as_far_as_its_list(void **state)
 {
     struct replica *replica = *state;
-    const struct td_closing list[] = { { replica_peer_origin(2).incarnation, 2, false } };
-    const struct td_origin later = { { 2 }, { 2, 5 } };
+    const struct td_closing list[] = {{replica_peer_origin(2).incarnation, 2, false}};
+    const struct td_origin later = {{2}, {2, 5}};
     const struct td_delta *deltas = replica_peer_batch(replica, 2, 7, 1)->deltas;
 
     assert_true(takes(replica, signed_with(replica_peer_batch(replica, 2, 1, 2), 1)));

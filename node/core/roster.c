@@ -59,8 +59,8 @@ static bool list_is_about(const struct td_inc *inc, struct td_region number, uin
     return inc->origin.region.v == number.v && key;
 }
 
-/* DESIGN 4: the list is complete; an incarnation not listed counts nothing. keys_below = 0: the whole
- * region is closed; else only what was signed with the keys below that one is bounded. */
+/* DESIGN 4: the list is complete; an incarnation not listed counts nothing. keys_below = 0: the
+ * whole region is closed; else only what was signed with the keys below that one is bounded. */
 static void list_take(struct td_core *core, struct td_region number, uint16_t keys_below,
                       const struct td_closing *list, uint32_t count)
 {
@@ -82,8 +82,8 @@ static void list_take(struct td_core *core, struct td_region number, uint16_t ke
     }
 }
 
-/* Our own lives are not bounded here: of retired keys we have what the list names, by our own word, and when
- * our region is closed nobody hears us any more. */
+/* Our own lives are not bounded here: of retired keys we have what the list names, by our own word,
+ * and when our region is closed nobody hears us any more. */
 static void lists_take(struct td_core *core, const struct td_roster_region *entry)
 {
     if (entry->number.v == core->config.self.v) {
@@ -137,8 +137,7 @@ static void region_take(struct td_core *core, const struct td_roster_region *ent
     if (entry->key_count > 0) {
         region->sign_key = entry->keys[entry->key_count - 1].sign_key;
         region->key_number = entry->keys[entry->key_count - 1].number;
-        region->keys_replaced =
-            entry->key_count > 1 && entry->retired_below < region->key_number;
+        region->keys_replaced = entry->key_count > 1 && entry->retired_below < region->key_number;
     }
 }
 
@@ -160,7 +159,8 @@ static void own_key_take(struct td_core *core)
     }
 }
 
-/* Heads with this version say what may still be taken; what nobody may take is said again, later. */
+/* Heads with this version say what may still be taken; what nobody may take is said again, later.
+ */
 static void leaving_take(struct td_core *core)
 {
     core->leaving_ms = core->leaving_again_ms = 0;

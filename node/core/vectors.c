@@ -433,7 +433,7 @@ bool td_inc_void(struct td_core *core, uint16_t index, uint64_t last_seq)
     if (inc->durable > last_seq) {
         inc->durable = last_seq;
         has_drop(core, inc->origin);
-        if (last_seq > 0) {
+        if (last_seq > 0 && !inc->folded) {
             has_set(core, inc->origin, last_seq);
         }
     }
