@@ -233,12 +233,14 @@ static bool round_of(struct power_world *world, uint64_t number)
 static int verdict(struct power_world *world, uint64_t seed, uint64_t started_ms)
 {
     printf("%s: %llu power cuts of %u node%s (%llu while starting, %llu rounds with failing calls, "
-           "%llu around a new segment, %llu torn tails), %llu compactions, %llu acknowledged, %.0f s: %s\n",
+           "%llu around a new segment, %llu torn tails), %llu compactions, %llu acknowledged, %.0f "
+           "s: %s\n",
            world->problem[0] == '\0' ? "power" : "FAIL  power", (unsigned long long)world->cuts,
            world->node_count, world->node_count == 1 ? "" : "s",
            (unsigned long long)world->start_cuts, (unsigned long long)world->failing_rounds,
            (unsigned long long)world->rolls, (unsigned long long)world->torn,
-           (unsigned long long)world->compactions, (unsigned long long)world->acked, (double)(world_now_ms() - started_ms) / 1000,
+           (unsigned long long)world->compactions, (unsigned long long)world->acked,
+           (double)(world_now_ms() - started_ms) / 1000,
            world->problem[0] == '\0' ? "0 acknowledged lost, 0 unreadable logs" : world->problem);
     if (world->problem[0] != '\0') {
         for (uint32_t i = 0; i < world->node_count; i++) {

@@ -1,5 +1,6 @@
-/* check_log.c -- what a node shows it can also give away: every batch with something live is found in the
- * log at the place the core remembers, and holds what is live of it, whatever was compacted meanwhile. */
+/* check_log.c -- what a node shows it can also give away: every batch with something live is found
+ * in the log at the place the core remembers, and holds what is live of it, whatever was compacted
+ * meanwhile. */
 #include "cluster-tests/sim/sim.h"
 
 #include <stdlib.h>
@@ -28,8 +29,8 @@ static void check_slot(struct sim_world *world, int index, const struct td_slot 
     TD_ASSERT(raw != NULL);
     td_arena_init(&arena, world->arena_block, world->arena_bytes);
     enum td_err err = td_log_read(node->log, slot->ref, raw, slot->ref.bytes, &got);
-    if (err != TD_OK || td_batch_decode((struct td_bytes){raw, got}, &node->signer, node->reader, &arena,
-                                        &batch) != TD_OK) {
+    if (err != TD_OK || td_batch_decode((struct td_bytes){raw, got}, &node->signer, node->reader,
+                                        &arena, &batch) != TD_OK) {
         sim_fail(world, "log", "node %d: the batch at %llx is not there: %s", index + 1,
                  (unsigned long long)slot->ref.position, td_err_text(err));
         free(raw);

@@ -5,7 +5,8 @@
 
 void sim_fault_next(struct sim_world *world)
 {
-    if ((world->options.faults & ~(1u << SIM_FAULT_LEAVE)) != 0 && world->faults_done < world->options.faults_max) {
+    if ((world->options.faults & ~(1u << SIM_FAULT_LEAVE)) != 0 &&
+        world->faults_done < world->options.faults_max) {
         sim_schedule(world,
                      world->now_ms + sim_draw(world, 1, 2 * (uint64_t)world->options.fault_gap_ms),
                      SIM_AT_FAULT, SIM_NONE);
@@ -26,7 +27,8 @@ static int any_up(struct sim_world *world)
 }
 
 /* ---- processes and disks ---- */
-/* A whole segment is gone, the newest one perhaps: where nothing was compacted that leaves no trace. */
+/* A whole segment is gone, the newest one perhaps: where nothing was compacted that leaves no
+ * trace. */
 static void lose_segment(struct sim_world *world, struct sim_node *node)
 {
     size_t pick = (size_t)sim_random_below(&world->r_disk, node->disk.file_count + 1);
@@ -100,8 +102,8 @@ static void crash(struct sim_world *world, bool power, enum sim_ruin how)
         return;
     }
     if (power && how == SIM_RUIN_NONE && sim_random_chance(&world->r_fault, 50)) {
-        world->nodes[index].power_in =
-            (uint32_t)sim_draw(world, 1, world->options.compact_ms > 0 ? 9 : 4); /* a call of its next flush */
+        world->nodes[index].power_in = (uint32_t)sim_draw(
+            world, 1, world->options.compact_ms > 0 ? 9 : 4); /* a call of its next flush */
         return;
     }
     sim_trace(world, "fault: node %d ends, power %d, disk %d", index + 1, power, (int)how);

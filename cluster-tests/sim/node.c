@@ -96,7 +96,8 @@ static void forget_done(struct sim_node *node)
 
 static void drive_log(struct sim_world *world, int index);
 
-/* The question of a compaction comes behind the completions that were before it, as in the daemon. */
+/* The question of a compaction comes behind the completions that were before it, as in the daemon.
+ */
 static void ask_core(struct sim_world *world, int index)
 {
     struct sim_node *node = &world->nodes[index];
@@ -168,7 +169,8 @@ static void schedule_flush(struct sim_world *world, int index)
     uint64_t flush_ms = sim_random_between(&world->r_disk, world->options.flush_ms_min,
                                            world->options.flush_ms_max) +
                         node->flush_extra_ms;
-    sim_schedule(world, world->now_ms + flush_ms, SIM_AT_FLUSH, index)->generation = node->generation;
+    sim_schedule(world, world->now_ms + flush_ms, SIM_AT_FLUSH, index)->generation =
+        node->generation;
 }
 
 /* A compaction goes on while nothing is stored. */

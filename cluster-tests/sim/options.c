@@ -10,8 +10,7 @@
 static const char *const names[SIM_FAULT_COUNT] = {
     "cut",       "cut-one",   "slow",      "break",     "kill",     "power",  "pause",  "disk-full",
     "disk-fail", "disk-slow", "disk-lost", "backup",    "bit-flip", "clone",  "clock",  "tamper",
-    "shape",     "half-open", "reorder",   "duplicate", "drift",    "freeze", "memory",
-    "leave",
+    "shape",     "half-open", "reorder",   "duplicate", "drift",    "freeze", "memory", "leave",
 };
 static const char *const tricks[SIM_TRICK_COUNT] = {
     "has-lies",      "echo-lies",  "overclaim", "withhold-transfer",
@@ -85,8 +84,8 @@ static void draw_byz(struct sim_options *options)
     }
 }
 
-/* One world in forty has a region that leaves. Not beside ruined disks, whose regions lose things anyway,
- * nor beside a bad member. */
+/* One world in forty has a region that leaves. Not beside ruined disks, whose regions lose things
+ * anyway, nor beside a bad member. */
 static void draw_leave(struct sim_options *options)
 {
     struct sim_random random = sim_random_new(options->seed, 23);

@@ -18,7 +18,8 @@ struct child {
     uint64_t seed;
 };
 struct totals {
-    uint64_t seeds, failed, sim_ms, steps, events, acks, reads, frames, restarts, compactions, compacted_bytes;
+    uint64_t seeds, failed, sim_ms, steps, events, acks, reads, frames, restarts, compactions,
+        compacted_bytes;
     uint64_t faults[SIM_FAULT_COUNT];
     struct timespec start;
     uint64_t first_failed_seed;
@@ -130,7 +131,8 @@ static void print_progress(const struct totals *totals, bool last)
         (unsigned long long)totals->failed, (double)totals->sim_ms / 3.6e6, seconds,
         (double)totals->seeds / seconds, (double)totals->sim_ms / 1000 / seconds);
     if (last) {
-        printf("steps %llu, frames %llu, acknowledged %llu, reads %llu, restarts %llu, compactions %llu "
+        printf("steps %llu, frames %llu, acknowledged %llu, reads %llu, restarts %llu, compactions "
+               "%llu "
                "(%llu kB reclaimed); faults:",
                (unsigned long long)totals->steps, (unsigned long long)totals->frames,
                (unsigned long long)totals->acks, (unsigned long long)totals->reads,

@@ -521,8 +521,8 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
         group_durable(core, store, event);
         return;
     }
-    /* The group goes out again, anew, under an incarnation that nobody has used. Its bytes may lie in the
-     * log all the same: a closing there, durable before the next group, makes them void. */
+    /* It goes out again, under an incarnation that nobody has used. Its bytes may lie in the log all the same:
+     * a closing there, durable before the next group, makes them void. */
     core->void_inc = store->inc;
     core->incs[store->inc].signed_max = own->next_seq - 1;
     own->submitted = own->head;
@@ -531,14 +531,13 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
         td_fx_trace(core, TD_TR_PUBLISH_STOPPED, core->config.self, TD_EDISKFULL, 0);
     }
     /* Again at once: a small record fits where the group does not, and each try costs a start number. */
-    const bool again = own->failed_boot_ms != 0 && core->now.boot_ms < own->failed_boot_ms + TD_OWN_RETRY_MS;
-    own->failed_boot_ms = core->now.boot_ms;
-    if (again) {
+    if (own->failed_boot_ms != 0 && core->now.boot_ms < own->failed_boot_ms + TD_OWN_RETRY_MS) {
         td_incarnation_draw_later(core, TD_DRAW_STORE_FAILED);
         own->retry_boot_ms = core->now.boot_ms + TD_OWN_RETRY_MS;
     } else {
         td_incarnation_draw(core, TD_DRAW_STORE_FAILED);
     }
+    own->failed_boot_ms = core->now.boot_ms;
 }
 
 /* A clock behind the roster or our own log refuses reports without any other sign of trouble. */

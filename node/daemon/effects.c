@@ -176,17 +176,20 @@ static uint8_t doubted(struct td_node *node, struct td_region region, uint64_t s
 }
 
 /* EXPLAIN: the core knows where each version lies; its content comes from the log, verified again. */
-static void fill_version(struct td_node *node, struct td_version_view *version, struct td_reader *reader,
+/* False: the log has given it up since, as something durable beat it. */
+static bool fill_version(struct td_node *node, struct td_version_view *version, struct td_reader *reader,
                          struct td_arena *arena)
 {
+    bool there = false;
     struct td_log_ref ref = { .ticket = { version->log_ticket }, .position = version->log_position,
         .bytes = version->log_bytes };
     uint8_t *raw = td_arena_take(arena, ref.bytes, 1);
     struct td_batch batch;
     size_t got = 0;
-    if (raw == NULL || td_log_read(node->log, ref, raw, ref.bytes, &got) != TD_OK ||
+    enum td_err err = raw == NULL ? TD_ENOMEM : td_log_read(node->log, ref, raw, ref.bytes, &got);
+    if (err != TD_OK ||
         td_ingress_decode_batch(node, (struct td_bytes){ raw, got }, reader, arena, true, &batch) != TD_OK) {
-        return;
+        return err != TD_EUNKNOWN; /* else it is shown as what could not be read */
     }
     for (uint32_t i = 0; i < batch.present_count; i++) {
         const struct td_delta *delta = &batch.deltas[i];
@@ -204,6 +207,7 @@ static void fill_version(struct td_node *node, struct td_version_view *version, 
         version->view.leaf = delta->leaf;
         version->view.flags =
             (uint8_t)(delta->flags | doubted(node, batch.header.origin.region, delta->stamp.ms));
+        there = true;
         version->signature_ok = true; /* td_ingress_decode_batch verified it just now */
     }
     struct td_roster_ref *roster = td_membership_get(node->membership);
@@ -215,6 +219,7 @@ static void fill_version(struct td_node *node, struct td_version_view *version, 
     if (roster != NULL) {
         td_roster_ref_put(roster);
     }
+    return there;
 }
 
 static void fill_versions(struct td_node *node, struct td_response *response, struct td_arena *arena)
@@ -224,13 +229,19 @@ static void fill_versions(struct td_node *node, struct td_response *response, st
     struct td_version_view *versions = td_arena_take(arena, count + 1, sizeof *versions);
     if (reader != NULL && versions != NULL) {
         memcpy(versions, response->u.explain.versions, count * sizeof *versions);
+        uint32_t kept = 0;
         for (uint32_t i = 0; i < count; i++) {
-            fill_version(node, &versions[i], reader, arena);
+            struct td_version_view version = versions[i];
+            if (!fill_version(node, &version, reader, arena) && !version.winner) {
+                continue;
+            }
             /* The core knows when it came, the delta when it was made. */
-            versions[i].arrived_after_known &= versions[i].view.stamp.ms != 0;
-            versions[i].arrived_after_ms -= (int64_t)versions[i].view.stamp.ms;
+            version.arrived_after_known &= version.view.stamp.ms != 0;
+            version.arrived_after_ms -= (int64_t)version.view.stamp.ms;
+            versions[kept++] = version;
         }
         response->u.explain.versions = versions;
+        response->u.explain.count = kept;
     }
     td_reader_free(reader);
 }

@@ -1,11 +1,13 @@
 /* compact.c -- the steps of a compaction, one bounded piece at a time between two groups:
  *
- *   survey -> BEGINNING -> COPYING <-> KEEPING -> CLAIMING -> (commit) -> MOVING -> REMOVING -> idle
+ *   survey -> BEGINNING -> COPYING <-> KEEPING -> CLAIMING -> (commit) -> MOVING -> REMOVING ->
+ * idle
  *
- * Nothing is given up before the output is whole, durable and named (td_compact_commit), and nothing that
- * rests on what is not durable goes into it: what the core does not keep, something durable has beaten.
- * Until the commit any failure only costs the work done; the inputs stay what they were. After it the
- * core is told where its batches lie now, and the inputs go when nobody reads them any more. */
+ * Nothing is given up before the output is whole, durable and named (td_compact_commit), and
+ * nothing that rests on what is not durable goes into it: what the core does not keep, something
+ * durable has beaten. Until the commit any failure only costs the work done; the inputs stay what
+ * they were. After it the core is told where its batches lie now, and the inputs go when nobody
+ * reads them any more. */
 #include "node/log/compact.h"
 
 #include <stdlib.h>
@@ -303,8 +305,8 @@ static void claim(struct td_log *log)
     }
 }
 
-/* No room up to the limit, or none on the disk. What was copied of whole inputs is enough; of a single one
- * it is remembered how much is too little. */
+/* No room up to the limit, or none on the disk. What was copied of whole inputs is enough; of a
+ * single one it is remembered how much is too little. */
 static void out_of_room(struct td_log *log)
 {
     struct td_compaction *work = log->compaction;
@@ -373,7 +375,8 @@ static void tell_moves(struct td_log *log)
     struct td_compaction *work = log->compaction;
     size_t left = work->move_count - work->moves_told;
     uint32_t count = (uint32_t)(left < TD_COMPACT_MOVES_TOLD ? left : TD_COMPACT_MOVES_TOLD);
-    const struct td_compact_move *moves = work->moves == NULL ? NULL : work->moves + work->moves_told;
+    const struct td_compact_move *moves =
+        work->moves == NULL ? NULL : work->moves + work->moves_told;
 
     work->moves_told += count;
     ask(log, TD_COMPACT_MOVING,
@@ -386,7 +389,8 @@ static void remove_file(struct td_log *log, uint32_t number)
 
     td_segment_name(number, name);
     if (log->disk.remove(log->disk.self, name) != TD_OK) {
-        log->compaction->strays = true; /* the next start removes it, as long as the output is there */
+        log->compaction->strays =
+            true; /* the next start removes it, as long as the output is there */
     }
 }
 
@@ -511,8 +515,8 @@ static void step(struct td_log *log)
     }
 }
 
-/* One piece between two groups, and under load not between all of them: what waits for the disk never
- * waits for more than that. */
+/* One piece between two groups, and under load not between all of them: what waits for the disk
+ * never waits for more than that. */
 void td_compaction_work(struct td_log *log, bool busy)
 {
     struct td_compaction *work = log->compaction;

@@ -1,6 +1,6 @@
-/* compact.h -- what the files of compaction share (LOG, "Compaction"). compact.c is the order of steps,
- * compact_copy.c what one step reads and writes, compact_choose.c and compact_plan.c which segments are
- * worth it. */
+/* compact.h -- what the files of compaction share (LOG, "Compaction"). compact.c is the order of
+ * steps, compact_copy.c what one step reads and writes, compact_choose.c and compact_plan.c which
+ * segments are worth it. */
 #ifndef TD_LOG_COMPACT_H
 #define TD_LOG_COMPACT_H
 
@@ -9,14 +9,14 @@
 #include "proto/reader.h"
 
 enum {
-    TD_COMPACT_SLICE_BYTES = 256 * 1024,     /* read in one piece of work, or one record */
+    TD_COMPACT_SLICE_BYTES = 256 * 1024, /* read in one piece of work, or one record */
     TD_COMPACT_SLICE_ITEMS = 256,
     TD_COMPACT_BUFFER_BYTES = 2 * TD_RECORD_SPAN_MAX,
     TD_COMPACT_ARENA_BYTES = 32 * 1024 * 1024, /* touched as far as used */
-    TD_COMPACT_SYNC_BYTES = 1024 * 1024,     /* written between two flushes */
+    TD_COMPACT_SYNC_BYTES = 1024 * 1024,       /* written between two flushes */
     TD_COMPACT_INPUTS_MAX = 64,
-    TD_COMPACT_MOVES_TOLD = 4096,            /* in one event */
-    TD_COMPACT_REST = 8,                     /* surveys passed over after a failure */
+    TD_COMPACT_MOVES_TOLD = 4096, /* in one event */
+    TD_COMPACT_REST = 8,          /* surveys passed over after a failure */
 };
 
 enum td_compact_phase {
@@ -25,8 +25,8 @@ enum td_compact_phase {
     TD_COMPACT_COPYING,   /* the next slice is to be read */
     TD_COMPACT_KEEPING,   /* a slice is read: asked what of it is needed */
     TD_COMPACT_CLAIMING,  /* all is copied: a claim is on its way to the disk */
-    TD_COMPACT_MOVING,    /* the output is whole and durable: the core is told where things are now */
-    TD_COMPACT_REMOVING,  /* the inputs go */
+    TD_COMPACT_MOVING, /* the output is whole and durable: the core is told where things are now */
+    TD_COMPACT_REMOVING, /* the inputs go */
 };
 
 /* One record of the slice. */
@@ -47,7 +47,7 @@ struct td_compaction {
     struct td_compact_keep keeps[TD_COMPACT_SLICE_ITEMS];
     uint32_t *pool; /* what the keeps point to; made large enough before the question */
     size_t pool_used, pool_room;
-    bool blocked; /* somebody reads what is to go */
+    bool blocked;       /* somebody reads what is to go */
     uint64_t worked_ns; /* end of the newest piece of work; the log's thread */
 
     /* The log's thread. */
@@ -60,7 +60,7 @@ struct td_compaction {
     uint32_t number, first, last, previous, previous_end;
     int file; /* of the output; -1 = none */
     uint32_t end, synced_end;
-    uint32_t whole_end;   /* all of the inputs before input_at, and what moved with them */
+    uint32_t whole_end; /* all of the inputs before input_at, and what moved with them */
     size_t whole_moves;
     struct td_vv_fold folds[TD_REGION_NUMBER_MAX]; /* written first */
     uint32_t fold_count;

@@ -1,5 +1,5 @@
-/* compact_choose.c -- which segments a compaction takes, by the newest survey of the core: what of each is
- * dead, and td_plan over that. */
+/* compact_choose.c -- which segments a compaction takes, by the newest survey of the core: what of
+ * each is dead, and td_plan over that. */
 #include "node/log/compact.h"
 
 #include <stdlib.h>
@@ -38,8 +38,9 @@ static bool choose(struct td_log *log, struct td_log_segment **order, struct td_
     struct td_compaction *work = log->compaction;
     struct td_plan_bounds bounds = {
         .output_bytes = log->options.segment_bytes,
-        .room_bytes =
-            log->options.limit_bytes > log->total_bytes ? log->options.limit_bytes - log->total_bytes : 0,
+        .room_bytes = log->options.limit_bytes > log->total_bytes
+                          ? log->options.limit_bytes - log->total_bytes
+                          : 0,
         .inputs_max = TD_COMPACT_INPUTS_MAX,
         .pressed = log->total_bytes >= log->options.limit_bytes / 4 * 3,
     };

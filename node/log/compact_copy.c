@@ -1,5 +1,5 @@
-/* compact_copy.c -- one piece of a compaction: a slice of an input is read, checked and decoded; what is
- * still needed of it is appended to the output, whole batches verbatim, others thinned. */
+/* compact_copy.c -- one piece of a compaction: a slice of an input is read, checked and decoded;
+ * what is still needed of it is appended to the output, whole batches verbatim, others thinned. */
 #include "node/log/compact.h"
 
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 
 /* ---- reading ---- */
 
-/* Checks the record at `at` of the slice; 0 = it is not whole within count bytes, but its header is good
- * and says how much it takes. TD_ECORRUPT when it is no record. */
+/* Checks the record at `at` of the slice; 0 = it is not whole within count bytes, but its header is
+ * good and says how much it takes. TD_ECORRUPT when it is no record. */
 static enum td_err check_record(struct td_log *log, uint32_t segment, uint32_t at, uint32_t count,
                                 uint32_t *ret_span, struct td_record_head *ret_head)
 {
@@ -185,8 +185,10 @@ static bool note_moves(struct td_log *log, const struct td_compact_item *item,
     return true;
 }
 
-/* Whole batches, and those of which everything that is there is needed, stay as they were signed. */
-static enum td_err write_batch(struct td_log *log, const struct td_compact_item *item, uint32_t *used)
+/* Whole batches, and those of which everything that is there is needed, stay as they were signed.
+ */
+static enum td_err write_batch(struct td_log *log, const struct td_compact_item *item,
+                               uint32_t *used)
 {
     struct td_compaction *work = log->compaction;
     const struct td_compact_keep *keep = &work->keeps[item->batch];
@@ -203,8 +205,8 @@ static enum td_err write_batch(struct td_log *log, const struct td_compact_item 
     }
     size_t thinned = 0;
     if (keep->keep_count < batch->present_count) {
-        thinned = td_batch_thin(batch, keep->keep, keep->keep_count, log->options.signer, &work->arena,
-                                payload, item->bytes);
+        thinned = td_batch_thin(batch, keep->keep, keep->keep_count, log->options.signer,
+                                &work->arena, payload, item->bytes);
     }
     if (thinned > 0 && thinned < item->bytes) {
         move.bytes = (uint32_t)thinned;
@@ -217,9 +219,11 @@ static enum td_err write_batch(struct td_log *log, const struct td_compact_item 
     return note_moves(log, item, keep, move) ? TD_OK : TD_ENOMEM;
 }
 
-/* Claims are not carried over: a newer one that covers them lies behind everything before the output
- * counts. Of the wall clock the newest reading is enough. The rest is rare, and kept in its order. */
-static enum td_err write_item(struct td_log *log, const struct td_compact_item *item, uint32_t *used)
+/* Claims are not carried over: a newer one that covers them lies behind everything before the
+ * output counts. Of the wall clock the newest reading is enough. The rest is rare, and kept in its
+ * order. */
+static enum td_err write_item(struct td_log *log, const struct td_compact_item *item,
+                              uint32_t *used)
 {
     struct td_compaction *work = log->compaction;
 
@@ -303,8 +307,8 @@ enum td_err td_compact_write_wall(struct td_log *log)
     return append(log, used);
 }
 
-/* Until it has its name the output is nothing: a crash leaves the inputs and a file that the next start
- * removes. With its name it is whole, for both are flushed in this order. */
+/* Until it has its name the output is nothing: a crash leaves the inputs and a file that the next
+ * start removes. With its name it is whole, for both are flushed in this order. */
 enum td_err td_compact_commit(struct td_log *log)
 {
     struct td_compaction *work = log->compaction;
@@ -329,12 +333,14 @@ enum td_err td_compact_commit(struct td_log *log)
     td_segment_header_encode(&header, log->options.signer, bytes);
     td_segment_name_unfinished(work->number, unfinished);
     td_segment_name(work->number, name);
-    enum td_err err = disk->truncate(disk->self, work->file, work->end); /* perhaps more was copied */
+    enum td_err err =
+        disk->truncate(disk->self, work->file, work->end); /* perhaps more was copied */
     if (err == TD_OK) {
         err = disk->write_at(disk->self, work->file, 0, (struct td_bytes){bytes, sizeof bytes});
     }
     if (err == TD_OK) { /* once more at the end: nothing but it says where this segment belongs */
-        err = disk->write_at(disk->self, work->file, work->end, (struct td_bytes){bytes, sizeof bytes});
+        err = disk->write_at(disk->self, work->file, work->end,
+                             (struct td_bytes){bytes, sizeof bytes});
     }
     if (err == TD_OK) {
         err = disk->sync(disk->self, work->file);

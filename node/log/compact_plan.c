@@ -1,5 +1,5 @@
-/* compact_plan.c -- which neighbouring segments to rewrite as one. Rewriting costs what is read and what
- * is written again; it gains what is dead. */
+/* compact_plan.c -- which neighbouring segments to rewrite as one. Rewriting costs what is read and
+ * what is written again; it gains what is dead. */
 #include "node/log/compact.h"
 
 enum { SMALL_RUN_MIN = 8 };
@@ -19,27 +19,30 @@ static bool worth_it(const struct td_plan_row *row, const struct td_plan_bounds 
 /* Gain per cost, compared without division: a / b of dead / (bytes + live). */
 static bool better(const struct td_plan_row *a, const struct td_plan_row *b)
 {
-    return (uint64_t)a->dead * (b->bytes + live_of(b)) > (uint64_t)b->dead * (a->bytes + live_of(a));
+    return (uint64_t)a->dead * (b->bytes + live_of(b)) >
+           (uint64_t)b->dead * (a->bytes + live_of(a));
 }
 
 /* A neighbour comes along when a quarter of it is dead, or when it is small anyway. */
 static bool joins(const struct td_plan_row *row, const struct td_plan_bounds *bounds)
 {
-    return row->may && ((uint64_t)row->dead * 4 >= row->bytes || row->bytes < bounds->output_bytes / 8);
+    return row->may &&
+           ((uint64_t)row->dead * 4 >= row->bytes || row->bytes < bounds->output_bytes / 8);
 }
 
-static void extend(const struct td_plan_row *rows, size_t count, const struct td_plan_bounds *bounds,
-                   size_t best, size_t *ret_from, size_t *ret_count)
+static void extend(const struct td_plan_row *rows, size_t count,
+                   const struct td_plan_bounds *bounds, size_t best, size_t *ret_from,
+                   size_t *ret_count)
 {
     size_t from = best, to = best + 1;
     uint64_t live = live_of(&rows[best]);
-    uint64_t room = bounds->output_bytes < bounds->room_bytes ? bounds->output_bytes : bounds->room_bytes;
+    uint64_t room =
+        bounds->output_bytes < bounds->room_bytes ? bounds->output_bytes : bounds->room_bytes;
     bool moved = true;
 
     while (moved && to - from < bounds->inputs_max) {
         moved = false;
-        if (from > 0 && joins(&rows[from - 1], bounds) &&
-            live + live_of(&rows[from - 1]) <= room) {
+        if (from > 0 && joins(&rows[from - 1], bounds) && live + live_of(&rows[from - 1]) <= room) {
             live += live_of(&rows[--from]);
             moved = true;
         }
@@ -55,8 +58,8 @@ static void extend(const struct td_plan_row *rows, size_t count, const struct td
 
 /* What was compacted once leaves small files behind: many in a row become one, so that their number
  * stays in proportion to what they hold. */
-static bool small_run(const struct td_plan_row *rows, size_t count, const struct td_plan_bounds *bounds,
-                      size_t *ret_from, size_t *ret_count)
+static bool small_run(const struct td_plan_row *rows, size_t count,
+                      const struct td_plan_bounds *bounds, size_t *ret_from, size_t *ret_count)
 {
     for (size_t from = 0; from < count; from++) {
         uint64_t bytes = 0;

@@ -89,15 +89,15 @@ uint64_t td_log_room_end(const struct td_log *log, bool claim)
     return options->limit_bytes - (log->compaction != NULL && !claim ? reserve : 0);
 }
 
-/* At the limit what compaction needs to get below it still goes in; everything else is refused one by
- * one. Without compaction the whole group is refused, in td_log_segment_append. */
+/* At the limit what compaction needs to get below it still goes in; everything else is refused one
+ * by one. Without compaction the whole group is refused, in td_log_segment_append. */
 static bool no_room(const struct td_log *log, const struct td_log_entry *entry, size_t bytes)
 {
     bool claim = entry->type == TD_RECORD_HAS || entry->type == TD_RECORD_HOLES;
 
-    return log->compaction != NULL && log->total_bytes + log->image_bytes +
-                                              td_record_span((uint32_t)bytes) >
-                                          td_log_room_end(log, claim);
+    return log->compaction != NULL &&
+           log->total_bytes + log->image_bytes + td_record_span((uint32_t)bytes) >
+               td_log_room_end(log, claim);
 }
 
 bool td_log_group_add(struct td_log *log, struct td_log_entry *entry)
@@ -110,7 +110,8 @@ bool td_log_group_add(struct td_log *log, struct td_log_entry *entry)
     }
     if (log->image_bytes + room_wanted(entry) > TD_LOG_GROUP_BYTES ||
         (own && log->leaf_count + TD_BATCH_DELTAS_MAX > TD_LOG_GROUP_LEAVES) ||
-        (log->compaction != NULL && log->image_bytes > 0 && /* a segment is what one output has to hold */
+        (log->compaction != NULL &&
+         log->image_bytes > 0 && /* a segment is what one output has to hold */
          log->current_end + log->image_bytes >= log->options.segment_bytes)) {
         return false;
     }

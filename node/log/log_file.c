@@ -67,7 +67,8 @@ static struct td_log *log_alloc(const struct td_disk *disk, const struct td_log_
     log->scratch = calloc(TD_BATCH_DELTAS_MAX, sizeof *log->scratch);
     log->encoded = malloc(TD_BATCH_BYTES_MAX + TD_DELTA_BYTES_MAX);
     log->compaction = sink->ask != NULL ? td_compaction_alloc() : NULL;
-    if ((sink->ask != NULL && log->compaction == NULL) || log->queue == NULL || log->completed == NULL || log->image == NULL || log->leaves == NULL ||
+    if ((sink->ask != NULL && log->compaction == NULL) || log->queue == NULL ||
+        log->completed == NULL || log->image == NULL || log->leaves == NULL ||
         log->scratch == NULL || log->encoded == NULL) {
         log_free(log);
         return NULL;
@@ -308,7 +309,8 @@ void td_log_close(struct td_log *log)
     if (log == NULL) {
         return;
     }
-    log->closing = true; /* what a compaction has done so far goes, or stays for the next start to end */
+    log->closing =
+        true; /* what a compaction has done so far goes, or stays for the next start to end */
     while (td_log_work(log, 0) > 0) {
     }
     /* With the mark, damage to the last group is told from a crash in the middle of it. */

@@ -19,20 +19,20 @@ enum {
     TD_LOG_DONE_RING = 65536, /* newest completed tickets found by number */
 };
 
-/* One segment known to the log. The table is sorted by number, which is the order of the log but for
- * compacted ones: their place is that of the numbers they stand for. */
+/* One segment known to the log. The table is sorted by number, which is the order of the log but
+ * for compacted ones: their place is that of the numbers they stand for. */
 struct td_log_segment {
     uint32_t number;
-    uint32_t first, last; /* numbers it stands for */
+    uint32_t first, last;            /* numbers it stands for */
     uint32_t previous, previous_end; /* as in its header */
-    uint32_t bytes;   /* records up to here are durable and may be read */
-    bool appended;    /* records go to its end: never closed, never compacted */
+    uint32_t bytes;                  /* records up to here are durable and may be read */
+    bool appended;                   /* records go to its end: never closed, never compacted */
     bool damaged;     /* a hole in it or before it, or files behind it: never compacted */
     int file;         /* -1: not open */
     uint32_t pins;    /* readers using file right now */
     uint64_t used_at; /* tick of the newest use: the oldest is closed first */
-    /* Of one that this process wrote by compacting: live bytes at its first survey. What it holds beside
-     * them (losers, anchors, proofs) is needed too, and only what dies later is dead. */
+    /* Of one that this process wrote by compacting: live bytes at its first survey. What it holds
+     * beside them (losers, anchors, proofs) is needed too, and only what dies later is dead. */
     bool fresh, based;
     uint64_t live_first;
     uint64_t room_lacked; /* an output of it alone found no more room than this; 0 = it did */
@@ -121,14 +121,15 @@ TD_MUST_USE enum td_err td_log_segment_append(struct td_log *log);
 void td_log_segment_seal(struct td_log *log);
 void td_log_segments_close(struct td_log *log);
 
-/* Bytes that tickets of this type may fill: compaction needs room of its own, for what it writes and
- * for the claim that it waits for. */
+/* Bytes that tickets of this type may fill: compaction needs room of its own, for what it writes
+ * and for the claim that it waits for. */
 uint64_t td_log_room_end(const struct td_log *log, bool claim);
 
 /* compact.c */
 struct td_compaction *td_compaction_alloc(void); /* NULL = no memory */
 void td_compaction_free(struct td_log *log);
-/* A bounded piece of work, if there is one. busy: a group was written just now. The log's thread. */
+/* A bounded piece of work, if there is one. busy: a group was written just now. The log's thread.
+ */
 void td_compaction_work(struct td_log *log, bool busy);
 bool td_compaction_due(const struct td_log *log); /* the lock is held */
 

@@ -8,9 +8,9 @@
 
 struct td_found {
     uint32_t number;
-    bool unfinished;    /* the output of a compaction that a crash ended */
+    bool unfinished; /* the output of a compaction that a crash ended */
     bool header_good;
-    bool damaged;       /* a hole in it, before it or behind it */
+    bool damaged;                    /* a hole in it, before it or behind it */
     struct td_segment_header header; /* first and last are always set */
 };
 
@@ -21,11 +21,11 @@ struct td_recovery {
     struct td_found *found; /* in the order of the log */
     size_t found_count, found_capacity;
     bool out_of_memory;
-    bool removed; /* what a compaction left: the directory is to be flushed */
-    bool hole;    /* in the segment being replayed */
+    bool removed;     /* what a compaction left: the directory is to be flushed */
+    bool hole;        /* in the segment being replayed */
     uint32_t highest; /* number that a removed output had */
-    uint32_t upto; /* all numbers up to this one are there or named as missing */
-    uint8_t *bytes; /* the segment being looked at */
+    uint32_t upto;    /* all numbers up to this one are there or named as missing */
+    uint8_t *bytes;   /* the segment being looked at */
     size_t capacity;
     struct td_record_room *room;
     char *why;

@@ -1,5 +1,5 @@
-/* recover_find.c -- which segments there are and how they follow on each other. The place of a compacted
- * one is that of the numbers it stands for. */
+/* recover_find.c -- which segments there are and how they follow on each other. The place of a
+ * compacted one is that of the numbers it stands for. */
 #include "node/log/recover.h"
 
 #include <stdio.h>
@@ -114,7 +114,8 @@ static enum td_err read_header(struct td_recovery *recovery, struct td_found *fo
         snprintf(recovery->why, recovery->why_bytes,
                  "segment %u of the log has format number %u, this version reads 1 to %d: "
                  "it was written by another version of tidings",
-                 (unsigned)found->number, (unsigned)td_get_u32(bytes + 8), TD_SEGMENT_FORMAT_COMPACTED);
+                 (unsigned)found->number, (unsigned)td_get_u32(bytes + 8),
+                 TD_SEGMENT_FORMAT_COMPACTED);
         return TD_ECORRUPT;
     }
     found->header_good = err == TD_OK && header.number == found->number;
@@ -188,7 +189,8 @@ static void drop_passed_over(struct td_recovery *recovery)
     }
 }
 
-enum td_err td_recover_load(struct td_recovery *recovery, uint32_t number, struct td_loaded *ret_loaded)
+enum td_err td_recover_load(struct td_recovery *recovery, uint32_t number,
+                            struct td_loaded *ret_loaded)
 {
     const struct td_disk *disk = &recovery->log->disk;
     struct td_loaded loaded = {0};
@@ -247,7 +249,6 @@ static enum td_err drop_half_created(struct td_recovery *recovery)
     return TD_OK;
 }
 
-
 /* ---- compacted segments beside what they stand for ---- */
 
 static bool inside(const struct td_found *inner, const struct td_found *outer)
@@ -288,9 +289,9 @@ static enum td_err check_intact(struct td_recovery *recovery, const struct td_fo
     return err;
 }
 
-/* A crash between the name of the output and the end of its inputs leaves both. The output stands for
- * them as long as it is good; when it has rotted since and all of them are there, they are what counts.
- * When only some are, everything is replayed: merging is idempotent. */
+/* A crash between the name of the output and the end of its inputs leaves both. The output stands
+ * for them as long as it is good; when it has rotted since and all of them are there, they are what
+ * counts. When only some are, everything is replayed: merging is idempotent. */
 static enum td_err settle_output(struct td_recovery *recovery, size_t index)
 {
     struct td_found *output = &recovery->found[index];
@@ -326,7 +327,8 @@ static enum td_err settle_outputs(struct td_recovery *recovery)
         size_t newest = SIZE_MAX;
         for (size_t i = 0; i < recovery->found_count; i++) {
             const struct td_found *found = &recovery->found[i];
-            if (td_found_compacted(found) && found->number < below && count_inside(recovery, i) > 0 &&
+            if (td_found_compacted(found) && found->number < below &&
+                count_inside(recovery, i) > 0 &&
                 (newest == SIZE_MAX || found->number > recovery->found[newest].number)) {
                 newest = i;
             }

@@ -58,8 +58,7 @@ void td_segment_header_encode(const struct td_segment_header *header,
 {
     memset(ret_bytes, 0, TD_SEGMENT_HEADER_BYTES);
     memcpy(ret_bytes, MAGIC, sizeof MAGIC);
-    td_put_u32(ret_bytes + 8,
-               header->compacted ? TD_SEGMENT_FORMAT_COMPACTED : TD_SEGMENT_FORMAT);
+    td_put_u32(ret_bytes + 8, header->compacted ? TD_SEGMENT_FORMAT_COMPACTED : TD_SEGMENT_FORMAT);
     td_put_u32(ret_bytes + 12, TD_SEGMENT_HEADER_BYTES);
     td_put_u32(ret_bytes + 16, header->number);
     td_put_u32(ret_bytes + 20, header->first);

@@ -28,8 +28,8 @@ struct td_segment_header {
     uint32_t previous_end; /* bytes of that one which count */
     struct td_cluster_id cluster;
     struct td_region region;
-    bool compacted; /* it stands for others; the rest is only said of such a one */
-    uint32_t end;   /* its records end here */
+    bool compacted;  /* it stands for others; the rest is only said of such a one */
+    uint32_t end;    /* its records end here */
     uint32_t inputs; /* files it was made of */
     /* All that made it leave something out lies before this place of the log. */
     uint32_t rests_segment, rests_offset;
