@@ -505,9 +505,8 @@ void td_vectors_claim(struct td_core *core, const struct td_vv *claim)
         }
         struct td_inc *inc = &core->incs[index];
         uint64_t seq = entry->seq;
-        if (inc->listed && seq > inc->listed_last) {
-            seq = inc->listed_last; /* beyond the roster's list nothing counts */
-        }
+        const uint64_t limit = td_leaving_limit(core, inc);
+        seq = seq < limit ? seq : limit; /* beyond the roster's list nothing counts */
         if ((core->replaying || TD_PLANTED(claim_beyond_signed_head)) && inc->signed_max < seq) {
             inc->signed_max = seq; /* checked before it was written to our own log */
         }
