@@ -368,6 +368,9 @@ static void has_was_moved(struct td_core *core)
 void td_inc_durable(struct td_core *core, uint16_t index, uint64_t seq)
 {
     struct td_inc *inc = &core->incs[index];
+    if (inc->listed && seq > inc->listed_last) {
+        seq = inc->listed_last; /* what was on its way to the disk when the list came */
+    }
     if (seq <= inc->durable) {
         return;
     }
