@@ -76,17 +76,13 @@ static bool leaves(const struct td_leaving_ask *ask, struct td_region region)
     return ask->keys_below == 0 && region.v == ask->region.v;
 }
 
-/* The most that any member says that has spoken. Nothing counts beyond what the region itself
- * signed; who names more may know more than the answering node, or lie: proof is awaited, unless it
- * was given up. */
+/* The most that any member says that has spoken. Whoever names more than the node asked has may
+ * lie: who was given up is believed only so far. */
 static uint64_t most_said(const struct td_leaving_ask *ask, const struct td_leaving_plan *plan,
-                          const struct td_response *members, struct td_incarnation incarnation,
-                          bool *ret_unproved)
+                          const struct td_response *members, struct td_incarnation incarnation)
 {
     const struct td_life_view *life = life_of(members, incarnation);
-    uint64_t proved = life == NULL                    ? 0
-                      : life->signed_max > life->held ? life->signed_max
-                                                      : life->held;
+    uint64_t held = life == NULL ? 0 : life->held;
     uint64_t most = 0;
 
     for (uint32_t i = 0; i < plan->member_count; i++) {
@@ -96,11 +92,8 @@ static uint64_t most_said(const struct td_leaving_ask *ask, const struct td_leav
             continue;
         }
         uint64_t here =
-            life != NULL && life->folded && view->self ? life->held : said(view, life, incarnation);
-        if (here > proved) {
-            *ret_unproved = *ret_unproved || !ask->given_up[view->region.v];
-            here = proved;
-        }
+            life != NULL && life->folded && view->self ? held : said(view, life, incarnation);
+        here = here > held && ask->given_up[view->region.v] ? held : here;
         most = here > most ? here : most;
     }
     return most;
@@ -191,12 +184,9 @@ static void weigh(const struct td_leaving_ask *ask, const struct td_response *me
     for (uint32_t i = 0; i < plan->listed_count; i++) {
         struct td_closing listed = plan->listed[i];
         const struct td_life_view *life = life_of(members, listed.incarnation);
-        bool unproved = false;
-        listed.last_seq = most_said(ask, plan, members, listed.incarnation, &unproved);
-        if (ask->keys_below != 0) {
-            unproved = unproved || ((life == NULL || life->key_number == 0) && listed.last_seq > 0);
-        }
-        plan->unknown += unproved;
+        listed.last_seq = most_said(ask, plan, members, listed.incarnation);
+        bool keyless = ask->keys_below != 0 && (life == NULL || life->key_number == 0);
+        plan->unknown += listed.last_seq > (life == NULL || keyless ? 0 : life->held);
         if (ask->keys_below != 0 &&
             (life == NULL || life->key_number == 0 || life->key_number >= ask->keys_below)) {
             continue;

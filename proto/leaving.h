@@ -11,7 +11,8 @@ struct td_leaving_ask {
     const struct td_roster *roster; /* in force: it closes the region, or replaced its key */
     struct td_region region;
     uint16_t keys_below; /* 0 = the whole region leaves; else only what older keys signed */
-    bool given_up[TD_REGION_NUMBER_MAX + 1]; /* if it spoke, only what is proved counts */
+    bool
+        given_up[TD_REGION_NUMBER_MAX + 1]; /* if it spoke, as far as the node asked has that too */
 };
 
 enum td_leaving_state {
@@ -33,8 +34,8 @@ struct td_leaving_plan {
     uint32_t member_count;
     struct td_leaving_member members[TD_REGIONS_MAX];
     uint32_t waiting; /* members that are waited for */
-    uint32_t unknown; /* incarnations of which members name more than the answering node has seen
-                       * signed, or whose key it does not know yet */
+    uint32_t unknown; /* incarnations of which members name more than the node asked has, or whose
+                       * key it does not know yet: a list is made only of what it has itself */
     uint64_t behind;  /* updates that only the leaving region itself has, by its word: they are
                        * still to be taken from it, for its links end with the list */
     uint32_t listed_count;

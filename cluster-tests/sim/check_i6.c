@@ -16,12 +16,29 @@ static bool here(const struct sim_world *world, const struct sim_node *node,
            sim_holds(world, node->core, truth);
 }
 
+static void explain_lives(struct sim_world *world, const struct td_core *core, uint8_t region)
+{
+    for (uint32_t i = 0; core != NULL && i < core->inc_order_count; i++) {
+        const struct td_inc *inc = &core->incs[core->inc_order[i]];
+        if (inc->origin.region.v == region) {
+            sim_trace(world,
+                      "  %u.%u received %llu durable %llu signed %llu named %llu closed %d at %llu "
+                      "lost %d folded %d",
+                      region, inc->origin.incarnation.start, (unsigned long long)inc->received,
+                      (unsigned long long)inc->durable, (unsigned long long)inc->signed_max,
+                      (unsigned long long)inc->named_max, inc->closed,
+                      (unsigned long long)inc->closed_last, inc->lost, inc->folded);
+        }
+    }
+}
+
 /* What a node knows of a region, for the trace of a failure. */
 void sim_explain(struct sim_world *world, int index, uint8_t region)
 {
     const struct td_core *core = world->nodes[index].core;
 
-    if (core == NULL || core->slot_of[region] == 255) {
+    if (core == NULL || core->slot_of[region] == 255) { /* closed: it has no place any more */
+        explain_lives(world, core, region);
         return;
     }
     sim_trace(world, "node %d: folds region %u below %u, head of %u", index + 1, region,
@@ -37,18 +54,7 @@ void sim_explain(struct sim_world *world, int index, uint8_t region)
                   head.entries[i].origin.incarnation.start,
                   (unsigned long long)head.entries[i].seq);
     }
-    for (uint32_t i = 0; i < core->inc_order_count; i++) {
-        const struct td_inc *inc = &core->incs[core->inc_order[i]];
-        if (inc->origin.region.v == region) {
-            sim_trace(world,
-                      "  %u.%u received %llu durable %llu signed %llu named %llu closed %d at %llu "
-                      "lost %d folded %d",
-                      region, inc->origin.incarnation.start, (unsigned long long)inc->received,
-                      (unsigned long long)inc->durable, (unsigned long long)inc->signed_max,
-                      (unsigned long long)inc->named_max, inc->closed,
-                      (unsigned long long)inc->closed_last, inc->lost, inc->folded);
-        }
-    }
+    explain_lives(world, core, region);
 }
 
 void sim_explain_registers(struct sim_world *world, int index, int other)

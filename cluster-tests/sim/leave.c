@@ -98,11 +98,18 @@ static void adopt(struct sim_world *world, int node, uint64_t version)
     sim_node_step(world, node, &roster);
 }
 
+/* A cut that heals in time, or a process that stands still, only makes it late: a stream. */
 void sim_leave_arrive(struct sim_world *world, const struct sim_event *event)
 {
-    if (!world->path[event->other][event->node].cut &&
-        world->nodes[event->node].paused_until_ms <= world->now_ms) {
-        adopt(world, event->node, event->value);
+    int node = event->node, from = event->other;
+    const struct sim_link *link = sim_net_link(world, node, from);
+
+    if (!world->path[from][node].cut && world->nodes[node].paused_until_ms <= world->now_ms) {
+        adopt(world, node, event->value);
+    } else if (link->up[node < from ? 0 : 1]) {
+        struct sim_event *again = sim_schedule(world, world->now_ms + AGAIN_MS, SIM_AT_ROSTER, node);
+        again->other = from;
+        again->value = event->value;
     }
 }
 

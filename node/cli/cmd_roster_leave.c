@@ -49,9 +49,9 @@ static int say_waiting(const struct td_edit *self, const struct td_roster_region
     }
     return td_cli_refuse(
         self->cli, TD_EROSTER,
-        "members name updates of %s that the node asked has not seen signed: it may "
-        "still be taking them (--timeout 1m), or a member names too much (tidings "
-        "roster status; --without NAME believes it only as far as there is proof)",
+        "members name updates of %s that the node asked does not have yet: it is taking "
+        "them (--timeout 1m), or a member names too much (--without NAME believes it "
+        "only as far as this node has the same)",
         td_cli_shown(region->name));
 }
 

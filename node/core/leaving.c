@@ -92,16 +92,20 @@ uint64_t td_leaving_told(struct td_core *core)
 
 /* ---- what nobody takes from us ---- */
 
-static bool beyond_list(const struct td_core *core, const struct td_inc *inc, uint64_t seq)
+/* Newest seq that the roster's lists let count; of others' lives, and of our own all. */
+uint64_t td_leaving_limit(const struct td_core *core, const struct td_inc *inc)
 {
     const uint8_t slot = core->slot_of[inc->origin.region.v];
+    if (inc->origin.region.v == core->config.self.v) {
+        return TD_SEQ_MAX;
+    }
     if (inc->listed) {
-        return seq > inc->listed_last;
+        return inc->listed_last;
     }
-    if (slot == 255) {
-        return core->region_closed[inc->origin.region.v];
-    }
-    return inc->key_number != 0 && inc->key_number < core->regions[slot].retired_below;
+    const bool retired = slot != 255 && inc->key_number != 0 &&
+                         inc->key_number < core->regions[slot].retired_below;
+    const bool closed = slot == 255 && core->region_closed[inc->origin.region.v];
+    return retired || closed ? 0 : TD_SEQ_MAX;
 }
 
 /* After a while: a hole may be filled by somebody who has all of it, and then nothing is missing.
@@ -121,7 +125,7 @@ bool td_leaving_void(const struct td_core *core, const struct td_register *reg)
     const struct td_inc *inc = &core->incs[core->slots[reg->slot].inc];
     const uint64_t seq = core->slots[reg->slot].first_seq + reg->index;
     return inc->origin.region.v != core->config.self.v && !TD_PLANTED(void_left_alone) &&
-           (beyond_list(core, inc, seq) || unheard(core, inc, seq));
+           (seq > td_leaving_limit(core, inc) || unheard(core, inc, seq));
 }
 
 bool td_leaving_lists_held(const struct td_core *core)

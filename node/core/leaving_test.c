@@ -156,6 +156,37 @@ static void test_it_is_said_again_also_when_a_restart_came_between(void **state)
     assert_int_equal(shown_by(replica, "p2-1"), 2);
 }
 
+static void test_what_was_on_its_way_to_the_disk_counts_as_far_as_the_list_goes(void **state)
+{
+    struct replica *replica = *state;
+    const struct td_closing list[] = { { replica_peer_origin(2).incarnation, 2, false } };
+
+    assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 1, 2), TD_LANE_LIVE));
+    assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 3, 2), TD_LANE_LIVE));
+    close_with(replica, list, 1);
+    replica_settle(replica);
+    const struct td_vv has = td_core_has(replica->core);
+    assert_int_equal(td_vv_seq(&has, replica_peer_origin(2)), 2);
+    let_time_pass(replica, 1000);
+    assert_int_equal(shown_by(replica, "p2-4"), 1);
+}
+
+/* A restart believes the vectors in its own log, which were written before the list. */
+static void test_a_vector_of_the_log_counts_as_far_as_the_list_goes(void **state)
+{
+    struct replica *replica = *state;
+    const struct td_vv_entry entries[] = { { replica_peer_origin(2), 5 }, { replica_peer_origin(3), 5 } };
+
+    replica->log[replica->log_count++] = (struct td_record){
+        .type = TD_RECORD_HAS, .u.has = { .entry_count = 2, .entries = entries } };
+    replica->regions[1].state = TD_REGION_CLOSED;
+    replica->roster.version += 1;
+    replica_restart(replica);
+    const struct td_vv has = td_core_has(replica->core);
+    assert_int_equal(td_vv_seq(&has, replica_peer_origin(2)), 0);
+    assert_int_equal(td_vv_seq(&has, replica_peer_origin(3)), 5);
+}
+
 /* What was merged beyond a hole and that no member names: nobody may take it from us under this
  * roster. */
 static void test_what_lies_beyond_a_hole_that_nobody_fills_is_said_again_after_a_while(void **state)
@@ -294,6 +325,8 @@ int main(void)
         LEAVING_TEST(test_a_leaving_region_names_it_only_when_its_own_reports_are_durable),
         LEAVING_TEST(test_what_a_list_leaves_out_is_said_again_by_who_shows_it),
         LEAVING_TEST(test_it_is_said_again_also_when_a_restart_came_between),
+        LEAVING_TEST(test_what_was_on_its_way_to_the_disk_counts_as_far_as_the_list_goes),
+        LEAVING_TEST(test_a_vector_of_the_log_counts_as_far_as_the_list_goes),
         LEAVING_TEST(test_what_lies_beyond_a_hole_that_nobody_fills_is_said_again_after_a_while),
         LEAVING_TEST(test_it_is_not_said_again_when_a_member_names_it),
         LEAVING_TEST(test_nothing_is_certain_before_the_lists_are_held),

@@ -370,6 +370,7 @@ bool td_leaving_allows(const struct td_core *core, struct td_origin origin, uint
 bool td_leaving_bounds(const struct td_region_info *region, uint16_t key_number);
 /* The roster version for our next head. */
 uint64_t td_leaving_told(struct td_core *core);
+uint64_t td_leaving_limit(const struct td_core *core, const struct td_inc *inc);
 /* Shown here, and the roster lets nobody take it from here. */
 bool td_leaving_void(const struct td_core *core, const struct td_register *reg);
 void td_leaving_tick(struct td_core *core);

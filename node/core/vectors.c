@@ -368,6 +368,9 @@ static void has_was_moved(struct td_core *core)
 void td_inc_durable(struct td_core *core, uint16_t index, uint64_t seq)
 {
     struct td_inc *inc = &core->incs[index];
+    if (inc->listed && seq > inc->listed_last) {
+        seq = inc->listed_last; /* what was on its way to the disk when the list came */
+    }
     if (seq <= inc->durable) {
         return;
     }
@@ -505,9 +508,8 @@ void td_vectors_claim(struct td_core *core, const struct td_vv *claim)
         }
         struct td_inc *inc = &core->incs[index];
         uint64_t seq = entry->seq;
-        if (inc->listed && seq > inc->listed_last) {
-            seq = inc->listed_last; /* beyond the roster's list nothing counts */
-        }
+        const uint64_t limit = td_leaving_limit(core, inc);
+        seq = seq < limit ? seq : limit; /* beyond the roster's list nothing counts */
         if ((core->replaying || TD_PLANTED(claim_beyond_signed_head)) && inc->signed_max < seq) {
             inc->signed_max = seq; /* checked before it was written to our own log */
         }
