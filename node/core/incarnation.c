@@ -4,6 +4,7 @@
 #include "node/core/peers.h"
 #include "node/core/plant.h"
 
+enum { TD_DRAW_PAUSE_MS = 1000 };
 enum { TD_CLONE_PAUSE_MS = 60 * 1000, TD_CLONE_WINDOW_MS = 3600 * 1000, TD_CLONES_MAX = 3 };
 /* Names without our signature: so far ahead at once, and so many draws an hour for one member. */
 enum { TD_NAMED_LEAP_MAX = 65536, TD_NAMED_DRAWS_MAX = 4, TD_NAMED_WINDOW_MS = 3600 * 1000 };
@@ -42,12 +43,20 @@ static bool clone_allows(struct td_core *core)
     return true;
 }
 
-void td_incarnation_draw_later(struct td_core *core, unsigned reason)
+/* A write that fails again at once meets a disk or log that is full: a small record fits where the group does
+ * not, and each try costs a start number. Then td_publish_tick asks, a second later. */
+static bool too_soon(struct td_core *core, unsigned reason)
 {
-    core->incarnation_reason = reason;
-    core->incarnation_wanted = true;
-    core->incarnation_durable = false;
-    td_deadline(core, core->now.boot_ms + 1000);
+    if (reason != TD_DRAW_STORE_FAILED) {
+        return false;
+    }
+    const bool again =
+        core->write_failed_ms != 0 && core->now.boot_ms < core->write_failed_ms + TD_DRAW_PAUSE_MS;
+    core->write_failed_ms = core->now.boot_ms;
+    if (again) {
+        core->draw_from_ms = core->now.boot_ms + TD_DRAW_PAUSE_MS;
+    }
+    return again;
 }
 
 void td_incarnation_draw(struct td_core *core, unsigned reason)
@@ -55,10 +64,13 @@ void td_incarnation_draw(struct td_core *core, unsigned reason)
     if (reason == TD_DRAW_CLONE && !clone_allows(core)) {
         return;
     }
-    td_incarnation_draw_later(core, reason);
-    if (!core->incarnation_asked) {
+    core->incarnation_reason = reason;
+    core->incarnation_wanted = true;
+    core->incarnation_durable = false;
+    if (!too_soon(core, reason) && !core->incarnation_asked) {
         td_incarnation_ask(core);
     }
+    td_deadline(core, core->now.boot_ms + TD_DRAW_PAUSE_MS);
 }
 
 /* Written before the record of the next incarnation. False when there is no room for it now. */

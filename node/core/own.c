@@ -44,7 +44,6 @@ struct td_own_state {
     struct td_incarnation incarnation;
     bool in_flight;
     uint64_t retry_boot_ms;
-    uint64_t failed_boot_ms; /* when a group failed last; 0 = never */
 };
 
 size_t td_publish_layout(struct td_core *core, struct td_block *block)
@@ -530,14 +529,7 @@ void td_publish_stored(struct td_core *core, const struct td_store *store, const
         core->publish_refused = TD_EDISKFULL;
         td_fx_trace(core, TD_TR_PUBLISH_STOPPED, core->config.self, TD_EDISKFULL, 0);
     }
-    /* Again at once: a small record fits where the group does not, and each try costs a start number. */
-    if (own->failed_boot_ms != 0 && core->now.boot_ms < own->failed_boot_ms + TD_OWN_RETRY_MS) {
-        td_incarnation_draw_later(core, TD_DRAW_STORE_FAILED);
-        own->retry_boot_ms = core->now.boot_ms + TD_OWN_RETRY_MS;
-    } else {
-        td_incarnation_draw(core, TD_DRAW_STORE_FAILED);
-    }
-    own->failed_boot_ms = core->now.boot_ms;
+    td_incarnation_draw(core, TD_DRAW_STORE_FAILED);
 }
 
 /* A clock behind the roster or our own log refuses reports without any other sign of trouble. */
@@ -555,6 +547,9 @@ void td_publish_tick(struct td_core *core)
 {
     clock_note(core);
     struct td_own_state *own = core->own;
+    if (core->incarnation_wanted && core->draw_from_ms > own->retry_boot_ms) {
+        own->retry_boot_ms = core->draw_from_ms;
+    }
     if (core->incarnation_wanted && !core->incarnation_asked &&
         core->now.boot_ms >= own->retry_boot_ms) {
         own->retry_boot_ms = core->now.boot_ms + TD_OWN_RETRY_MS;

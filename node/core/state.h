@@ -55,6 +55,7 @@ struct td_core {
     uint32_t start_highest;        /* highest start number known from log or peers for our region */
     bool incarnation_wanted, incarnation_durable;
     bool incarnation_asked;        /* TD_FX_RANDOM is out */
+    uint64_t write_failed_ms, draw_from_ms; /* newest failed own group; no draw for it before */
     unsigned incarnation_reason;   /* enum td_draw */
     uint64_t incarnation_ticket;   /* store of its record */
     uint16_t void_inc;             /* its newest group failed: to be closed in the log; TD_INC_NONE = none */
@@ -460,8 +461,6 @@ enum td_draw {
     TD_DRAW_CLONE = 4,       /* somebody else uses ours */
 };
 void td_incarnation_draw(struct td_core *core, unsigned reason); /* asks for randomness */
-/* The same, but td_publish_tick asks when it thinks fit. */
-void td_incarnation_draw_later(struct td_core *core, unsigned reason);
 void td_incarnation_ask(struct td_core *core);
 void td_incarnation_random(struct td_core *core, uint32_t bits);
 void td_incarnation_durable(struct td_core *core, bool durable);
