@@ -7,7 +7,7 @@
 #include "node/core/peers.h"
 #include "node/core/plant.h"
 
-enum { AGAIN_SLICE = 4096, AGAIN_PAUSE_MS = 1000, UNWRITTEN_PATIENCE_MS = 10000 };
+enum { AGAIN_SLICE = 4096, AGAIN_PAUSE_MS = 1000, UNWRITTEN_PATIENCE_MS = 10000, HOPE_MS = 30000 };
 
 void td_again_begin(struct td_core *core)
 {
@@ -59,12 +59,16 @@ static bool queue_again(struct td_core *core, uint32_t index)
 
 /* A register whose batch could not be written: its signed bytes are nowhere. Who holds them gives them once
  * more, in a transfer; when nobody in reach does, its origin may have lost its disk, and a transfer from
- * here is refused as long as this lies here. */
+ * here is refused as long as this lies here. Several that could not write refuse each other's: nobody hopes
+ * for longer than half a minute after the disk refused last. */
 static bool unwritten(const struct td_core *core, const struct td_register *reg)
 {
     const struct td_dot dot = td_register_dot(core, reg);
     if (!core->slots[reg->slot].failed) {
         return false;
+    }
+    if (core->now.boot_ms >= core->unwritten_last_ms + HOPE_MS && !TD_PLANTED(hopes_for_ever)) {
+        return true;
     }
     for (uint32_t i = 0; i < core->link_used_max; ++i) {
         const struct td_link *link = &core->links[i];
@@ -76,11 +80,17 @@ static bool unwritten(const struct td_core *core, const struct td_register *reg)
     return true;
 }
 
-void td_again_unwritten(struct td_core *core)
+static void look_again(struct td_core *core)
 {
     if (core->unwritten_ms == 0) {
         core->unwritten_ms = td_max_u64(core->now.boot_ms, 1);
     }
+}
+
+void td_again_unwritten(struct td_core *core)
+{
+    core->unwritten_last_ms = core->now.boot_ms;
+    look_again(core);
 }
 
 /* As long as there are such registers they are looked for again: a link may end that gave hope. */
@@ -143,7 +153,7 @@ void td_again_pump(struct td_core *core)
         }
         const struct td_register *reg = &core->registers[core->again_at];
         if (reg->used && core->slots[reg->slot].failed) {
-            td_again_unwritten(core);
+            look_again(core);
         }
         if (counts_no_more(core, reg) &&
             !queue_again(core, core->again_at)) {

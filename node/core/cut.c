@@ -186,6 +186,12 @@ static void fold_region(struct td_core *core, uint8_t slot, const struct td_vv *
     const struct td_region_info *region = &core->regions[slot];
     uint32_t limit = fold_limit(core, region->number, cut);
 
+    /* A log that lost its end may not know of all that was folded meanwhile: a transfer brings that, and
+     * the fold with it. */
+    if (slot != core->self_slot && !region->folds_known && !TD_PLANTED(folds_unheard_of)) {
+        return;
+    }
+
     /* Our own running start number is never folded: after a lost disk an earlier life may have had the
      * same one, and nobody would take our deltas any more. */
     uint32_t told = slot == core->self_slot ? core->process.start : td_fold_told(region);

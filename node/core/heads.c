@@ -406,6 +406,7 @@ void td_heads_received(struct td_core *core, uint32_t link, const struct td_head
         td_transfer_want(core); /* what was refused may be allowed by this one */
     }
     names(core, link, head);
+    region->folds_known = region->folds_known || td_fold_told(region) <= core->fold_below[region->number.v];
     for (uint32_t i = 0; i < head->closing_count; i++) {
         closing_note(core, head, &head->closings[i]);
     }

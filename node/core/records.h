@@ -160,6 +160,7 @@ struct td_region_info {
     bool heard; /* a head was verified since we started */
     struct td_incarnation head_incarnation;
     uint64_t life_since_ms;       /* when a head of this incarnation was first heard */
+    bool folds_known;             /* since we started a head of it folded no more than we do: all else is named */
     uint32_t named_count;         /* own incarnations drawn for its bare words (incarnation.c) */
     uint64_t named_since_ms;
     uint64_t head_number;

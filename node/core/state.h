@@ -51,6 +51,7 @@ struct td_core {
     uint16_t own_inc;              /* interned once it has a delta; TD_INC_NONE before */
     uint32_t again_below;          /* newest fold of our region that others named beyond ours */
     uint64_t unwritten_ms; /* since when a received batch that was not written may lie here; 0 = none */
+    uint64_t unwritten_last_ms; /* when a received batch was last refused by the disk */
     uint32_t again_at, again_left; /* next register to look at for what is said again, and how many more */
     uint32_t start_highest;        /* highest start number known from log or peers for our region */
     bool incarnation_wanted, incarnation_durable;
