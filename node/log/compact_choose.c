@@ -4,6 +4,10 @@
 
 #include <stdlib.h>
 
+enum {
+    FRESH_SURVEYS = 16384
+}; /* an hour at least: what is needed all the same is rewritten no more often */
+
 int td_compact_by_segment(const void *a, const void *b)
 {
     uint32_t x = ((const struct td_compact_share *)a)->segment;
@@ -14,6 +18,9 @@ int td_compact_by_segment(const void *a, const void *b)
 /* What is dead in a segment by the newest survey. */
 static uint32_t dead_of(struct td_log_segment *segment, uint64_t live)
 {
+    if (segment->fresh && ++segment->surveys >= FRESH_SURVEYS) {
+        segment->fresh = false; /* losers have been displaced since, holes have closed */
+    }
     if (!segment->fresh) {
         return live >= segment->bytes ? 0 : segment->bytes - (uint32_t)live;
     }

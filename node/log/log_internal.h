@@ -34,6 +34,7 @@ struct td_log_segment {
     /* Of one that this process wrote by compacting: live bytes at its first survey. What it holds
      * beside them (losers, anchors, proofs) is needed too, and only what dies later is dead. */
     bool fresh, based;
+    uint32_t surveys; /* since then: after very many it is looked at like any other */
     uint64_t live_first;
     uint64_t room_lacked; /* an output of it alone found no more room than this; 0 = it did */
 };
