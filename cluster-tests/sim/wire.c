@@ -7,7 +7,7 @@
 
 #include "node/core/plant.h"
 
-enum { CHUNK_BATCHES_MAX = 4096, SCRATCH_FRAME_BYTES = 4 << 20, TAMPER_PERCENT = 3 };
+enum { CHUNK_BATCHES_MAX = 4096, SCRATCH_FRAME_BYTES = 4 << 20, TAMPER_PERCENT = 3, TAMPER_PLACE_FROM = 24, TAMPER_PLACE_TO = 48 };
 
 struct buffer {
     uint8_t *bytes;
@@ -61,10 +61,14 @@ static bool append_part(struct sim_world *world, struct sim_node *node,
     return good;
 }
 
+/* Half of it where a batch says whose it is and where it belongs: what is decided before any signature is
+ * looked at. */
 static void tamper(struct sim_world *world, uint8_t *bytes, size_t count)
 {
     if (world->tampering && count > 0 && sim_random_chance(&world->r_net, TAMPER_PERCENT)) {
-        uint64_t bit = sim_random_below(&world->r_net, count * 8);
+        bool place = count > TAMPER_PLACE_TO && sim_random_chance(&world->r_net, 50);
+        uint64_t from = place ? TAMPER_PLACE_FROM : 0, to = place ? TAMPER_PLACE_TO : count;
+        uint64_t bit = sim_random_between(&world->r_net, from * 8, to * 8 - 1);
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         world->counts.faults[SIM_FAULT_TAMPER]++;
     }

@@ -108,11 +108,10 @@ static bool nobody_holds(const struct td_core *core, const struct td_inc *inc, u
         if (member->number.v == 0 || slot == core->self_slot) {
             continue;
         }
-        if (member->heard && !(member->fenced && TD_PLANTED(lost_unasked)) &&
-            td_vv_seq(&member->head_has.vv, inc->origin) > inc->durable) {
+        if (member->heard && td_vv_seq(&member->head_has.vv, inc->origin) > inc->durable) {
             return false;
         }
-        const bool is_origin = member->number.v == inc->origin.region.v && !TD_PLANTED(lost_unasked);
+        const bool is_origin = member->number.v == inc->origin.region.v;
         if (!is_origin && (member->fenced || !td_cut_counted(core, slot))) {
             continue;
         }

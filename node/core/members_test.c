@@ -1,5 +1,6 @@
 /* members_test.c -- what is concluded from members' heads and links over time: clones, losses,
  * fences, and words that need more than one step. */
+#include "node/core/peers.h"
 #include "node/core/replica_peer.h"
 
 static struct replica *started(unsigned regions)
@@ -88,7 +89,8 @@ static void test_used_up_start_numbers_stop_publishing(void **state)
     stop(replica);
 }
 
-/* A member that names lives of ours beyond all measure, in a vector, an echo and a fold, is not believed. */
+/* A member that names lives of ours beyond all measure, in a vector, an echo and a fold, is not
+ * believed. */
 static void test_a_liar_does_not_use_up_our_start_numbers(void **state)
 {
     struct replica *replica = started(2);
@@ -105,7 +107,8 @@ static void test_a_liar_does_not_use_up_our_start_numbers(void **state)
     replica_head(replica, 7, head);
     replica_settle(replica);
     assert_true(td_core_process(replica->core).start < 9);
-    assert_int_equal(replica_publish_one(replica, test_update("a", 1, TD_STATE_RUNNING)).err, TD_OK);
+    assert_int_equal(replica_publish_one(replica, test_update("a", 1, TD_STATE_RUNNING)).err,
+                     TD_OK);
     stop(replica);
 }
 
@@ -186,12 +189,13 @@ static void test_what_was_said_under_a_folded_number_is_said_again(void **state)
     stop(replica);
 }
 
-/* However much that is, and whatever was queued in the meantime: it goes out as the queue has room. */
+/* However much that is, and whatever was queued in the meantime: it goes out as the queue has room.
+ */
 static void test_more_than_the_queue_holds_is_said_again(void **state)
 {
     enum { JOBS = 40 };
-    struct replica *replica = replica_new((struct replica_options){
-        .regions = 2, .limits = {.pending_deltas_max = 16}});
+    struct replica *replica =
+        replica_new((struct replica_options){.regions = 2, .limits = {.pending_deltas_max = 16}});
     struct td_head head = {.origin = replica_peer_origin(2), .number = 1};
     struct td_vv_fold fold = {{1}, 9};
     char job[8];
@@ -237,7 +241,8 @@ static void test_a_log_older_than_what_others_hold_recovers(void **state)
     (void)replica_publish_one(replica, test_update("b", 1, TD_STATE_RUNNING));
     const struct td_vv_entry entry = {{{1}, td_core_process(replica->core)}, 2};
     replica->log_count = backup;
-    replica->log[replica->log_count++] = (struct td_record){.type = TD_RECORD_RECOVERED, .u.recovered = true};
+    replica->log[replica->log_count++] =
+        (struct td_record){.type = TD_RECORD_RECOVERED, .u.recovered = true};
     replica_restart(replica);
     assert_int_equal(replica_state(replica, "b", 1), TD_STATE_COUNT);
     assert_false(replica->core->recovering);
@@ -266,8 +271,8 @@ static void test_a_log_older_than_what_others_hold_recovers(void **state)
 
 /* ---- bare names ---- */
 
-/* A member that names later lives of ours without our signature makes us draw, so that nothing is lost if it
- * is right; not without end, and nobody is called a clone for it. */
+/* A member that names later lives of ours without our signature makes us draw, so that nothing is
+ * lost if it is right; not without end, and nobody is called a clone for it. */
 static void test_bare_names_of_later_lives_draw_a_few_times_and_stop_nothing(void **state)
 {
     struct replica *replica = started(3);
@@ -276,8 +281,7 @@ static void test_bare_names_of_later_lives_draw_a_few_times_and_stop_nothing(voi
     replica_link_up(replica, 7, 2);
     const uint32_t first = td_core_process(replica->core).start;
     for (uint64_t number = 1; number <= 20; ++number) {
-        const struct td_vv_entry later = {
-            {{1}, {td_core_process(replica->core).start + 1, 99}}, 5};
+        const struct td_vv_entry later = {{{1}, {td_core_process(replica->core).start + 1, 99}}, 5};
         head.number = number;
         head.has = (struct td_vv){.entry_count = 1, .entries = &later};
         replica_head(replica, 7, head);
@@ -291,7 +295,8 @@ static void test_bare_names_of_later_lives_draw_a_few_times_and_stop_nothing(voi
     replica_head(replica, 7, head);
     replica_settle(replica);
     assert_int_equal(td_core_process(replica->core).start, first + 4 * 2);
-    assert_int_equal(replica_publish_one(replica, test_update("a", 1, TD_STATE_RUNNING)).err, TD_OK);
+    assert_int_equal(replica_publish_one(replica, test_update("a", 1, TD_STATE_RUNNING)).err,
+                     TD_OK);
     stop(replica);
 }
 
@@ -308,7 +313,8 @@ static void test_a_closing_as_lost_counts_what_nobody_has(void **state)
     replica_link_up(replica, 7, 2);
     assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 1, 2), TD_LANE_TRANSFER));
     replica_settle(replica);
-    replica_head(replica, 7, (struct td_head){.origin = replica_peer_origin(2), .number = 1, .seq = 5});
+    replica_head(replica, 7,
+                 (struct td_head){.origin = replica_peer_origin(2), .number = 1, .seq = 5});
     head.closing_count = 1;
     head.closings = closings;
     for (uint64_t number = 1; number <= 2; ++number) {
@@ -319,6 +325,47 @@ static void test_a_closing_as_lost_counts_what_nobody_has(void **state)
     }
     const struct td_dot lost = {replica_peer_origin(2), 4};
     assert_true(td_dot_received(replica->core, lost)); /* satisfies tokens and freshness */
+    stop(replica);
+}
+
+/* As if region 2, fenced here, had begun a second life whose newest head says how much it has of
+ * the first. */
+static void second_life_has(struct replica *replica, uint64_t seq)
+{
+    struct td_region_info *region =
+        &replica->core->regions[td_region_slot(replica->core, (struct td_region){2})];
+    const struct td_vv_entry entry = {replica_peer_origin(2), seq};
+    const struct td_vv has = {.entry_count = 1, .entries = &entry};
+    region->fenced = region->heard = region->echo_known = true;
+    region->head_incarnation = (struct td_incarnation){2, 1};
+    region->life_since_ms = 1;
+    region->echo_moment_ms = replica->now.boot_ms;
+    assert_true(td_vv_store_set(&region->head_has, &has));
+}
+
+/* Nobody else holds them, and a fenced member is not waited for: its own word counts all the same.
+ */
+static void test_what_a_fenced_origin_still_has_is_not_given_up_as_lost(void **state)
+{
+    struct replica *replica = started(2);
+    (void)state;
+    replica_link_up(replica, 7, 2);
+    assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 1, 2), TD_LANE_TRANSFER));
+    replica_settle(replica);
+    replica_head(replica, 7,
+                 (struct td_head){.origin = replica_peer_origin(2), .number = 1, .seq = 5});
+    second_life_has(replica, 5);
+    for (unsigned i = 0; i < 30; ++i) {
+        wait_ms(replica, 500);
+        td_fresh_update(replica->core);
+    }
+    assert_int_equal(replica_counter(replica, TD_COUNTER_updates_lost), 0);
+    second_life_has(replica, 2); /* its log lacks them as well */
+    for (unsigned i = 0; i < 30; ++i) {
+        wait_ms(replica, 500);
+        td_fresh_update(replica->core);
+    }
+    assert_int_equal(replica_counter(replica, TD_COUNTER_updates_lost), 3);
     stop(replica);
 }
 
@@ -558,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_a_log_older_than_what_others_hold_recovers),
         cmocka_unit_test(test_bare_names_of_later_lives_draw_a_few_times_and_stop_nothing),
         cmocka_unit_test(test_a_closing_as_lost_counts_what_nobody_has),
+        cmocka_unit_test(test_what_a_fenced_origin_still_has_is_not_given_up_as_lost),
         cmocka_unit_test(test_a_closing_of_an_empty_life_leaves_no_trace),
         cmocka_unit_test(test_a_head_of_an_earlier_process_is_not_believed),
         cmocka_unit_test(test_who_is_away_too_long_is_fenced_until_it_has_caught_up),
