@@ -15,7 +15,7 @@ char *td_json_text(json_t *take_json)
         return NULL;
     }
     /* 15 digits: shortest form of every number we print (3 or 4 decimals), no binary noise. */
-    char *text = json_dumps(take_json, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    char *text = json_dumps(take_json, TD_JSON_DUMP_FLAGS);
     json_decref(take_json);
     return text;
 }

@@ -17,6 +17,7 @@ struct td_json_options {
 /* Compact, object keys in the order they were set, UTF-8 as is. malloc'ed, no newline; NULL = no
  * memory. */
 char *td_json_text(json_t *take_json);
+enum { TD_JSON_DUMP_FLAGS = JSON_COMPACT | JSON_REAL_PRECISION(15) }; /* how it is written */
 
 /* {"schema":SCHEMA,"node":..,"now":..,"token":..} from the answer. */
 json_t *td_json_envelope(const struct td_response *response, const char *schema,
