@@ -255,6 +255,23 @@ void td_pending_pump(struct td_core *core)
 
 /* ---- time-outs and cancelling ---- */
 
+/* Nobody is told any more. Reports in the queue are settled by it; what only waits until somebody else's dot
+ * is durable here is not waited for: of a life that its origin lost it never is. */
+static void fall_silent(struct td_core *core, uint32_t index)
+{
+    struct td_pending_state *state = core->pending;
+    struct waiter *waiter = &state->waiters[index];
+    waiter->silent = true;
+    td_waiter_list_out(state, index);
+    for (uint32_t at = waiter->first_node; at != TD_NONE && waiter->used;) {
+        struct node *node = &state->nodes[at];
+        at = node->next;
+        if (node->await_dot) {
+            node_settled(core, node);
+        }
+    }
+}
+
 /* A publish whose reports are still queued stays, silent, until they are settled. */
 static bool publish_timed_out(struct td_core *core, uint32_t index)
 {
@@ -272,7 +289,7 @@ static bool publish_timed_out(struct td_core *core, uint32_t index)
     if (waiter->unsettled == 0) {
         td_waiter_free(core, index);
     } else {
-        waiter->silent = true;
+        fall_silent(core, index);
     }
     return true;
 }
@@ -334,6 +351,8 @@ void td_pending_cancel(struct td_core *core, uint32_t client_link, uint64_t id)
         td_parked_refuse(core, i);
         if (waiter->used && (waiter->op != TD_OP_PUBLISH || waiter->unsettled == 0)) {
             td_waiter_free(core, i);
+        } else if (waiter->used) {
+            fall_silent(core, i);
         }
     }
 }

@@ -1,4 +1,5 @@
 /* publish_test.c -- what an accepting node takes, refuses, carries forward and answers. */
+#include "node/core/pending.h"
 #include "node/core/replica_harness.h"
 
 static int setup(void **state)
@@ -92,6 +93,30 @@ static void test_attempts_are_bounded_above_the_highest_known(void **state)
     assert_int_equal(result.attempt, 2000);
     assert_int_equal(replica_publish_one(replica, test_update("n", 7, TD_STATE_FAILED)).err, TD_OK);
     assert_int_equal(replica_state(replica, "n", 7), TD_STATE_FAILED);
+}
+
+/* A repeated report waits until the one that it repeats is durable here; of a life that its origin lost it
+ * never is. The answer comes in time all the same, and nothing is left waiting. */
+static void test_a_noop_that_can_never_be_durable_is_not_waited_for(void **state)
+{
+    struct replica *replica = *state;
+    const struct td_update update = test_update("repeated", 1, TD_STATE_RUNNING);
+    const struct td_delta delta = {.job = update.job,
+                                   .job_hash = update.job_hash,
+                                   .attempt = 1,
+                                   .stamp = {REPLICA_WALL_MS - 50, 0},
+                                   .status = update.status};
+    const struct td_origin origin = {{2}, {1, 5}};
+    assert_true(
+        replica_receive(replica, replica_batch(replica, origin, 7, &delta, 1), TD_LANE_TRANSFER));
+    replica_settle(replica);
+    const uint64_t id = replica_publish(replica, &update, 1, 0, 1000);
+    replica_settle(replica);
+    assert_null(replica_reply(replica, id)); /* what lies before it is not here */
+    assert_int_equal(replica->core->pending->waiter_count, 1);
+    replica_tick(replica, 1001);
+    assert_int_equal(replica_reply(replica, id)->results[0].err, TD_ETIMEOUT);
+    assert_int_equal(replica->core->pending->waiter_count, 0);
 }
 
 static void test_equal_report_is_a_noop_once_its_delta_is_durable(void **state)
@@ -449,6 +474,7 @@ int main(void)
         CASE(test_refusals_name_their_reason),
         CASE(test_attempts_are_bounded_above_the_highest_known),
         CASE(test_equal_report_is_a_noop_once_its_delta_is_durable),
+        CASE(test_a_noop_that_can_never_be_durable_is_not_waited_for),
         CASE(test_equal_report_beats_what_its_writer_saw_elsewhere),
         CASE(test_promised_reports_repeat_themselves),
         CASE(test_reports_of_one_group_become_one_delta),
