@@ -39,7 +39,9 @@ static void region_forget(struct td_core *core, uint8_t slot)
 static void list_bound(struct td_core *core, uint16_t index, uint64_t last_seq)
 {
     struct td_inc *inc = &core->incs[index];
-    bool beyond = inc->hole_count > 0 && inc->holes[inc->hole_count - 1].to > last_seq;
+    const struct td_slot *anchor = inc->anchor != TD_NONE ? &core->slots[inc->anchor] : NULL;
+    bool beyond = (inc->hole_count > 0 && inc->holes[inc->hole_count - 1].to > last_seq) ||
+                  (anchor != NULL && anchor->first_seq + anchor->count - 1 > last_seq);
 
     inc->listed = true;
     inc->listed_last = last_seq;
