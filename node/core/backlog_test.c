@@ -16,25 +16,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    replica_free(*state);
-    return 0;
-}
-
-static const struct td_region_view *view_of(struct replica *replica, uint8_t region)
-{
-    struct td_request status = {.op = TD_OP_STATUS};
-    const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &status));
-    for (uint32_t i = 0; i < reply->count; ++i) {
-        if (reply->regions[i].region.v == region) {
-            return &reply->regions[i];
-        }
-    }
-    fail_msg("no row for region %u", region);
-    return NULL;
-}
-
 /* The region says that it has so many of our updates. */
 static void announce(struct replica *replica, uint64_t seq)
 {
@@ -65,13 +46,13 @@ static void test_jobs_are_the_registers_behind_the_updates(void **state)
         (void)replica_publish_one(replica, update);
     }
     publish_jobs(replica, 0, 2);
-    const struct td_region_view *view = view_of(replica, 2);
+    const struct td_region_view *view = replica_region_view(replica, 2);
     assert_int_equal(view->they_lack, 12);
     assert_int_equal(view->they_lack_jobs, 3);
     announce(replica, 10);
-    assert_int_equal(view_of(replica, 2)->they_lack_jobs, 2);
+    assert_int_equal(replica_region_view(replica, 2)->they_lack_jobs, 2);
     announce(replica, 12);
-    view = view_of(replica, 2);
+    view = replica_region_view(replica, 2);
     assert_int_equal(view->they_lack, 0);
     assert_int_equal(view->they_lack_jobs, 0);
     assert_true(view->eta_known);
@@ -90,11 +71,11 @@ static void test_a_job_that_others_decided_does_not_wait(void **state)
                                    .status = {.state = TD_STATE_COMPLETED}};
     announce(replica, 0);
     publish_jobs(replica, 0, 2);
-    assert_int_equal(view_of(replica, 2)->they_lack_jobs, 2);
+    assert_int_equal(replica_region_view(replica, 2)->they_lack_jobs, 2);
     assert_true(
         replica_receive(replica, replica_batch(replica, origin, 1, &delta, 1), TD_LANE_LIVE));
     replica_settle(replica);
-    const struct td_region_view *view = view_of(replica, 2);
+    const struct td_region_view *view = replica_region_view(replica, 2);
     assert_int_equal(view->they_lack, 2);
     assert_int_equal(view->they_lack_jobs, 1);
 }
@@ -112,7 +93,7 @@ static void test_a_batch_that_is_there_in_part(void **state)
     replica_settle(replica);
     for (uint64_t has = 1; has <= 5; ++has) {
         announce(replica, has);
-        assert_int_equal(view_of(replica, 2)->they_lack_jobs, 5 - has);
+        assert_int_equal(replica_region_view(replica, 2)->they_lack_jobs, 5 - has);
     }
 }
 
@@ -126,10 +107,10 @@ static void test_the_oldest_lies_beyond_the_ring(void **state)
         publish_jobs(replica, i, 1);
         replica->now.wall_ms += 1000;
     }
-    assert_int_equal(view_of(replica, 2)->oldest_unacked_ms, first_ms);
-    assert_int_equal(view_of(replica, 2)->they_lack_jobs, 100);
+    assert_int_equal(replica_region_view(replica, 2)->oldest_unacked_ms, first_ms);
+    assert_int_equal(replica_region_view(replica, 2)->they_lack_jobs, 100);
     announce(replica, 50);
-    assert_int_equal(view_of(replica, 2)->oldest_unacked_ms, first_ms + 50 * 1000);
+    assert_int_equal(replica_region_view(replica, 2)->oldest_unacked_ms, first_ms + 50 * 1000);
 }
 
 static void test_the_time_left_comes_from_what_drained(void **state)
@@ -137,20 +118,20 @@ static void test_the_time_left_comes_from_what_drained(void **state)
     struct replica *replica = *state;
     announce(replica, 0);
     publish_jobs(replica, 0, 100);
-    assert_false(view_of(replica, 2)->eta_known); /* nothing was measured yet */
+    assert_false(replica_region_view(replica, 2)->eta_known); /* nothing was measured yet */
     for (uint64_t has = 10; has <= 60; has += 10) {
         replica_tick(replica, 500);
         announce(replica, has);
     }
     replica_tick(replica, 500);
-    const struct td_region_view *view = view_of(replica, 2);
+    const struct td_region_view *view = replica_region_view(replica, 2);
     assert_int_equal(view->they_lack_jobs, 40);
     assert_true(view->eta_known);
     assert_in_range(view->eta_ms, 1500, 2500); /* 20 a second */
     for (unsigned i = 0; i < 2 * TD_DRAIN_SAMPLES; ++i) {
         replica_tick(replica, 500);
     }
-    assert_false(view_of(replica, 2)->eta_known); /* it stands still */
+    assert_false(replica_region_view(replica, 2)->eta_known); /* it stands still */
 }
 
 /* More batches than one slice: not counted before the walk was round once, then as of that walk. */
@@ -175,22 +156,22 @@ static void test_a_large_store_is_counted_in_slices(void **state)
     for (unsigned i = 0; i < 4; ++i) {
         replica_tick(replica, 100);
     }
-    const struct td_region_view *view = view_of(replica, 2);
+    const struct td_region_view *view = replica_region_view(replica, 2);
     assert_int_equal(view->they_lack, JOBS - 100);
     assert_int_equal(view->they_lack_jobs, JOBS - 100);
     announce(replica, JOBS - 5); /* never more jobs than updates, also before the next walk */
-    assert_int_equal(view_of(replica, 2)->they_lack_jobs, 5);
+    assert_int_equal(replica_region_view(replica, 2)->they_lack_jobs, 5);
     announce(replica, JOBS);
-    assert_int_equal(view_of(replica, 2)->they_lack_jobs, 0);
+    assert_int_equal(replica_region_view(replica, 2)->they_lack_jobs, 0);
     replica_tick(replica, 100);
     /* What begins in the middle of a round is not counted before a whole one. */
     publish_jobs(replica, JOBS, 3);
-    assert_int_equal(view_of(replica, 2)->they_lack, 3);
-    assert_int_equal(view_of(replica, 2)->they_lack_jobs, UINT32_MAX);
+    assert_int_equal(replica_region_view(replica, 2)->they_lack, 3);
+    assert_int_equal(replica_region_view(replica, 2)->they_lack_jobs, UINT32_MAX);
     for (unsigned i = 0; i < 4; ++i) {
         replica_tick(replica, 100);
     }
-    assert_int_equal(view_of(replica, 2)->they_lack_jobs, 3);
+    assert_int_equal(replica_region_view(replica, 2)->they_lack_jobs, 3);
     replica_free(replica);
 }
 
@@ -237,7 +218,7 @@ static void test_canaries_are_counted_by_what_became_of_them(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, replica_teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_jobs_are_the_registers_behind_the_updates),
         CASE(test_a_job_that_others_decided_does_not_wait),

@@ -2,23 +2,6 @@
  * decoder: each field of a report, each kind of request, each filter, the bounds of a batch. */
 #include "node/core/replica_peer.h"
 
-static int setup(void **state)
-{
-    struct replica *replica = replica_new((struct replica_options){.regions = 3});
-    replica_start(replica);
-    *state = replica;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct replica *replica = *state;
-    replica_settle(replica);
-    assert_true(td_core_check(replica->core));
-    replica_free(replica);
-    return 0;
-}
-
 static char long_bytes[4096];
 
 static struct td_text text_of(uint32_t count)
@@ -406,32 +389,33 @@ static void test_a_batch_that_contradicts_itself_is_not_merged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_each_field_of_a_report_has_its_own_refusal, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_each_field_of_a_report_has_its_own_refusal,
+                                        replica_setup_3, replica_teardown),
         cmocka_unit_test_setup_teardown(test_what_the_driver_refused_is_answered_in_its_place,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_stamp_is_given_beyond_the_calendar, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_labels_decide_whether_a_report_repeats, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_requests_out_of_bounds_are_refused_by_name, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_each_filter_lets_through_what_it_names, setup,
-                                        teardown),
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_no_stamp_is_given_beyond_the_calendar, replica_setup_3,
+                                        replica_teardown),
+        cmocka_unit_test_setup_teardown(test_labels_decide_whether_a_report_repeats,
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_requests_out_of_bounds_are_refused_by_name,
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_each_filter_lets_through_what_it_names,
+                                        replica_setup_3, replica_teardown),
         cmocka_unit_test_setup_teardown(
-            test_watches_of_many_names_have_a_bound_and_places_come_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_read_that_lacks_too_much_does_not_wait, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_read_waits_for_the_fold_its_token_names, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_an_attempt_is_shown_and_explained_by_its_number, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_watch_from_the_beginning_shows_what_is_there, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_reports_that_wait_for_their_token_have_a_bound, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_batch_that_contradicts_itself_is_not_merged, setup,
-                                        teardown),
+            test_watches_of_many_names_have_a_bound_and_places_come_back, replica_setup_3,
+            replica_teardown),
+        cmocka_unit_test_setup_teardown(test_a_read_that_lacks_too_much_does_not_wait,
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_a_read_waits_for_the_fold_its_token_names,
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_an_attempt_is_shown_and_explained_by_its_number,
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_a_watch_from_the_beginning_shows_what_is_there,
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_reports_that_wait_for_their_token_have_a_bound,
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_a_batch_that_contradicts_itself_is_not_merged,
+                                        replica_setup_3, replica_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,47 +1,32 @@
-/* compact_test.c -- what the log may leave out, what it must keep for whom, and what a compacted log with a
- * hole is still believed (docs/decisions/0022). */
+/* compact_test.c -- what the log may leave out, what it must keep for whom, and what a compacted
+ * log with a hole is still believed (docs/decisions/0022). */
 #include "node/core/replica_peer.h"
 
-static const struct td_origin other = { { 2 }, { 1, 5 } };
-static const struct td_origin third = { { 3 }, { 1, 6 } };
-
-static int setup(void **state)
-{
-    struct replica *replica = replica_new((struct replica_options){ .regions = 3 });
-    replica_start(replica);
-    *state = replica;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct replica *replica = *state;
-    assert_true(td_core_check(replica->core));
-    replica_free(replica);
-    return 0;
-}
+static const struct td_origin other = {{2}, {1, 5}};
+static const struct td_origin third = {{3}, {1, 6}};
 
 static struct td_delta report(const char *job, enum td_state state_, uint64_t ms)
 {
-    return (struct td_delta){ .job = test_text(job),
-                              .job_hash = test_job_hash(job),
-                              .attempt = 1,
-                              .stamp = { REPLICA_WALL_MS + ms, 0 },
-                              .status = { .state = state_ } };
+    return (struct td_delta){.job = test_text(job),
+                             .job_hash = test_job_hash(job),
+                             .attempt = 1,
+                             .stamp = {REPLICA_WALL_MS + ms, 0},
+                             .status = {.state = state_}};
 }
 
 /* A batch of one report, given to the log but not completed. */
-static const struct td_batch *receive(struct replica *replica, struct td_origin origin, uint64_t seq,
-                                      struct td_delta delta)
+static const struct td_batch *receive(struct replica *replica, struct td_origin origin,
+                                      uint64_t seq, struct td_delta delta)
 {
     const struct td_batch *batch = replica_batch(replica, origin, seq, &delta, 1);
     assert_true(replica_receive(replica, batch, TD_LANE_LIVE));
     return batch;
 }
 
-static const struct td_compact_answer *ask(struct replica *replica, const struct td_compact_ask *what)
+static const struct td_compact_answer *ask(struct replica *replica,
+                                           const struct td_compact_ask *what)
 {
-    struct td_event event = { .type = TD_EV_COMPACT, .u = { .compact = what } };
+    struct td_event event = {.type = TD_EV_COMPACT, .u = {.compact = what}};
     replica->compact = NULL;
     replica_step(replica, &event);
     return replica->compact;
@@ -61,9 +46,10 @@ static uint64_t position_of(const struct replica *replica, const struct td_batch
 
 static struct td_compact_keep keep_of(struct replica *replica, const struct td_batch *batch)
 {
-    const struct td_compact_batch question = { position_of(replica, batch), batch };
-    const struct td_compact_answer *answer = ask(
-        replica, &(struct td_compact_ask){ .step = TD_COMPACT_KEEP, .batches = &question, .count = 1 });
+    const struct td_compact_batch question = {position_of(replica, batch), batch};
+    const struct td_compact_answer *answer =
+        ask(replica,
+            &(struct td_compact_ask){.step = TD_COMPACT_KEEP, .batches = &question, .count = 1});
     assert_non_null(answer);
     assert_true(answer->ok);
     assert_int_equal(answer->count, 1);
@@ -74,8 +60,9 @@ static struct td_compact_keep keep_of(struct replica *replica, const struct td_b
 static void begin(struct replica *replica)
 {
     const uint32_t segment = 1; /* all the harness has */
-    const struct td_compact_answer *answer = ask(
-        replica, &(struct td_compact_ask){ .step = TD_COMPACT_BEGIN, .segments = &segment, .count = 1 });
+    const struct td_compact_answer *answer =
+        ask(replica,
+            &(struct td_compact_ask){.step = TD_COMPACT_BEGIN, .segments = &segment, .count = 1});
     assert_true(answer->ok);
 }
 
@@ -106,12 +93,12 @@ static void test_what_could_not_be_written_beats_nothing(void **state)
 
 static void test_the_newest_concurrent_losers_stay_four_of_a_register(void **state)
 {
-    struct replica *replica = replica_new((struct replica_options){ .regions = 9 });
+    struct replica *replica = replica_new((struct replica_options){.regions = 9});
     const struct td_batch *batches[7];
     (void)state;
     replica_start(replica);
     for (uint8_t i = 0; i < 7; ++i) { /* none has seen another, the first wins */
-        const struct td_origin origin = { { (uint8_t)(i + 2) }, { 1, 5 } };
+        const struct td_origin origin = {{(uint8_t)(i + 2)}, {1, 5}};
         batches[i] = receive(replica, origin, 1, report("a", TD_STATE_RUNNING, 100u - i));
         replica_settle(replica);
     }
@@ -163,8 +150,10 @@ static void test_moved_batches_keep_their_turn_and_are_found_at_the_new_place(vo
     }
     /* A transfer under way, without credit for more, stands between the second and the third. */
     replica_link_up(replica, 7, 3);
-    struct td_link *link = &replica->core->links[td_link_find(replica->core, (struct td_link_id){ 7 })];
-    const struct td_msg want = { .type = TD_MSG_WANT_ALL, .u.want_all = { .id = 1, .cursor = arrived[2] } };
+    struct td_link *link =
+        &replica->core->links[td_link_find(replica->core, (struct td_link_id){7})];
+    const struct td_msg want = {.type = TD_MSG_WANT_ALL,
+                                .u.want_all = {.id = 1, .cursor = arrived[2]}};
     replica_frame(replica, 7, &want);
     assert_true(link->send.active);
     const uint32_t standing = link->send.cursor_slot;
@@ -172,14 +161,15 @@ static void test_moved_batches_keep_their_turn_and_are_found_at_the_new_place(vo
     begin(replica);
     for (uint32_t i = 0; i < 4; ++i) {
         const uint32_t slot = keep_of(replica, batches[i]).slot;
-        const struct td_compact_move move = { .index = slot,
-                                              .from = position_of(replica, batches[i]),
-                                              .to = (UINT64_C(9) << 32) + 128 + i,
-                                              .bytes = 77,
-                                              .stored_count = 1,
-                                              .index_last = 0 };
-        const struct td_compact_answer *answer = ask(
-            replica, &(struct td_compact_ask){ .step = TD_COMPACT_MOVED, .moves = &move, .count = 1 });
+        const struct td_compact_move move = {.index = slot,
+                                             .from = position_of(replica, batches[i]),
+                                             .to = (UINT64_C(9) << 32) + 128 + i,
+                                             .bytes = 77,
+                                             .stored_count = 1,
+                                             .index_last = 0};
+        const struct td_compact_answer *answer =
+            ask(replica,
+                &(struct td_compact_ask){.step = TD_COMPACT_MOVED, .moves = &move, .count = 1});
         assert_true(answer->ok);
         assert_int_equal(replica->core->slots[slot].ref.position, move.to);
         assert_int_equal(replica->core->slots[slot].ref.bytes, 77);
@@ -192,9 +182,9 @@ static void test_moved_batches_keep_their_turn_and_are_found_at_the_new_place(vo
     assert_int_equal(replica->core->slots[replica->core->slots[standing].next].arrived, arrived[3]);
     /* What died meanwhile is not touched, whoever has its slot now. */
     const struct td_compact_move stale = {
-        .index = 0, .from = position_of(replica, batches[0]), .to = 1, .bytes = 1
-    };
-    (void)ask(replica, &(struct td_compact_ask){ .step = TD_COMPACT_MOVED, .moves = &stale, .count = 1 });
+        .index = 0, .from = position_of(replica, batches[0]), .to = 1, .bytes = 1};
+    (void)ask(replica,
+              &(struct td_compact_ask){.step = TD_COMPACT_MOVED, .moves = &stale, .count = 1});
     for (uint32_t i = 0; i < 4; ++i) {
         assert_true(replica->core->slots[i].ref.position != 1);
     }
@@ -210,8 +200,8 @@ static void test_rings_give_up_what_is_rewritten_and_what_is_older(void **state)
     begin(replica);
     assert_int_equal(replica->core->regions[slot].ring_count, 0);
     uint64_t serial = 0;
-    const struct td_vv has = td_core_has(replica->core), nothing = { 0 };
-    assert_true(td_ring_seek(replica->core, slot, &has, &serial)); /* who has it all goes on */
+    const struct td_vv has = td_core_has(replica->core), nothing = {0};
+    assert_true(td_ring_seek(replica->core, slot, &has, &serial));      /* who has it all goes on */
     assert_false(td_ring_seek(replica->core, slot, &nothing, &serial)); /* the rest is a transfer */
 }
 
@@ -221,7 +211,7 @@ static void test_the_claim_is_answered_once_it_is_durable(void **state)
     (void)receive(replica, other, 1, report("a", TD_STATE_RUNNING, 1));
     replica_settle(replica);
     for (int durable = 0; durable < 2; ++durable) {
-        const struct td_compact_ask claim = { .step = TD_COMPACT_CLAIM };
+        const struct td_compact_ask claim = {.step = TD_COMPACT_CLAIM};
         assert_null(ask(replica, &claim));
         replica_complete(replica, durable != 0);
         assert_non_null(replica->compact);
@@ -242,12 +232,12 @@ static void write_compacted(struct replica *replica)
     (void)receive(replica, third, 1, report("b", TD_STATE_RUNNING, 1));
     (void)receive(replica, third, 2, report("a", TD_STATE_COMPLETED, 2));
     replica_settle(replica);
-    const struct td_compact_ask claim = { .step = TD_COMPACT_CLAIM };
+    const struct td_compact_ask claim = {.step = TD_COMPACT_CLAIM};
     (void)ask(replica, &claim);
     replica_settle(replica);
-    replica->log[gone] = (struct td_record){ .type = TD_RECORD_WALL };
+    replica->log[gone] = (struct td_record){.type = TD_RECORD_WALL};
     memmove(&replica->log[1], &replica->log[0], replica->log_count * sizeof replica->log[0]);
-    replica->log[0] = (struct td_record){ .type = TD_RECORD_COMPACTED };
+    replica->log[0] = (struct td_record){.type = TD_RECORD_COMPACTED};
     replica->log_count += 1;
 }
 
@@ -267,19 +257,20 @@ static void test_a_compacted_log_gives_back_what_it_had(void **state)
     assert_int_equal(replica_state(replica, "a", 1), TD_STATE_COMPLETED);
 }
 
-/* The later batch, which beat what was left out, is lost: the claim rests on it, wherever it lies. */
+/* The later batch, which beat what was left out, is lost: the claim rests on it, wherever it lies.
+ */
 static void test_a_hole_in_a_compacted_log_takes_back_the_claims_before_it(void **state)
 {
     struct replica *replica = *state;
     write_compacted(replica);
     replica->log[replica->log_count++] =
-        (struct td_record){ .type = TD_RECORD_HOLE, .ref = { .position = UINT64_C(5) << 32 } };
+        (struct td_record){.type = TD_RECORD_HOLE, .ref = {.position = UINT64_C(5) << 32}};
     replica_restart(replica);
     assert_int_equal(has_of(replica, other), 0);
     assert_int_equal(has_of(replica, third), 2); /* whole batches that are still here */
     assert_true(replica->core->recovering);
     /* What this process then claims counts at the next start, the hole being the same. */
-    const struct td_compact_ask claim = { .step = TD_COMPACT_CLAIM };
+    const struct td_compact_ask claim = {.step = TD_COMPACT_CLAIM};
     (void)ask(replica, &claim);
     replica_settle(replica);
     (void)receive(replica, other, 1, report("a", TD_STATE_RUNNING, 1));
@@ -294,12 +285,12 @@ static void test_folds_are_taken_back_with_the_claims(void **state)
 {
     struct replica *replica = *state;
     write_compacted(replica);
-    struct td_vv_fold fold = { { 2 }, 9 };
+    struct td_vv_fold fold = {{2}, 9};
     replica->log[replica->log_count++] =
-        (struct td_record){ .type = TD_RECORD_HAS, .u.has = { .fold_count = 1, .folds = &fold } };
+        (struct td_record){.type = TD_RECORD_HAS, .u.has = {.fold_count = 1, .folds = &fold}};
     replica_restart(replica);
     assert_int_equal(replica->core->fold_below[2], 9);
-    replica->log[replica->log_count++] = (struct td_record){ .type = TD_RECORD_HOLE };
+    replica->log[replica->log_count++] = (struct td_record){.type = TD_RECORD_HOLE};
     replica_restart(replica);
     assert_int_equal(replica->core->fold_below[2], 0);
     assert_int_equal(td_core_has(replica->core).fold_count, 0);
@@ -322,13 +313,14 @@ static void test_the_survey_names_segments_with_what_lives_in_them(void **state)
     assert_int_equal(replica->compact->step, TD_COMPACT_SURVEY);
     assert_int_equal(replica->compact->count, 1);
     assert_int_equal(replica->compact->shares[0].segment, 1);
-    assert_int_equal(replica->compact->shares[0].live_bytes, 200); /* one that is beaten is anchor no more */
+    assert_int_equal(replica->compact->shares[0].live_bytes,
+                     200); /* one that is beaten is anchor no more */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, replica_setup_3, replica_teardown)
         TEST(test_what_a_register_shows_stays_and_what_something_durable_beat_goes),
         TEST(test_what_could_not_be_written_beats_nothing),
         cmocka_unit_test(test_the_newest_concurrent_losers_stay_four_of_a_register),

@@ -3,20 +3,6 @@
 #include "node/core/peers.h"
 #include "node/core/replica_peer.h"
 
-static int setup(void **state)
-{
-    struct replica *replica = replica_new((struct replica_options){.regions = 3});
-    replica_start(replica);
-    *state = replica;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    replica_free(*state);
-    return 0;
-}
-
 /* As if a member had said that it holds this much of region 2, under the newest roster. */
 static void member_says(struct replica *replica, uint8_t member, uint64_t number, uint64_t seq)
 {
@@ -159,7 +145,7 @@ static void test_it_is_said_again_also_when_a_restart_came_between(void **state)
 static void test_what_was_on_its_way_to_the_disk_counts_as_far_as_the_list_goes(void **state)
 {
     struct replica *replica = *state;
-    const struct td_closing list[] = { { replica_peer_origin(2).incarnation, 2, false } };
+    const struct td_closing list[] = {{replica_peer_origin(2).incarnation, 2, false}};
 
     assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 1, 2), TD_LANE_LIVE));
     assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 3, 2), TD_LANE_LIVE));
@@ -175,10 +161,10 @@ static void test_what_was_on_its_way_to_the_disk_counts_as_far_as_the_list_goes(
 static void test_a_vector_of_the_log_counts_as_far_as_the_list_goes(void **state)
 {
     struct replica *replica = *state;
-    const struct td_vv_entry entries[] = { { replica_peer_origin(2), 5 }, { replica_peer_origin(3), 5 } };
+    const struct td_vv_entry entries[] = {{replica_peer_origin(2), 5}, {replica_peer_origin(3), 5}};
 
-    replica->log[replica->log_count++] = (struct td_record){
-        .type = TD_RECORD_HAS, .u.has = { .entry_count = 2, .entries = entries } };
+    replica->log[replica->log_count++] =
+        (struct td_record){.type = TD_RECORD_HAS, .u.has = {.entry_count = 2, .entries = entries}};
     replica->regions[1].state = TD_REGION_CLOSED;
     replica->roster.version += 1;
     replica_restart(replica);
@@ -318,7 +304,7 @@ static void test_a_node_whose_key_was_replaced_refuses_reports(void **state)
 
 int main(void)
 {
-#define LEAVING_TEST(rule) cmocka_unit_test_setup_teardown(rule, setup, teardown)
+#define LEAVING_TEST(rule) cmocka_unit_test_setup_teardown(rule, replica_setup_3, replica_teardown)
     const struct CMUnitTest tests[] = {
         LEAVING_TEST(test_a_leaving_regions_own_word_counts_a_revoked_ones_does_not),
         LEAVING_TEST(test_our_head_names_the_new_roster_only_when_what_was_taken_is_durable),

@@ -302,6 +302,16 @@ static void test_bare_names_of_later_lives_draw_a_few_times_and_stop_nothing(voi
 
 /* ---- losses ---- */
 
+/* Region 2 signed five reports, of which two are here. */
+static void holds_two_of_five(struct replica *replica)
+{
+    replica_link_up(replica, 7, 2);
+    assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 1, 2), TD_LANE_TRANSFER));
+    replica_settle(replica);
+    replica_head(replica, 7,
+                 (struct td_head){.origin = replica_peer_origin(2), .number = 1, .seq = 5});
+}
+
 /* DESIGN 1, Closing: what was signed and nobody holds is counted, and alerts once. */
 static void test_a_closing_as_lost_counts_what_nobody_has(void **state)
 {
@@ -310,11 +320,7 @@ static void test_a_closing_as_lost_counts_what_nobody_has(void **state)
     struct td_head head = {.origin = {{2}, {4, 1}}, .number = 1};
 
     (void)state;
-    replica_link_up(replica, 7, 2);
-    assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 1, 2), TD_LANE_TRANSFER));
-    replica_settle(replica);
-    replica_head(replica, 7,
-                 (struct td_head){.origin = replica_peer_origin(2), .number = 1, .seq = 5});
+    holds_two_of_five(replica);
     head.closing_count = 1;
     head.closings = closings;
     for (uint64_t number = 1; number <= 2; ++number) {
@@ -343,28 +349,26 @@ static void second_life_has(struct replica *replica, uint64_t seq)
     assert_true(td_vv_store_set(&region->head_has, &has));
 }
 
+static void let_it_be_missed(struct replica *replica)
+{
+    for (unsigned i = 0; i < 30; ++i) {
+        wait_ms(replica, 500);
+        td_fresh_update(replica->core);
+    }
+}
+
 /* Nobody else holds them, and a fenced member is not waited for: its own word counts all the same.
  */
 static void test_what_a_fenced_origin_still_has_is_not_given_up_as_lost(void **state)
 {
     struct replica *replica = started(2);
     (void)state;
-    replica_link_up(replica, 7, 2);
-    assert_true(replica_receive(replica, replica_peer_batch(replica, 2, 1, 2), TD_LANE_TRANSFER));
-    replica_settle(replica);
-    replica_head(replica, 7,
-                 (struct td_head){.origin = replica_peer_origin(2), .number = 1, .seq = 5});
+    holds_two_of_five(replica);
     second_life_has(replica, 5);
-    for (unsigned i = 0; i < 30; ++i) {
-        wait_ms(replica, 500);
-        td_fresh_update(replica->core);
-    }
+    let_it_be_missed(replica);
     assert_int_equal(replica_counter(replica, TD_COUNTER_updates_lost), 0);
     second_life_has(replica, 2); /* its log lacks them as well */
-    for (unsigned i = 0; i < 30; ++i) {
-        wait_ms(replica, 500);
-        td_fresh_update(replica->core);
-    }
+    let_it_be_missed(replica);
     assert_int_equal(replica_counter(replica, TD_COUNTER_updates_lost), 3);
     stop(replica);
 }

@@ -2,23 +2,6 @@
  * proofs of two statements spread. */
 #include "node/core/replica_peer.h"
 
-static int setup(void **state)
-{
-    struct replica *replica = replica_new((struct replica_options){.regions = 3});
-    replica_start(replica);
-    *state = replica;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct replica *replica = *state;
-    replica_settle(replica);
-    assert_true(td_core_check(replica->core));
-    replica_free(replica);
-    return 0;
-}
-
 /* ---- links ---- */
 
 static void test_a_link_is_refused_with_the_reason(void **state)
@@ -332,26 +315,30 @@ static void test_a_proof_cut_short_names_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_link_is_refused_with_the_reason, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_link_of_our_own_region_is_a_clone, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_late_events_of_a_link_are_ignored, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_newer_of_two_links_of_a_region_counts, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_link_is_refused_with_the_reason, replica_setup_3,
+                                        replica_teardown),
+        cmocka_unit_test_setup_teardown(test_a_link_of_our_own_region_is_a_clone, replica_setup_3,
+                                        replica_teardown),
+        cmocka_unit_test_setup_teardown(test_late_events_of_a_link_are_ignored, replica_setup_3,
+                                        replica_teardown),
+        cmocka_unit_test_setup_teardown(test_the_newer_of_two_links_of_a_region_counts,
+                                        replica_setup_3, replica_teardown),
         cmocka_unit_test_setup_teardown(test_of_a_closed_region_only_what_its_list_names_counts,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_closed_region_without_a_list_is_given_up, setup,
-                                        teardown),
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_a_closed_region_without_a_list_is_given_up,
+                                        replica_setup_3, replica_teardown),
         cmocka_unit_test_setup_teardown(test_of_a_closing_region_only_what_a_head_names_is_taken,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_region_that_closes_itself_refuses_reports, setup,
-                                        teardown),
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_a_region_that_closes_itself_refuses_reports,
+                                        replica_setup_3, replica_teardown),
         cmocka_unit_test_setup_teardown(test_a_restart_keeps_what_a_region_closed_since_had_given,
-                                        setup, teardown),
+                                        replica_setup_3, replica_teardown),
         cmocka_unit_test_setup_teardown(test_a_slot_given_on_knows_nothing_of_its_former_region,
-                                        setup, teardown),
+                                        replica_setup_3, replica_teardown),
         cmocka_unit_test_setup_teardown(test_a_proof_is_told_once_and_passed_on_to_the_others,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_proof_cut_short_names_nobody, setup, teardown),
+                                        replica_setup_3, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_a_proof_cut_short_names_nobody, replica_setup_3,
+                                        replica_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

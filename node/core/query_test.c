@@ -1,22 +1,6 @@
 /* query_test.c -- lists in pages, watches that miss nothing, explanations and tokens of reads. */
 #include "node/core/replica_harness.h"
 
-static int setup(void **state)
-{
-    struct replica *replica = replica_new((struct replica_options){ .regions = 2 });
-    replica_start(replica);
-    *state = replica;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct replica *replica = *state;
-    assert_true(td_core_check(replica->core));
-    replica_free(replica);
-    return 0;
-}
-
 static void publish_many(struct replica *replica, const char *prefix, unsigned count)
 {
     for (unsigned i = 0; i < count; ++i) {
@@ -37,9 +21,10 @@ static void test_list_pages_show_every_job_once(void **state)
     struct replica *replica = *state;
     publish_many(replica, "a/", 300);
     publish_many(replica, "b/", 300);
-    (void)replica_publish_one(replica, test_update("a/0", 2, TD_STATE_RUNNING)); /* a newer attempt */
+    (void)replica_publish_one(replica,
+                              test_update("a/0", 2, TD_STATE_RUNNING)); /* a newer attempt */
     unsigned shown = 0, pages = 0;
-    struct td_request list = { .op = TD_OP_LIST };
+    struct td_request list = {.op = TD_OP_LIST};
     list.u.list.filter.prefix = test_text("a/");
     list.u.list.limit = 7;
     do {
@@ -74,7 +59,7 @@ static void test_get_gives_all_attempts_highest_first(void **state)
     for (uint16_t attempt = 3; attempt > 0; --attempt) {
         (void)replica_publish_one(replica, test_update("g", attempt, TD_STATE_FAILED));
     }
-    struct td_request get = { .op = TD_OP_GET };
+    struct td_request get = {.op = TD_OP_GET};
     get.u.get.job = test_text("g");
     get.u.get.job_hash = test_job_hash("g");
     get.u.get.all_attempts = true;
@@ -90,7 +75,7 @@ static void test_get_gives_all_attempts_highest_first(void **state)
 static void test_watch_waits_and_gives_changes_in_order(void **state)
 {
     struct replica *replica = *state;
-    struct td_request watch = { .op = TD_OP_WATCH, .timeout_ms = 1000 };
+    struct td_request watch = {.op = TD_OP_WATCH, .timeout_ms = 1000};
     watch.u.watch.cursor = UINT64_MAX;
     watch.u.watch.process = td_core_process(replica->core);
     watch.u.watch.filter.prefix = test_text("w");
@@ -130,16 +115,17 @@ static unsigned job_number(struct td_text job)
 static void test_watch_overrun_resets_and_still_shows_every_job(void **state)
 {
     struct replica *replica = *state;
-    struct td_request watch = { .op = TD_OP_WATCH };
+    struct td_request watch = {.op = TD_OP_WATCH};
     watch.u.watch.process = td_core_process(replica->core);
     watch.u.watch.cursor = 1;
     watch.u.watch.limit = 50;
     publish_many(replica, "o", 700); /* the change ring holds 256 */
-    bool seen[700] = { false };
+    bool seen[700] = {false};
     bool reset = false;
     unsigned count = 0;
     for (unsigned page = 0; page < 100; ++page) {
-        const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &watch));
+        const struct replica_reply *reply =
+            replica_reply(replica, replica_request(replica, &watch));
         reset = reset || reply->reset;
         for (uint32_t i = 0; i < reply->count; ++i) {
             const unsigned job = job_number(reply->views[i].job);
@@ -162,8 +148,8 @@ static void test_watch_resumes_by_vector_in_another_process(void **state)
     (void)replica_publish_one(replica, test_update("before", 1, TD_STATE_RUNNING));
     const struct td_vv seen = copy_vv(&replica->pool, &replica->core->has.vv);
     (void)replica_publish_one(replica, test_update("after", 1, TD_STATE_RUNNING));
-    struct td_request watch = { .op = TD_OP_WATCH, .after = seen };
-    watch.u.watch.process = (struct td_incarnation){ 77, 77 };
+    struct td_request watch = {.op = TD_OP_WATCH, .after = seen};
+    watch.u.watch.process = (struct td_incarnation){77, 77};
     watch.u.watch.cursor = 12345;
     const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &watch));
     assert_true(reply->reset);
@@ -174,20 +160,21 @@ static void test_watch_resumes_by_vector_in_another_process(void **state)
 static void test_explain_shows_winner_and_losers_with_their_place(void **state)
 {
     struct replica *replica = *state;
-    const struct td_origin origin = { { 2 }, { 1, 5 } };
-    const struct td_delta delta = { .job = test_text("x"),
-                                    .job_hash = test_job_hash("x"),
-                                    .attempt = 1,
-                                    .stamp = { REPLICA_WALL_MS - 50, 0 },
-                                    .status = { .state = TD_STATE_PENDING } };
+    const struct td_origin origin = {{2}, {1, 5}};
+    const struct td_delta delta = {.job = test_text("x"),
+                                   .job_hash = test_job_hash("x"),
+                                   .attempt = 1,
+                                   .stamp = {REPLICA_WALL_MS - 50, 0},
+                                   .status = {.state = TD_STATE_PENDING}};
     const uint64_t begun_ms = replica->now.wall_ms;
     (void)replica_publish_one(replica, test_update("x", 1, TD_STATE_STARTING));
     replica->now.wall_ms += 70;
     (void)replica_publish_one(replica, test_update("x", 1, TD_STATE_RUNNING));
     replica->now.wall_ms += 30;
-    assert_true(replica_receive(replica, replica_batch(replica, origin, 1, &delta, 1), TD_LANE_LIVE));
+    assert_true(
+        replica_receive(replica, replica_batch(replica, origin, 1, &delta, 1), TD_LANE_LIVE));
     replica_settle(replica);
-    struct td_request explain = { .op = TD_OP_EXPLAIN };
+    struct td_request explain = {.op = TD_OP_EXPLAIN};
     explain.u.get.job = test_text("x");
     explain.u.get.job_hash = test_job_hash("x");
     const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &explain));
@@ -220,21 +207,22 @@ static void test_explain_shows_winner_and_losers_with_their_place(void **state)
 static void test_read_with_a_token_waits_until_it_is_covered(void **state)
 {
     struct replica *replica = *state;
-    const struct td_origin origin = { { 2 }, { 1, 5 } };
-    const struct td_vv_entry entry = { origin, 1 };
-    struct td_request get = { .op = TD_OP_GET, .timeout_ms = 500 };
-    get.after = (struct td_vv){ .entry_count = 1, .entries = &entry };
+    const struct td_origin origin = {{2}, {1, 5}};
+    const struct td_vv_entry entry = {origin, 1};
+    struct td_request get = {.op = TD_OP_GET, .timeout_ms = 500};
+    get.after = (struct td_vv){.entry_count = 1, .entries = &entry};
     get.u.get.job = test_text("x");
     get.u.get.job_hash = test_job_hash("x");
     const uint64_t late = replica_request(replica, &get);
     replica_tick(replica, 500);
     assert_int_equal(replica_reply(replica, late)->err, TD_ETIMEOUT);
     const uint64_t id = replica_request(replica, &get);
-    const struct td_delta delta = { .job = test_text("x"),
-                                    .job_hash = test_job_hash("x"),
-                                    .attempt = 1,
-                                    .stamp = { REPLICA_WALL_MS, 0 } };
-    assert_true(replica_receive(replica, replica_batch(replica, origin, 1, &delta, 1), TD_LANE_LIVE));
+    const struct td_delta delta = {.job = test_text("x"),
+                                   .job_hash = test_job_hash("x"),
+                                   .attempt = 1,
+                                   .stamp = {REPLICA_WALL_MS, 0}};
+    assert_true(
+        replica_receive(replica, replica_batch(replica, origin, 1, &delta, 1), TD_LANE_LIVE));
     assert_null(replica_reply(replica, id)); /* merged, but what a token names must be durable */
     replica_settle(replica);
     assert_non_null(replica_reply(replica, id));
@@ -244,7 +232,7 @@ static void test_read_with_a_token_waits_until_it_is_covered(void **state)
 static void test_status_answers_and_requests_before_start_are_refused(void **state)
 {
     struct replica *replica = *state;
-    struct td_request status = { .op = TD_OP_STATUS };
+    struct td_request status = {.op = TD_OP_STATUS};
     const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &status));
     assert_int_equal(reply->count, 2);
     assert_true(reply->publishing);
@@ -262,7 +250,7 @@ static void test_cancel_forgets_requests_and_keeps_the_reports(void **state)
     struct replica *replica = *state;
     const struct td_update update = test_update("x", 1, TD_STATE_RUNNING);
     const uint64_t id = replica_publish(replica, &update, 1, 0, 1000);
-    struct td_request cancel = { .op = TD_OP_CANCEL };
+    struct td_request cancel = {.op = TD_OP_CANCEL};
     cancel.u.cancel_id = UINT64_MAX;
     (void)replica_request(replica, &cancel);
     replica_settle(replica);
@@ -272,7 +260,7 @@ static void test_cancel_forgets_requests_and_keeps_the_reports(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, replica_setup_2, replica_teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_list_pages_show_every_job_once),
         CASE(test_get_gives_all_attempts_highest_first),

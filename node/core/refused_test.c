@@ -11,12 +11,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    replica_free(*state);
-    return 0;
-}
-
 static const struct replica_reply *explain(struct replica *replica, const char *job)
 {
     struct td_request request = {.op = TD_OP_EXPLAIN};
@@ -181,7 +175,7 @@ static void test_the_table_is_bounded_and_the_newest_stay(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, replica_teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_refused_publishes_are_counted_by_reason),
         CASE(test_a_job_known_only_by_its_refusals),

@@ -8,7 +8,7 @@ uint64_t test_job_hash(const char *job)
 
 struct td_text test_text(const char *text)
 {
-    return (struct td_text){ text, (uint32_t)strlen(text) };
+    return (struct td_text){text, (uint32_t)strlen(text)};
 }
 
 static struct td_core_limits default_limits(struct td_core_limits limits)
@@ -32,8 +32,10 @@ static void make_roster(struct replica *replica, const struct replica_options *o
     for (unsigned i = 0; i < options->regions; ++i) {
         replica->keys[i].number = 1;
         replica->regions[i] = (struct td_roster_region){
-            .number = { (uint8_t)(i + 1) },
-            .name = test_text(i == 0 ? "us-east" : i == 1 ? "eu-west" : "ap-south"),
+            .number = {(uint8_t)(i + 1)},
+            .name = test_text(i == 0   ? "us-east"
+                              : i == 1 ? "eu-west"
+                                       : "ap-south"),
             .state = TD_REGION_ACTIVE,
             .quota_registers = options->quota_registers != 0 ? options->quota_registers : 1000000,
             .quota_bytes = options->quota_bytes != 0 ? options->quota_bytes : UINT64_C(1) << 40,
@@ -45,7 +47,7 @@ static void make_roster(struct replica *replica, const struct replica_options *o
     replica->roster = (struct td_roster){
         .version = 1,
         .issued_ms = REPLICA_WALL_MS,
-        .policy = { 30 * 86400, 365 * 86400, 7 * 86400, 0, 0 },
+        .policy = {30 * 86400, 365 * 86400, 7 * 86400, 0, 0},
         .region_count = options->regions,
         .regions = replica->regions,
     };
@@ -55,10 +57,10 @@ struct replica *replica_new(struct replica_options options)
 {
     struct replica *replica = calloc(1, sizeof *replica);
     assert_non_null(replica);
-    replica->now = (struct td_time){ 1000, REPLICA_WALL_MS };
+    replica->now = (struct td_time){1000, REPLICA_WALL_MS};
     make_roster(replica, &options);
     replica->config = (struct td_core_config){
-        .self = { 1 },
+        .self = {1},
         .table_seed = 42,
         .stale_ms = 30000,
         .limits = default_limits(options.limits),
@@ -87,7 +89,7 @@ static void keep_store(struct replica *replica, const struct td_effect *effect)
     assert_true(replica->store_count < REPLICA_STORES_MAX);
     struct replica_store *store =
         &replica->stores[(replica->store_first + replica->store_count++) % REPLICA_STORES_MAX];
-    *store = (struct replica_store){ .ticket = effect->u.store.ticket, .kind = effect->u.store.kind };
+    *store = (struct replica_store){.ticket = effect->u.store.ticket, .kind = effect->u.store.kind};
     switch (store->kind) {
     case TD_STORE_OWN:
         store->batch = build_batch(&replica->pool, replica->config.cluster, effect);
@@ -121,8 +123,7 @@ static void keep_reply(struct replica *replica, const struct td_response *respon
     assert_true(replica->reply_count < REPLICA_REPLIES_MAX);
     struct replica_reply *reply = &replica->replies[replica->reply_count++];
     *reply = (struct replica_reply){
-        .id = response->id, .op = response->op, .err = response->err, .certain = response->certain
-    };
+        .id = response->id, .op = response->op, .err = response->err, .certain = response->certain};
     switch (response->op) {
     case TD_OP_PUBLISH:
         reply->count = response->u.publish.count;
@@ -146,8 +147,8 @@ static void keep_reply(struct replica *replica, const struct td_response *respon
         reply->versions = pool_copy(&replica->pool, response->u.explain.versions, reply->count,
                                     sizeof *reply->versions);
         reply->refused_count = response->u.explain.refused_count;
-        reply->refused = pool_copy(&replica->pool, response->u.explain.refused, reply->refused_count,
-                                   sizeof *reply->refused);
+        reply->refused = pool_copy(&replica->pool, response->u.explain.refused,
+                                   reply->refused_count, sizeof *reply->refused);
         for (uint32_t i = 0; i < reply->refused_count; ++i) {
             struct td_text *from = &reply->refused[i].from;
             from->bytes = pool_copy(&replica->pool, from->bytes, from->count, 1);
@@ -160,8 +161,8 @@ static void keep_reply(struct replica *replica, const struct td_response *respon
                                    sizeof *reply->regions);
         for (uint32_t i = 0; i < reply->count; ++i) {
             struct td_region_view *view = &reply->regions[i];
-            view->hears = pool_copy(&replica->pool, view->hears, view->hears_count,
-                                    sizeof *view->hears);
+            view->hears =
+                pool_copy(&replica->pool, view->hears, view->hears_count, sizeof *view->hears);
         }
         break;
     default:
@@ -171,10 +172,10 @@ static void keep_reply(struct replica *replica, const struct td_response *respon
 
 static void count_sends(struct replica *replica, const struct td_effect *effect)
 {
-    static const uint8_t types[] = { [TD_OUT_HEAD] = TD_MSG_HEAD,
-                                     [TD_OUT_LIVE] = TD_MSG_LIVE,
-                                     [TD_OUT_CHUNK] = TD_MSG_TRANSFER_CHUNK,
-                                     [TD_OUT_FETCHED] = TD_MSG_FETCHED };
+    static const uint8_t types[] = {[TD_OUT_HEAD] = TD_MSG_HEAD,
+                                    [TD_OUT_LIVE] = TD_MSG_LIVE,
+                                    [TD_OUT_CHUNK] = TD_MSG_TRANSFER_CHUNK,
+                                    [TD_OUT_FETCHED] = TD_MSG_FETCHED};
     for (uint32_t i = 0; i < effect->u.send.count; ++i) {
         const struct td_out *out = &effect->u.send.out[i];
         replica->sent[out->type == TD_OUT_MSG ? out->u.msg.type : types[out->type]] += 1;
@@ -225,7 +226,7 @@ void replica_step(struct replica *replica, struct td_event *event)
 
 void replica_tick(struct replica *replica, uint64_t ms_later)
 {
-    struct td_event event = { .type = TD_EV_TICK };
+    struct td_event event = {.type = TD_EV_TICK};
     replica->now.boot_ms += ms_later;
     replica->now.wall_ms += ms_later;
     replica_step(replica, &event);
@@ -233,14 +234,15 @@ void replica_tick(struct replica *replica, uint64_t ms_later)
 
 /* ---- the log ---- */
 
-static void append(struct replica *replica, const struct replica_store *store, struct td_log_ref ref)
+static void append(struct replica *replica, const struct replica_store *store,
+                   struct td_log_ref ref)
 {
     assert_true(replica->log_count < replica->log_max);
     struct td_record *record = &replica->log[replica->log_count++];
     if (store->kind == TD_STORE_RECORD) {
         *record = store->record;
     } else {
-        *record = (struct td_record){ .type = TD_RECORD_BATCH, .u.batch = store->batch };
+        *record = (struct td_record){.type = TD_RECORD_BATCH, .u.batch = store->batch};
     }
     record->ref = ref;
 }
@@ -250,7 +252,7 @@ void replica_complete(struct replica *replica, bool durable)
     assert_true(replica->store_count > 0);
     const struct replica_store store = replica->stores[replica->store_first];
     struct td_hash leaves[TD_BATCH_DELTAS_MAX];
-    struct td_event event = { .type = TD_EV_STORED };
+    struct td_event event = {.type = TD_EV_STORED};
     replica->store_first = (replica->store_first + 1) % REPLICA_STORES_MAX;
     replica->store_count -= 1;
     event.u.stored.ticket = store.ticket;
@@ -263,7 +265,8 @@ void replica_complete(struct replica *replica, bool durable)
         event.u.stored.leaf_count = store.batch->header.count;
     }
     if (durable) {
-        event.u.stored.ref = (struct td_log_ref){ store.ticket, REPLICA_POSITION + replica->log_count, 100 };
+        event.u.stored.ref =
+            (struct td_log_ref){store.ticket, REPLICA_POSITION + replica->log_count, 100};
         append(replica, &store, event.u.stored.ref);
     }
     replica_step(replica, &event);
@@ -271,7 +274,7 @@ void replica_complete(struct replica *replica, bool durable)
 
 static void give_random(struct replica *replica)
 {
-    struct td_event event = { .type = TD_EV_RANDOM };
+    struct td_event event = {.type = TD_EV_RANDOM};
     replica->random_wanted = false;
     event.u.random.bits = replica->random_bits++;
     replica_step(replica, &event);
@@ -290,13 +293,14 @@ void replica_settle(struct replica *replica)
 
 void replica_start(struct replica *replica)
 {
-    replica->block = calloc(1, replica->block_bytes + 64); /* pages that nobody touches cost nothing */
+    replica->block =
+        calloc(1, replica->block_bytes + 64); /* pages that nobody touches cost nothing */
     assert_non_null(replica->block);
     const uintptr_t aligned = ((uintptr_t)replica->block + 63) / 64 * 64;
     replica->core = td_core_init(&replica->config, (void *)aligned);
     replica->store_count = 0;
     replica->random_wanted = false;
-    struct td_event event = { .type = TD_EV_ROSTER };
+    struct td_event event = {.type = TD_EV_ROSTER};
     event.u.roster = &replica->roster;
     replica_step(replica, &event);
     event.type = TD_EV_START;
@@ -316,9 +320,10 @@ void replica_restart(struct replica *replica)
 /* ---- what others made ---- */
 
 const struct td_batch *replica_batch(struct replica *replica, struct td_origin origin,
-                                     uint64_t first_seq, const struct td_delta *deltas, uint32_t count)
+                                     uint64_t first_seq, const struct td_delta *deltas,
+                                     uint32_t count)
 {
-    struct td_effect store = { .type = TD_FX_STORE };
+    struct td_effect store = {.type = TD_FX_STORE};
     store.u.store.origin = origin;
     store.u.store.first_seq = first_seq;
     store.u.store.delta_count = count;
@@ -328,12 +333,12 @@ const struct td_batch *replica_batch(struct replica *replica, struct td_origin o
 
 bool replica_receive(struct replica *replica, const struct td_batch *batch, enum td_lane lane)
 {
-    const struct td_received_batch received = { batch, (void *)(uintptr_t)batch };
-    struct td_event tick = { .type = TD_EV_TICK };
+    const struct td_received_batch received = {batch, (void *)(uintptr_t)batch};
+    struct td_event tick = {.type = TD_EV_TICK};
     size_t count = 0;
     td_fx_reset(replica->core);
     replica->core->now = replica->now;
-    const bool accepted = td_batch_accept(replica->core, &received, (struct td_region){ 2 }, lane);
+    const bool accepted = td_batch_accept(replica->core, &received, (struct td_region){2}, lane);
     const struct td_effect *effects = td_fx_finish(replica->core, &count);
     perform(replica, effects, count);
     replica_step(replica, &tick);
@@ -359,13 +364,13 @@ struct td_update test_update(const char *job, uint16_t attempt, enum td_state st
         .job_hash = test_job_hash(job),
         .attempt = attempt,
         .fields = TD_FIELDS_ALL,
-        .status = { .state = state, .writer = test_text("w") },
+        .status = {.state = state, .writer = test_text("w")},
     };
 }
 
 uint64_t replica_request(struct replica *replica, struct td_request *request)
 {
-    struct td_event event = { .type = TD_EV_REQUEST };
+    struct td_event event = {.type = TD_EV_REQUEST};
     request->id = ++replica->next_id;
     event.u.request.client_link = 5;
     event.u.request.from = replica->client;
@@ -377,7 +382,7 @@ uint64_t replica_request(struct replica *replica, struct td_request *request)
 uint64_t replica_publish(struct replica *replica, const struct td_update *updates, uint32_t count,
                          uint8_t ack, uint32_t timeout_ms)
 {
-    struct td_request request = { .op = TD_OP_PUBLISH, .timeout_ms = timeout_ms };
+    struct td_request request = {.op = TD_OP_PUBLISH, .timeout_ms = timeout_ms};
     request.u.publish.ack = ack;
     request.u.publish.count = count;
     request.u.publish.updates = updates;
@@ -401,14 +406,60 @@ struct td_result replica_publish_one(struct replica *replica, struct td_update u
     const struct replica_reply *reply = replica_reply(replica, id);
     assert_non_null(reply);
     if (reply->count == 0) {
-        return (struct td_result){ .err = reply->err };
+        return (struct td_result){.err = reply->err};
     }
     return reply->results[0];
 }
 
 enum td_state replica_state(const struct replica *replica, const char *job, uint16_t attempt)
 {
-    const uint32_t reg =
-        td_table_find(replica->core, test_job_hash(job), test_text(job), attempt);
+    const uint32_t reg = td_table_find(replica->core, test_job_hash(job), test_text(job), attempt);
     return reg == TD_NONE ? TD_STATE_COUNT : (enum td_state)replica->core->registers[reg].state;
+}
+
+const struct td_region_view *replica_region_view(struct replica *replica, uint8_t region)
+{
+    struct td_request status = {.op = TD_OP_STATUS};
+    const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &status));
+    for (uint32_t i = 0; i < reply->count; ++i) {
+        if (reply->regions[i].region.v == region) {
+            return &reply->regions[i];
+        }
+    }
+    fail_msg("no row for region %u", region);
+    return NULL;
+}
+
+/* ---- fixtures ---- */
+
+static int set_up(void **state, unsigned regions)
+{
+    struct replica *replica = replica_new((struct replica_options){.regions = regions});
+    replica_start(replica);
+    *state = replica;
+    return 0;
+}
+
+int replica_setup_2(void **state)
+{
+    return set_up(state, 2);
+}
+
+int replica_setup_3(void **state)
+{
+    return set_up(state, 3);
+}
+
+int replica_setup_4(void **state)
+{
+    return set_up(state, 4);
+}
+
+int replica_teardown(void **state)
+{
+    struct replica *replica = *state;
+    replica_settle(replica);
+    assert_true(td_core_check(replica->core));
+    replica_free(replica);
+    return 0;
 }

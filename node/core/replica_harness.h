@@ -111,7 +111,15 @@ uint64_t replica_request(struct replica *replica, struct td_request *request);
 const struct replica_reply *replica_reply(const struct replica *replica, uint64_t id);
 /* Publishes one update, settles, gives its result. */
 struct td_result replica_publish_one(struct replica *replica, struct td_update update);
+/* Its row in an answer to STATUS; fails the test when there is none. */
+const struct td_region_view *replica_region_view(struct replica *replica, uint8_t region);
 /* State of a register, TD_STATE_COUNT when unknown. */
 enum td_state replica_state(const struct replica *replica, const char *job, uint16_t attempt);
+
+/* Fixtures: a started replica in a roster of so many regions; at the end all of it must be consistent. */
+int replica_setup_2(void **state);
+int replica_setup_3(void **state);
+int replica_setup_4(void **state);
+int replica_teardown(void **state);
 
 #endif

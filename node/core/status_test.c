@@ -1,34 +1,6 @@
 /* status_test.c -- the STATUS answer: each region as seen from here, in both directions. */
 #include "node/core/replica_peer.h"
 
-static int setup(void **state)
-{
-    struct replica *replica = replica_new((struct replica_options){.regions = 4});
-    replica_start(replica);
-    *state = replica;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    replica_free(*state);
-    return 0;
-}
-
-static const struct td_region_view *view_of(struct replica *replica, uint8_t region)
-{
-    struct td_request status = {.op = TD_OP_STATUS};
-    const struct replica_reply *reply = replica_reply(replica, replica_request(replica, &status));
-
-    for (uint32_t i = 0; i < reply->count; ++i) {
-        if (reply->regions[i].region.v == region) {
-            return &reply->regions[i];
-        }
-    }
-    fail_msg("no row for region %u", region);
-    return NULL;
-}
-
 static void announce(struct replica *replica, uint32_t link, const struct td_vv_entry *entry)
 {
     struct td_msg msg = {.type = TD_MSG_HAS};
@@ -39,7 +11,7 @@ static void announce(struct replica *replica, uint32_t link, const struct td_vv_
 
 static void test_a_region_never_heard_is_unknown_in_every_field(void **state)
 {
-    const struct td_region_view *view = view_of(*state, 2);
+    const struct td_region_view *view = replica_region_view(*state, 2);
 
     assert_int_equal(view->link_state, TD_LINK_UNKNOWN);
     assert_false(view->direct);
@@ -48,7 +20,7 @@ static void test_a_region_never_heard_is_unknown_in_every_field(void **state)
     assert_false(view->they_lack_known);
     assert_false(view->offset_known);
     assert_int_equal(view->hears_count, 0);
-    assert_true(view_of(*state, 1)->self);
+    assert_true(replica_region_view(*state, 1)->self);
 }
 
 /* Lag is counted in our reports that they lack, and the oldest of them is named by its stamp. */
@@ -71,11 +43,11 @@ static void test_backlog_counts_down_as_they_announce(void **state)
     rtt.u.link_rtt.answered = true;
     rtt.u.link_rtt.rtt_us = 40000;
     replica_step(replica, &rtt);
-    assert_false(view_of(replica, 2)->they_lack_known); /* it has not said a word yet */
+    assert_false(replica_region_view(replica, 2)->they_lack_known); /* it has not said a word yet */
     for (uint64_t has = 1; has <= 3; ++has) {
         entry.seq = has;
         announce(replica, 7, &entry);
-        const struct td_region_view *view = view_of(replica, 2);
+        const struct td_region_view *view = replica_region_view(replica, 2);
         assert_true(view->direct);
         assert_true(view->rtt_known);
         assert_int_equal(view->rtt_us, 40000);
@@ -97,7 +69,7 @@ static void test_the_oldest_backlog_is_what_still_counts(void **state)
     (void)replica_publish_one(replica, test_update("a", 1, TD_STATE_COMPLETED));
     replica_link_up(replica, 7, 2);
     announce(replica, 7, &entry);
-    const struct td_region_view *view = view_of(replica, 2);
+    const struct td_region_view *view = replica_region_view(replica, 2);
     assert_int_equal(view->they_lack, 2);
     assert_int_equal(view->oldest_unacked_ms, replica->now.wall_ms);
 }
@@ -116,7 +88,7 @@ static void test_a_region_behind_another_is_told_by_its_head(void **state)
     replica_head(replica, 7, head);
     replica->now.boot_ms += 700;
     replica->now.wall_ms += 700;
-    const struct td_region_view *view = view_of(replica, 3);
+    const struct td_region_view *view = replica_region_view(replica, 3);
     assert_false(view->direct);
     assert_int_equal(view->via.v, 2);
     assert_true(view->heard);
@@ -149,7 +121,7 @@ static void test_whom_a_region_hears_comes_from_its_echoes(void **state)
     replica_head(replica, 7, head);
     replica->now.boot_ms += 50;
     replica->now.wall_ms += 50;
-    const struct td_region_view *view = view_of(replica, 2);
+    const struct td_region_view *view = replica_region_view(replica, 2);
     assert_int_equal(view->hears_count, 4);
     const struct {
         uint8_t region;
@@ -178,37 +150,38 @@ static void test_detours_of_a_region_come_from_its_newest_head(void **state)
 
     replica_link_up(replica, 7, 2);
     replica_head(replica, 7, head);
-    assert_false(view_of(replica, 2)->detours_said);
+    assert_false(replica_region_view(replica, 2)->detours_said);
     head.number = 2;
     head.detours_said = true;
     head.detour_count = 2;
     head.detours = detours;
     replica_head(replica, 7, head);
-    const struct td_region_view *view = view_of(replica, 2);
+    const struct td_region_view *view = replica_region_view(replica, 2);
     assert_true(view->detours_said);
     assert_int_equal(view->detour_count, 2);
     assert_memory_equal(view->detours, detours, sizeof detours);
     head.number = 3;
     head.detour_count = 0;
     replica_head(replica, 7, head);
-    assert_true(view_of(replica, 2)->detours_said);
-    assert_int_equal(view_of(replica, 2)->detour_count, 0);
+    assert_true(replica_region_view(replica, 2)->detours_said);
+    assert_int_equal(replica_region_view(replica, 2)->detour_count, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_region_never_heard_is_unknown_in_every_field, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_backlog_counts_down_as_they_announce, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_oldest_backlog_is_what_still_counts, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_region_behind_another_is_told_by_its_head, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_whom_a_region_hears_comes_from_its_echoes, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_detours_of_a_region_come_from_its_newest_head, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_region_never_heard_is_unknown_in_every_field,
+                                        replica_setup_4, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_backlog_counts_down_as_they_announce, replica_setup_4,
+                                        replica_teardown),
+        cmocka_unit_test_setup_teardown(test_the_oldest_backlog_is_what_still_counts,
+                                        replica_setup_4, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_a_region_behind_another_is_told_by_its_head,
+                                        replica_setup_4, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_whom_a_region_hears_comes_from_its_echoes,
+                                        replica_setup_4, replica_teardown),
+        cmocka_unit_test_setup_teardown(test_detours_of_a_region_come_from_its_newest_head,
+                                        replica_setup_4, replica_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
